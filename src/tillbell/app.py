@@ -15,6 +15,8 @@ from tillbell.configure.endpoints import EndpointDefaults, Endpoints
 from tillbell.configure.event_types import EventTypes
 from tillbell.configure.key_usage import KeyUsage
 from tillbell.configure.parts import Parts
+from tillbell.configure.passwords import Passwords
+from tillbell.configure.people import People
 from tillbell.configure.reseal import Resealer
 from tillbell.configure.sources import SourceSettings
 from tillbell.counters import Meters
@@ -227,6 +229,7 @@ class Gateway:
         self.source_settings = SourceSettings(parts, self.source_cache)
         self.api_keys = ApiKeys(parts, self.database)
         self.resealer = Resealer(self.database, self.config_cache, self.tasks, self.vault)
+        self.people = People(self.database, self.clock, self.ids, Passwords())
         self.key_usage = KeyUsage(self.database, self.config_cache, self.clock)
 
     # ── hooks ────────────────────────────────────────────────────────────────────────────────────

@@ -288,8 +288,18 @@ def new_api_key() -> str:
     return "tb_" + "".join(secrets.choice(_LETTERS) for _ in range(40))
 
 
+def new_token() -> str:
+    """Return the token of a session or one-time link: 256 random bits, for a cookie or a URL."""
+    return secrets.token_urlsafe(KEY_BYTES)
+
+
+def form_token(cookie: str) -> str:
+    """Return what a form must send beside a cookie: nobody can work it out without the cookie."""
+    return hmac.new(cookie.encode(), b"tillbell form", hashlib.sha256).hexdigest()
+
+
 def hash_key(text: str) -> str:
-    """Return the hash of an API key. Plain SHA-256 is enough, because the text is random.
+    """Return the hash of an API key or token. SHA-256 is enough, because the text is random.
 
     >>> hash_key("tb_x")[:8]
     'b37a8681'

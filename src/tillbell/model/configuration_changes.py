@@ -1,4 +1,4 @@
-"""The audit log of configuration: who changed which record, or read a secret, and from where."""
+"""The audit log of configuration: who changed what, read a secret, or signed in, and from where."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tillbell.clock import Micros
 
 
 class Actor(NamedTuple):
-    """Who acts: an API key, or Tillbell itself."""
+    """Who acts: an API key, a person, or Tillbell itself."""
 
     id: str
     name: str
@@ -20,15 +20,15 @@ SYSTEM = Actor("system", "Tillbell")
 
 
 class ConfigurationChange(NamedTuple):
-    """One change of a record, or one look at its secret. No value is a secret."""
+    """One change of a record, look at its secret, or sign-in. No value is a secret."""
 
     id: str
     app_id: str  # "": it belongs to no application
     at: Micros
-    actor: str  # the API key's id
+    actor: str  # the id of the API key or person
     actor_name: str
     action: str  # endpoint.create, source.update, api-key.delete, endpoint.read-secret
-    target: str  # the record's id
+    target: str  # the id of the record or person
     request_id: str | None
     address: str | None
     changes: dict[str, Any] = {}  # member → [before, after]

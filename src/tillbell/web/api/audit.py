@@ -1,4 +1,4 @@
-"""The audit log: what people did by hand, what was configured, and who looked at secrets."""
+"""The audit log: what was done by hand or configured, who looked at secrets, who signed in."""
 
 from __future__ import annotations
 
@@ -24,18 +24,22 @@ class ChangeOut(Out):
 
 
 class AuditOut(Out):
-    """One manual action, change of configuration or look at a secret."""
+    """One manual action, change of configuration, look at a secret, or sign-in."""
 
     id: str
     app_id: str = Field(description='The application; "": it belongs to none.')
     at: datetime = Field(description="When it was done (UTC).")
-    actor: str = Field(description="Id of the API key; `system`: Tillbell itself.")
+    actor: str = Field(
+        description="Id of the API key or person; `system`: Tillbell itself; `anonymous`: nobody"
+        " was signed in."
+    )
     actor_name: str | None = Field(
-        description="Name of the key at that time; null: it was not noted."
+        description="Name of the key, or e-mail address of the person, at that time;"
+        " null: it was not noted."
     )
     action: str = Field(
         description="E.g. `transaction.hold`, with `.proposed` at its end: proposed;"
-        " `endpoint.update`, `endpoint.read-secret`."
+        " `endpoint.update`, `endpoint.read-secret`, `person.sign-in`."
     )
     target: str = Field(description="Id of what it was done to.")
     reason: str = Field(description='Why a manual action was done; "" for others.')

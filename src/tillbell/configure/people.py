@@ -1,0 +1,293 @@
+"""People: how the first one comes in, and how they sign in and out.
+
+A session is known by a random token. The browser holds it in a cookie, the store only its hash; the
+same is true of one-time links. A session is looked up in the store for each page, so it ends in
+every process at the moment in which it is revoked.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tillbell.clock import DAY, HOUR, MINUTE, Clock, Micros
+from tillbell.configure.passwords import Passwords
+from tillbell.configure.sign_in_throttle import TRIES_OF_ADDRESS, WAIT, SignInThrottle, SignInTry
+from tillbell.errors import Invalid, NotFound, Problem, Unauthenticated
+from tillbell.ids import IdMaker
+from tillbell.model.configuration_changes import SYSTEM, Actor, ConfigurationChange
+from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
+from tillbell.rules.accounts import (
+    email_problem,
+    name_problem,
+    normal_email,
+    password_problem,
+)
+from tillbell.storage.ports.outbound import Page
+from tillbell.storage.ports.people import CheckedPassword, PeopleStore
+from tillbell.vault import hash_key, new_token
+
+SESSION_LIFE: Micros = 7 * DAY
+IDLE_LIFE: Micros = 12 * HOUR
+NOTE_USE_EVERY: Micros = 5 * MINUTE
+LINK_LIFE: Micros = DAY
+_USER_AGENT_MAX = 300
+_PAGE = 500
+NOBODY = Actor("anonymous", "nobody is signed in")
+
+
+class WrongPassword(Unauthenticated):
+    """E-mail or password is wrong."""
+
+
+class LinkGone(NotFound):
+    """This link was used, has expired, or never existed. `tillbell people` makes a new one."""
+
+
+class Visitor(NamedTuple):
+    """Where a request comes from."""
+
+    address: str
+    user_agent: str = ""
+    request_id: str | None = None
+
+
+class SignedIn(NamedTuple):
+    """A person with the session of a request."""
+
+    person: Person
+    session: Session
+
+
+class NewSession(NamedTuple):
+    """A session that begins, and its token, which is not stored."""
+
+    person: Person
+    token: str
+
+
+class NewAccount(NamedTuple):
+    """What the first person says of itself."""
+
+    email: str
+    name: str
+    password: str
+
+
+class People:
+    """Accounts and sessions of people."""
+
+    def __init__(
+        self, store: PeopleStore, clock: Clock, ids: IdMaker, passwords: Passwords
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._passwords = passwords
+        self._throttle = SignInThrottle(clock)
+
+    # ── one-time links ───────────────────────────────────────────────────────────────────────────
+
+    async def new_setup_link(self) -> str | None:
+        """Return the token of a link to make the first account; None if a person exists."""
+        token, link = self._new_link(LinkPurpose.SETUP, "")
+        return token if await self._store.add_link(link, []) else None
+
+    async def new_password_link(self, email: str) -> str:
+        """Return the token of a link to choose a new password. `NotFound` without the person."""
+        person = await self._person_of(email)
+        token, link = self._new_link(LinkPurpose.PASSWORD, person.id)
+        entry = self._entry(SYSTEM, "person.password-link", person.id)
+        await self._store.add_link(link, [entry])
+        return token
+
+    async def link(self, token: str) -> OneTimeLink:
+        """Return a link that can be used now. `LinkGone` if it cannot."""
+        link = await self._store.one_time_link(hash_key(token))
+        if link is None or link.expires_at <= self._clock.now():
+            raise LinkGone
+        return link
+
+    async def create_first(self, token: str, account: NewAccount, visitor: Visitor) -> NewSession:
+        """Create the owner by a set-up link, and sign in.
+
+        `Invalid` names the fields that are wrong. `LinkGone` if the link is, also because another
+        one was faster.
+        """
+        await self.link(token)
+        email, name = normal_email(account.email), account.name.strip()
+        _check(
+            email=email_problem(email),
+            name=name_problem(name),
+            password=password_problem(account.password, email, name),
+        )
+        hashed = await self._passwords.hash(account.password)
+        now = self._clock.now()
+        id_ = self._ids.new("per", now)
+        person = Person(id_, email, name, hashed, Role.OWNER, now, last_sign_in_at=now)
+        session_token, session = self._new_session(person, visitor)
+        entry = self._entry(
+            _actor(person, visitor),
+            "person.create",
+            person.id,
+            {"email": [None, email], "name": [None, name], "role": [None, person.role.value]},
+        )
+        if not await self._store.add_first_person(person, hash_key(token), session, [entry]):
+            raise LinkGone
+        return NewSession(person, session_token)
+
+    async def choose_password(self, token: str, password: str, visitor: Visitor) -> NewSession:
+        """Change the password of a person by a link, end all its sessions, and sign in."""
+        link = await self.link(token)
+        person = await self._store.person(link.person_id)
+        if link.purpose is not LinkPurpose.PASSWORD or person is None:
+            raise LinkGone
+        _check(password=password_problem(password, person.email, person.name))
+        hashed = await self._passwords.hash(password)
+        session_token, session = self._new_session(person, visitor)
+        entry = self._entry(_actor(person, visitor), "person.new-password", person.id)
+        if not await self._store.set_password(link.id, hashed, session, [entry]):
+            raise LinkGone
+        return NewSession(person, session_token)
+
+    # ── sessions ─────────────────────────────────────────────────────────────────────────────────
+
+    async def sign_in(
+        self, email: str, password: str, visitor: Visitor, replaces: str = ""
+    ) -> NewSession:
+        """Sign a person in; the session with the token `replaces` ends.
+
+        `WrongPassword` says the same whether the person exists, and takes as long. `TooMany` after
+        too many of them.
+        """
+        email = normal_email(email)
+        person = await self._store.person_of_email(email)
+        is_known = person is not None and await self._store.is_known_address(
+            person.id, visitor.address
+        )
+        attempt = self._throttle.begin(email, visitor.address, is_known=is_known)
+        stored = None if person is None or person.disabled_at is not None else person.password_hash
+        check = await self._passwords.check(stored, password)
+        if person is not None and stored is not None and check.is_right:
+            token, session = self._new_session(person, visitor)
+            checked = CheckedPassword(stored, check.hash)
+            entry = self._entry(_actor(person, visitor), "person.sign-in", person.id)
+            replaced = hash_key(replaces) if replaces else ""
+            if await self._store.add_session(session, checked, replaced, [entry]):
+                self._throttle.succeeded(attempt)
+                return NewSession(person, token)
+        await self._note_failure(attempt, person, visitor)
+        raise WrongPassword(f"E-mail or password is wrong. {_warning(attempt.left)}")
+
+    async def signed_in(self, token: str) -> SignedIn | None:
+        """Return the person of a session's token; None if there is none, or it has ended."""
+        stored = await self._store.session(hash_key(token))
+        if stored is None:
+            return None
+        session, person = stored
+        now = self._clock.now()
+        ends_at = min(session.expires_at, session.idle_expires_at)
+        if session.revoked_at is not None or person.disabled_at is not None or ends_at <= now:
+            return None
+        if now - session.last_used_at >= NOTE_USE_EVERY:
+            await self._store.note_session_use(session.id, now, now + IDLE_LIFE)
+        return SignedIn(person, session)
+
+    async def sign_out(self, signed_in: SignedIn, visitor: Visitor) -> None:
+        """End a session."""
+        person, session = signed_in
+        entry = self._entry(_actor(person, visitor), "person.sign-out", person.id)
+        await self._store.revoke_session(session.id, self._clock.now(), [entry])
+
+    async def sign_out_everywhere(self, email: str) -> int:
+        """End all sessions of a person; return how many. `NotFound` without the person."""
+        person = await self._person_of(email)
+        entry = self._entry(SYSTEM, "person.sign-out-everywhere", person.id)
+        return await self._store.revoke_sessions_of(person.id, self._clock.now(), [entry])
+
+    async def everybody(self) -> list[Person]:
+        """Return all people in the order in which they came."""
+        people: list[Person] = []
+        while True:
+            after = people[-1].id if people else None
+            page = await self._store.all_people(Page(limit=_PAGE, iterator=after, ascending=True))
+            people += page
+            if len(page) < _PAGE:
+                return people
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _person_of(self, email: str) -> Person:
+        person = await self._store.person_of_email(normal_email(email))
+        if person is None:
+            raise NotFound(f"Nobody has the e-mail address {email}.")
+        return person
+
+    def _new_link(self, purpose: LinkPurpose, person_id: str) -> tuple[str, OneTimeLink]:
+        token, now = new_token(), self._clock.now()
+        return token, OneTimeLink(hash_key(token), purpose, person_id, now, now + LINK_LIFE)
+
+    def _new_session(self, person: Person, visitor: Visitor) -> tuple[str, Session]:
+        token, now = new_token(), self._clock.now()
+        return token, Session(
+            id=hash_key(token),
+            person_id=person.id,
+            created_at=now,
+            last_used_at=now,
+            expires_at=now + SESSION_LIFE,
+            idle_expires_at=now + IDLE_LIFE,
+            address=visitor.address,
+            user_agent=visitor.user_agent[:_USER_AGENT_MAX],
+        )
+
+    async def _note_failure(
+        self, attempt: SignInTry, person: Person | None, visitor: Visitor
+    ) -> None:
+        """Write into the audit log that somebody failed: at first, and when they have to wait.
+
+        Of an e-mail address that nobody has only the wait of its sender is written. What was typed
+        is not: it may be a password.
+        """
+        is_noted = attempt.of_account == 1 or attempt.left == 0
+        if attempt.of_address < TRIES_OF_ADDRESS and (person is None or not is_noted):
+            return
+        target = "" if person is None else person.id
+        tries = attempt.of_address if person is None else attempt.of_account
+        actor = NOBODY._replace(request_id=visitor.request_id, address=visitor.address)
+        entry = self._entry(actor, "person.sign-in-failed", target, {"tries": [None, tries]})
+        await self._store.add_audit_entries([entry])
+
+    def _entry(
+        self, actor: Actor, action: str, target: str, changes: dict[str, list[object]] | None = None
+    ) -> ConfigurationChange:
+        now = self._clock.now()
+        return ConfigurationChange(
+            id=self._ids.new("aud", now),
+            app_id="",
+            at=now,
+            actor=actor.id,
+            actor_name=actor.name,
+            action=action,
+            target=target,
+            request_id=actor.request_id,
+            address=actor.address,
+            changes=changes or {},
+        )
+
+
+def _actor(person: Person, visitor: Visitor) -> Actor:
+    return Actor(person.id, person.email, visitor.request_id, visitor.address)
+
+
+def _check(**problems: str | None) -> None:
+    """Raise `Invalid` with the problems of the fields that have one."""
+    wrong = [Problem((field,), text) for field, text in problems.items() if text is not None]
+    if wrong:
+        raise Invalid(*wrong)
+
+
+def _warning(left: int) -> str:
+    minutes = WAIT // MINUTE
+    if left == 0:
+        return f"That was the last try; try again in {minutes} minutes."
+    tries = "1 more try" if left == 1 else f"{left} more tries"
+    return f"After {tries} we wait {minutes} minutes."

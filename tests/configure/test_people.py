@@ -1,0 +1,316 @@
+"""People: the first account, signing in and out, and what slows down who guesses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.configure.processes import Process
+from tillbell.configure.passwords import HashCost, Passwords
+from tillbell.configure.people import (
+    IDLE_LIFE,
+    LINK_LIFE,
+    SESSION_LIFE,
+    LinkGone,
+    NewAccount,
+    NewSession,
+    People,
+    Visitor,
+    WrongPassword,
+)
+from tillbell.configure.sign_in_throttle import TRIES_OF_ACCOUNT, TRIES_OF_ADDRESS, WAIT
+from tillbell.errors import Invalid, NotFound, TooMany
+from tillbell.ids import IdMaker
+from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.people import Role
+from tillbell.storage.ports.outbound import Page
+from tillbell.testing import ManualClock
+
+CHEAP = HashCost(passes=1, memory_kib=8)
+SECOND = 1_000_000
+PASSWORD = "correct horse battery"
+ANA = NewAccount("Ana@Shop.example ", "Ana Petrović", PASSWORD)
+HOME = Visitor("203.0.113.7", "Firefox", "req_1")
+ELSEWHERE = Visitor("198.51.100.4", "curl", "req_2")
+
+
+class Pair(NamedTuple):
+    """Two processes of one store, and what is stored."""
+
+    one: People
+    two: People
+    store: Any
+    clock: ManualClock
+
+    async def log(self) -> list[ConfigurationChange]:
+        return [
+            entry
+            for entry in await self.store.audit_log(None, Page(ascending=True))
+            if entry.action.startswith("person.")
+        ]
+
+    async def owner(self) -> NewSession:
+        """Create Ana, signed in at home."""
+        token = await self.one.new_setup_link()
+        assert token is not None
+        return await self.one.create_first(token, ANA, HOME)
+
+
+@pytest.fixture
+def pair(processes: tuple[Process, Process], clock: ManualClock) -> Pair:
+    ids = IdMaker()
+    one, two = (People(p.store, clock, ids, Passwords(CHEAP)) for p in processes)
+    return Pair(one, two, processes[0].store, clock)
+
+
+async def wrong(people: People, email: str, visitor: Visitor) -> str:
+    """Sign in with a wrong password; return what is said."""
+    with pytest.raises((WrongPassword, TooMany)) as refused:
+        await people.sign_in(email, "wrong horse battery", visitor)
+    return str(refused.value)
+
+
+async def test_the_owner_comes_by_the_link_and_is_signed_in_at_every_process(pair: Pair) -> None:
+    created = await pair.owner()
+
+    person = created.person
+    assert (person.email, person.name, person.role) == (
+        "ana@shop.example",
+        "Ana Petrović",
+        Role.OWNER,
+    )
+    signed_in = await pair.two.signed_in(created.token)
+    assert signed_in is not None
+    assert signed_in.person == person
+    assert (signed_in.session.address, signed_in.session.user_agent) == ("203.0.113.7", "Firefox")
+    assert await pair.two.new_setup_link() is None
+    [entry] = await pair.log()
+    assert (entry.action, entry.actor, entry.actor_name) == (
+        "person.create",
+        person.id,
+        "ana@shop.example",
+    )
+    assert (entry.address, entry.request_id) == ("203.0.113.7", "req_1")
+    # Neither the tokens nor the password are stored.
+    stored = repr((await pair.store.person(person.id), signed_in, await pair.log()))
+    assert created.token not in stored
+    assert PASSWORD not in stored
+
+
+async def test_of_two_owners_at_the_same_time_one_wins(pair: Pair) -> None:
+    links = [await pair.one.new_setup_link(), await pair.two.new_setup_link()]
+
+    outcomes = await asyncio.gather(
+        *(
+            people.create_first(str(token), ANA._replace(email=f"{n}@shop.example"), HOME)
+            for n, (people, token) in enumerate(zip((pair.one, pair.two), links, strict=True))
+        ),
+        return_exceptions=True,
+    )
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["LinkGone", "NewSession"]
+    assert len(await pair.one.everybody()) == 1
+
+
+async def test_a_link_ends_after_a_day_and_a_new_one_leaves_the_old_one_valid(pair: Pair) -> None:
+    old = str(await pair.one.new_setup_link())
+    pair.clock.advance(LINK_LIFE / SECOND - 1)
+    young = str(await pair.two.new_setup_link())
+    assert (await pair.one.link(old)).person_id == ""
+    pair.clock.advance(1)
+
+    for gone in (old, "never", ""):
+        with pytest.raises(LinkGone):
+            await pair.one.link(gone)
+        with pytest.raises(LinkGone):
+            await pair.one.create_first(gone, ANA, HOME)
+    with pytest.raises(LinkGone):  # it is not for that
+        await pair.one.choose_password(young, PASSWORD, HOME)
+    await pair.one.create_first(young, ANA, HOME)
+
+
+async def test_what_is_wrong_with_a_new_account_is_said_by_field(pair: Pair) -> None:
+    token = str(await pair.one.new_setup_link())
+    with pytest.raises(Invalid) as refused:
+        await pair.one.create_first(token, NewAccount("ana", " ", "short"), HOME)
+
+    assert [problem.loc for problem in refused.value.problems] == [
+        ("email",),
+        ("name",),
+        ("password",),
+    ]
+    await pair.one.create_first(token, ANA, HOME)  # the link is still good
+
+
+async def test_a_session_ends_when_it_is_idle_and_after_its_time(pair: Pair) -> None:
+    token = (await pair.owner()).token
+    idle_s = IDLE_LIFE / SECOND
+    pair.clock.advance(idle_s - 1)
+    assert await pair.two.signed_in(token) is not None  # a use, which moves the end on
+    pair.clock.advance(idle_s - 1)
+    assert await pair.one.signed_in(token) is not None
+    pair.clock.advance(idle_s)
+    assert await pair.one.signed_in(token) is None
+
+    fresh = (await pair.one.sign_in(ANA.email, PASSWORD, HOME)).token
+    for _ in range(SESSION_LIFE // (IDLE_LIFE - SECOND)):
+        pair.clock.advance(idle_s - 1)
+        assert await pair.one.signed_in(fresh) is not None
+    pair.clock.advance(idle_s - 1)
+    assert await pair.one.signed_in(fresh) is None
+
+
+async def test_a_sign_in_has_a_new_token_and_ends_the_session_before(pair: Pair) -> None:
+    first = await pair.owner()
+
+    second = await pair.two.sign_in(" ANA@shop.example", PASSWORD, HOME, replaces=first.token)
+
+    assert second.token != first.token
+    assert await pair.one.signed_in(first.token) is None
+    assert await pair.one.signed_in(second.token) is not None
+    for unknown in ("", "x", first.token + "x"):
+        assert await pair.one.signed_in(unknown) is None
+
+
+async def test_signing_out_ends_the_session_everywhere_at_once(pair: Pair) -> None:
+    first = await pair.owner()
+    second = await pair.two.sign_in(ANA.email, PASSWORD, ELSEWHERE)
+    third = await pair.two.sign_in(ANA.email, PASSWORD, ELSEWHERE)
+    signed_in = await pair.one.signed_in(first.token)
+    assert signed_in is not None
+
+    await pair.one.sign_out(signed_in, HOME)
+    assert await pair.two.signed_in(first.token) is None
+    assert await pair.two.signed_in(second.token) is not None
+
+    assert await pair.one.sign_out_everywhere("ana@shop.example") == 2
+    assert await pair.two.signed_in(second.token) is await pair.two.signed_in(third.token) is None
+    assert [entry.action for entry in await pair.log()] == [
+        "person.create",
+        "person.sign-in",
+        "person.sign-in",
+        "person.sign-out",
+        "person.sign-out-everywhere",
+    ]
+    assert (await pair.log())[-1].actor == "system"
+
+
+async def test_a_new_password_ends_what_the_old_one_opened(pair: Pair) -> None:
+    first = await pair.owner()
+    token = await pair.one.new_password_link(ANA.email)
+    with pytest.raises(Invalid):
+        await pair.two.choose_password(token, "ana@shop.example", HOME)
+
+    changed = await pair.two.choose_password(token, "another horse battery", HOME)
+
+    assert await pair.one.signed_in(first.token) is None
+    assert await pair.one.signed_in(changed.token) is not None
+    with pytest.raises(WrongPassword):
+        await pair.one.sign_in(ANA.email, PASSWORD, HOME)
+    await pair.one.sign_in(ANA.email, "another horse battery", HOME)
+    with pytest.raises(LinkGone):
+        await pair.two.choose_password(token, "a third horse battery", HOME)
+    with pytest.raises(LinkGone):
+        await pair.one.create_first(token, ANA, HOME)
+
+
+async def test_what_belongs_to_nobody_is_not_found(pair: Pair) -> None:
+    acts: list[Callable[[str], Awaitable[object]]] = [
+        pair.one.new_password_link,
+        pair.one.sign_out_everywhere,
+    ]
+    for act in acts:
+        with pytest.raises(NotFound, match="Nobody has the e-mail address"):
+            await act("b@c.example")
+
+
+async def test_hashes_are_renewed_at_a_sign_in_when_their_cost_has_changed(pair: Pair) -> None:
+    created = await pair.owner()
+    before = created.person.password_hash
+    dearer = People(pair.store, pair.clock, IdMaker(), Passwords(HashCost(passes=2, memory_kib=16)))
+
+    await dearer.sign_in(ANA.email, PASSWORD, HOME)
+
+    person = await pair.store.person(created.person.id)
+    assert person.password_hash != before
+    assert "m=16,t=2,p=1" in person.password_hash
+    await pair.one.sign_in(ANA.email, PASSWORD, HOME)
+
+
+# ── throttle ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_wrong_password_and_an_unknown_address_are_answered_alike(pair: Pair) -> None:
+    await pair.owner()
+    said = {
+        email: [await wrong(pair.one, email, Visitor(address)) for _ in range(TRIES_OF_ACCOUNT + 1)]
+        for email, address in ((ANA.email, "192.0.2.1"), ("nobody@shop.example", "192.0.2.2"))
+    }
+
+    assert said[ANA.email] == said["nobody@shop.example"]
+    assert said[ANA.email] == [
+        "E-mail or password is wrong. After 4 more tries we wait 5 minutes.",
+        "E-mail or password is wrong. After 3 more tries we wait 5 minutes.",
+        "E-mail or password is wrong. After 2 more tries we wait 5 minutes.",
+        "E-mail or password is wrong. After 1 more try we wait 5 minutes.",
+        "E-mail or password is wrong. That was the last try; try again in 5 minutes.",
+        "Too many tries. Nothing is lost: try again in 5 minutes.",
+    ]
+    failed = [entry for entry in await pair.log() if entry.action == "person.sign-in-failed"]
+    assert [(entry.actor, entry.target != "", entry.changes) for entry in failed] == [
+        ("anonymous", True, {"tries": [None, 1]}),
+        ("anonymous", True, {"tries": [None, 5]}),
+    ]
+
+
+async def test_who_guesses_from_elsewhere_does_not_keep_the_owner_out(pair: Pair) -> None:
+    await pair.owner()
+    for number in range(TRIES_OF_ACCOUNT):
+        await wrong(pair.one, ANA.email, Visitor(f"192.0.2.{number}"))
+    with pytest.raises(TooMany) as refused:  # with the right password too, from a new address
+        await pair.one.sign_in(ANA.email, PASSWORD, ELSEWHERE)
+    assert refused.value.retry_after_s == WAIT // SECOND
+
+    await pair.one.sign_in(ANA.email, PASSWORD, HOME)  # but not from where the owner has been
+
+    pair.clock.advance(WAIT / SECOND)
+    await pair.one.sign_in(ANA.email, PASSWORD, ELSEWHERE)
+
+
+async def test_an_address_that_tries_many_accounts_has_to_wait(pair: Pair) -> None:
+    await pair.owner()
+    for number in range(TRIES_OF_ADDRESS):
+        await wrong(pair.one, f"{number}@shop.example", ELSEWHERE)
+
+    with pytest.raises(TooMany):
+        await pair.one.sign_in(ANA.email, PASSWORD, ELSEWHERE)
+    await pair.one.sign_in(ANA.email, PASSWORD, HOME)
+    [entry] = [entry for entry in await pair.log() if entry.action == "person.sign-in-failed"]
+    assert (entry.target, entry.address, entry.changes) == (
+        "",
+        ELSEWHERE.address,
+        {"tries": [None, TRIES_OF_ADDRESS]},
+    )
+
+
+async def test_tries_at_the_same_time_are_all_counted(pair: Pair) -> None:
+    await pair.owner()
+    outcomes = await asyncio.gather(
+        *(pair.one.sign_in(ANA.email, "wrong horse battery", ELSEWHERE) for _ in range(12)),
+        return_exceptions=True,
+    )
+
+    names = [type(outcome).__name__ for outcome in outcomes]
+    assert names.count("WrongPassword") == TRIES_OF_ACCOUNT
+    assert names.count("TooMany") == 12 - TRIES_OF_ACCOUNT
+
+
+async def test_who_has_signed_in_begins_to_count_anew(pair: Pair) -> None:
+    await pair.owner()
+    for _ in range(3):
+        for _ in range(TRIES_OF_ACCOUNT - 1):
+            await wrong(pair.one, ANA.email, HOME)
+        await pair.one.sign_in(ANA.email, PASSWORD, HOME)
