@@ -304,3 +304,25 @@ async def test_closing_finishes_what_was_accepted(tmp_path: Path, clock: ManualC
     with pytest.raises(StoreUnavailable):
         await database.counts()
     await database.close()
+
+
+async def test_a_command_beside_a_gateway_neither_migrates_nor_takes_the_lock(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    path = tmp_path / "x.db"
+    beside = SqliteDatabase(path, clock)
+    with pytest.raises(Misconfigured, match="no database"):
+        await beside.open_beside()
+    gateway = await opened(path, clock)
+    await beside.open_beside()
+    assert not await beside.all_people(Page())
+    await beside.close()
+    await gateway.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "DELETE FROM migrations WHERE number = (SELECT max(number) FROM migrations)"
+        )
+    connection.close()
+
+    with pytest.raises(Misconfigured, match="tables of this version"):
+        await beside.open_beside()

@@ -104,6 +104,21 @@ _GROUPS = {
             "delete": ("remote:delete_key", "Delete an API key; it stops working at once."),
         },
     ),
+    "people": (
+        "People who sign in to the pages.",
+        {
+            "list": ("people:list_people", "List people with role and last sign-in."),
+            "setup-link": (
+                "people:setup_link",
+                "Print a link to make the owner account; it works once, for a day.",
+            ),
+            "reset-password": (
+                "people:reset_password",
+                "Print a link to choose a new password; it works once, for a day.",
+            ),
+            "sign-out": ("people:sign_out", "End every session of a person."),
+        },
+    ),
     "signature": (
         "Standard Webhooks signatures.",
         {

@@ -48,6 +48,14 @@ class Database(
         """Connect, check the version, migrate."""
         ...
 
+    async def open_beside(self) -> None:
+        """Connect to a store that a gateway may be using, for a short command.
+
+        It neither locks the store nor migrates. `Misconfigured` if the schema is not ours. Only
+        people may be read and written: of all other things a gateway assumes that it is told.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish what was accepted, then close."""
         ...

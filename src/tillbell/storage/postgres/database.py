@@ -31,7 +31,7 @@ from tillbell.storage.postgres.listener import Listener
 from tillbell.storage.postgres.partitions import WIDTH_DAYS
 from tillbell.storage.postgres.replica import ReplicaLists, ReplicaReadPool
 from tillbell.storage.postgres.rotation import RotationMethods
-from tillbell.storage.session.migrate import migrate
+from tillbell.storage.session.migrate import migrate, refuse_other_schema
 from tillbell.storage.session.move_marks import refuse_unfinished_move
 from tillbell.storage.session.transaction import DbSession, Fault
 
@@ -75,10 +75,17 @@ class PostgresDatabase(RotationMethods):
 
     async def open(self) -> None:
         """Connect and migrate; `Misconfigured` if the server or the database cannot be used."""
+        await self._open(self._migrate)
+
+    async def open_beside(self) -> None:
+        """Connect; `Misconfigured` if the database cannot be used or is of another schema."""
+        await self._open(self._check)
+
+    async def _open(self, prepare: Callable[[], None]) -> None:
         if self.replica_url:
             check_address(self.replica_url)
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self._migrate)
+            await asyncio.get_running_loop().run_in_executor(None, prepare)
             self.readers = ReadPool(self._connect_reader, READERS)
         except StoreUnavailable as error:
             raise Misconfigured(f"Cannot use the PostgreSQL database. {error}") from error
@@ -102,6 +109,14 @@ class PostgresDatabase(RotationMethods):
             migrate(connection, "postgres", self._clock.now())
             refuse_unfinished_move(connection)
             self.make_partitions(connection, self._clock.now())
+        finally:
+            connection.close()
+
+    def _check(self) -> None:
+        connection = self._connect()
+        try:
+            refuse_other_schema(connection, "postgres")
+            refuse_unfinished_move(connection)
         finally:
             connection.close()
 

@@ -39,6 +39,16 @@ def is_behind(connection: DbConnection, dialect: str) -> bool:
     )
 
 
+def refuse_other_schema(connection: DbConnection, dialect: str) -> None:
+    """Raise `Misconfigured` if a database has not exactly the schema of this program."""
+    migrations = known_migrations(dialect)
+    ((is_ours, _),) = connection.query("schema_exists")
+    if not is_ours or _applied(connection, migrations) < len(migrations):
+        raise Misconfigured(
+            "The database has not the tables of this version. Start `tillbell serve` first."
+        )
+
+
 def migrate(connection: DbConnection, dialect: str, now: Micros) -> None:
     """Bring a database to the schema of this program; `Misconfigured` if that cannot be.
 

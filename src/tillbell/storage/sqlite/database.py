@@ -19,11 +19,17 @@ from tillbell.storage.engine.readers import ReadPool
 from tillbell.storage.operations.store import StoreMethods
 from tillbell.storage.ports.database import HistoryReads
 from tillbell.storage.ports.outbound import RotationReport
-from tillbell.storage.session.migrate import migrate
+from tillbell.storage.session.migrate import migrate, refuse_other_schema
 from tillbell.storage.session.move_marks import refuse_moved_store
 from tillbell.storage.session.transaction import DbSession, Fault
 from tillbell.storage.sqlite.backup import copy
-from tillbell.storage.sqlite.connection import check_version, open_reader, open_writer, translated
+from tillbell.storage.sqlite.connection import (
+    SqliteConnection,
+    check_version,
+    open_reader,
+    open_writer,
+    translated,
+)
 from tillbell.storage.sqlite.file_lock import FileLock
 from tillbell.storage.sqlite.single_process import SingleProcessCluster
 
@@ -46,6 +52,7 @@ class SqliteDatabase(StoreMethods, SingleProcessCluster):
         self.on_commit: Callable[[int], object] = lambda _: None
         self.on_notification: Callable[[str], object] = lambda _: None  # nobody notifies
         self._lock: FileLock | None = None
+        self._is_open = False
 
     @property
     def history(self) -> HistoryReads:
@@ -57,7 +64,7 @@ class SqliteDatabase(StoreMethods, SingleProcessCluster):
         path = self._path.resolve()
         lock: FileLock | None = FileLock(path)
         try:
-            self._connect(path)
+            self._connect(path, lambda connection: migrate(connection, "sqlite", self._clock.now()))
         except StoreUnavailable as error:
             raise Misconfigured(f"Cannot open {path}. {error}") from error
         else:
@@ -66,10 +73,21 @@ class SqliteDatabase(StoreMethods, SingleProcessCluster):
             if lock is not None:
                 lock.release()
 
-    def _connect(self, path: Path) -> None:
+    async def open_beside(self) -> None:
+        """Connect without the lock; `Misconfigured` if the file is missing or of another schema."""
+        check_version(apsw.sqlite_lib_version())
+        path = self._path.resolve()
+        if not path.is_file():
+            raise Misconfigured(f"There is no database at {path}. Start `tillbell serve` first.")
+        try:
+            self._connect(path, lambda connection: refuse_other_schema(connection, "sqlite"))
+        except StoreUnavailable as error:
+            raise Misconfigured(f"Cannot open {path}. {error}") from error
+
+    def _connect(self, path: Path, prepare: Callable[[SqliteConnection], None]) -> None:
         connection = open_writer(path)
         try:
-            migrate(connection, "sqlite", self._clock.now())
+            prepare(connection)
             refuse_moved_store(connection, path)
         finally:
             connection.close()
@@ -77,6 +95,7 @@ class SqliteDatabase(StoreMethods, SingleProcessCluster):
         session = DbSession(lambda: open_writer(path), self._pass)
         self.writer = self.housekeeper = Writer(session)
         self.writer.on_commit = self.on_commit
+        self._is_open = True
 
     def _pass(self, point: str) -> None:
         """Pass a named point. What a test raises there counts as an error of the database."""
@@ -84,12 +103,14 @@ class SqliteDatabase(StoreMethods, SingleProcessCluster):
             self._fault(point)
 
     async def close(self) -> None:
-        if self._lock is None:
+        if not self._is_open:
             return
+        self._is_open = False
         await self.writer.close()
         await self.readers.close()
-        self._lock.release()
-        self._lock = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     async def rotate(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros
