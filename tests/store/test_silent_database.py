@@ -54,7 +54,7 @@ async def test_who_waits_for_a_commit_is_told_and_others_at_once(
     with pytest.raises(StoreUnavailable, match="does not answer"):
         await outbound.publish()
     again = outbound.store.publish(Publication(outbound.message(), {"": BODY}, []))
-    assert again.done()  # type: ignore[attr-defined]
+    assert again.done()
     with pytest.raises(StoreUnavailable, match="does not answer"):
         await again
 

@@ -66,11 +66,14 @@ def test_a_bug_is_a_500_of_our_shape_on_every_route(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    async def fail(*_: Any, **__: Any) -> None:
+    def fail_at_once(*_: Any, **__: Any) -> None:
         raise RuntimeError("a bug")
 
+    async def fail(*_: Any, **__: Any) -> None:
+        fail_at_once()
+
     before = served.gateway.meters.request_errors
-    monkeypatch.setattr(served.gateway.publisher, "publish_for", fail)
+    monkeypatch.setattr(served.gateway.publisher, "submit", fail_at_once)
     monkeypatch.setattr(served.gateway.applications, "create", fail)
     for path, body in ((f"/app/{app_id}/msg", MESSAGE), ("/app", {"name": "shop"})):
         for headers in ({}, {"idempotency-key": "k"}):

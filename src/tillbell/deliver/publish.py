@@ -11,6 +11,7 @@ the commit the leases end, and attempts that were never sent are recorded as `in
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Self
 
@@ -33,6 +34,7 @@ from tillbell.storage.ports.outbound import (
     IdempotencyUse,
     OutboundStore,
     Publication,
+    PublicationStored,
 )
 
 _message = by_keyword(Message)
@@ -116,22 +118,37 @@ class Publisher:
             raise self.refusal
         if view.application.check_schemas:
             await self._schemas.check(draft.event_type, draft.payload)
-        with self.prepared(view, (draft,)) as messages:
-            publication = messages.publications[0]
+        submission = self.submit(view, draft, make_use)
+        try:
+            await submission.write
+        except BaseException:
+            submission.abandon()
+            raise
+        return submission.conclude()
+
+    def submit(
+        self,
+        view: ApplicationView,
+        draft: MessageDraft,
+        make_use: MakeIdempotencyUse | None = None,
+    ) -> Submission:
+        """Hand a message to the store; its payload is checked against no schema.
+
+        When `write` of what is returned has ended, the caller calls `conclude`.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+        messages = self.prepared(view, (draft,))
+        publication = messages.publications[0]
+        try:
             if make_use is not None:
                 use = make_use(publication.message, len(publication.deliveries))
                 publication = publication._replace(idempotency=use)
-            outcome = await self._store.publish(publication)
-            if isinstance(outcome, DuplicateEventId):
-                self._meters.duplicate()
-                raise ConflictError(
-                    f"Event id {draft.event_id!r} was already published as {outcome.message_id}."
-                )
-            if isinstance(outcome, IdempotencyUse):
-                self._meters.duplicate()
-                return outcome
-            messages.start_deliveries()
-        return PublishReceipt(publication.message, len(publication.deliveries))
+            write = self._store.publish(publication)
+        except BaseException:
+            messages.release()
+            raise
+        return Submission(messages, write, self._meters)
 
     def prepared(self, view: ApplicationView, drafts: Sequence[MessageDraft]) -> PreparedMessages:
         """Prepare messages for the commit that is made inside the `with` block."""
@@ -222,3 +239,43 @@ class PreparedMessages:
                 else:
                     due_at = delivery.due_at
                     self._lanes.note_due(delivery.app_id, delivery.endpoint_id, due_at)
+
+
+class Submission:
+    """A message on its way into the store."""
+
+    __slots__ = ("_messages", "_meters", "write")
+
+    def __init__(
+        self,
+        messages: PreparedMessages,
+        write: asyncio.Future[PublicationStored | DuplicateEventId | IdempotencyUse],
+        meters: Meters,
+    ) -> None:
+        self.write = write
+        self._messages = messages
+        self._meters = meters
+
+    def abandon(self) -> None:
+        """Free the places of a message that nobody waits for any more."""
+        self._messages.release()
+
+    def conclude(self) -> PublishReceipt | IdempotencyUse:
+        """Start the deliveries of a message that is stored; else free their places.
+
+        Return the earlier use if the idempotency key was used. `ConflictError` if the event id was
+        used; the error of the store if it failed.
+        """
+        with self._messages as messages:
+            outcome = self.write.result()
+            message = messages.publications[0].message
+            if isinstance(outcome, DuplicateEventId):
+                self._meters.duplicate()
+                raise ConflictError(
+                    f"Event id {message.event_id!r} was already published as {outcome.message_id}."
+                )
+            if isinstance(outcome, IdempotencyUse):
+                self._meters.duplicate()
+                return outcome
+            messages.start_deliveries()
+        return PublishReceipt(message, len(messages.publications[0].deliveries))

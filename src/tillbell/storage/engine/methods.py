@@ -7,7 +7,8 @@ or the pool of readers, with the operation to run.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -128,7 +129,7 @@ def write_batched(
     *, no_timeout: bool = False
 ) -> Callable[
     [Callable[[DbTransaction, Sequence[Request]], Sequence[Result]]],
-    Callable[[HasWriter, Request], Awaitable[Result]],
+    Callable[[HasWriter, Request], asyncio.Future[Result]],
 ]:
     """Make a method of a function that does many equal writes of one commit at once.
 
@@ -138,13 +139,13 @@ def write_batched(
 
     def decorate(
         function: Callable[[DbTransaction, Sequence[Request]], Sequence[Result]],
-    ) -> Callable[[HasWriter, Request], Awaitable[Result]]:
+    ) -> Callable[[HasWriter, Request], asyncio.Future[Result]]:
         operation = Operation(
             function.__name__, function, batched=True, optimistic=True, no_timeout=no_timeout
         )
 
         @wraps(function)
-        def method(database: HasWriter, request: Request, /) -> Awaitable[Result]:
+        def method(database: HasWriter, request: Request, /) -> asyncio.Future[Result]:
             return database.writer.submit(operation, request, request_key())
 
         return method

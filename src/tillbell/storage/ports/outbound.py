@@ -15,7 +15,8 @@ Each promise below has a test of that name in tests/store, which runs over every
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from asyncio import Future
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from tillbell.clock import Micros
@@ -201,7 +202,7 @@ class OutboundStore(Protocol):
 
     def publish(
         self, publication: Publication
-    ) -> Awaitable[PublicationStored | DuplicateEventId | IdempotencyUse]:
+    ) -> Future[PublicationStored | DuplicateEventId | IdempotencyUse]:
         """Store a message, its bodies and its deliveries: all of it or nothing.
 
         - A second message with the same event id in an application: `DuplicateEventId`, not stored.
@@ -227,7 +228,7 @@ class OutboundStore(Protocol):
         """
         ...
 
-    def finish_attempt(self, finished: FinishedAttempt) -> Awaitable[bool]:
+    def finish_attempt(self, finished: FinishedAttempt) -> Future[bool]:
         """Close the attempt of a claim and move its delivery: both or neither.
 
         - False, and nothing changes, if the token is not the present one or nothing is leased.

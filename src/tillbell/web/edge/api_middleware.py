@@ -30,7 +30,7 @@ from tillbell.web.edge.publish_route import MessageCreate, is_message_create
 from tillbell.web.edge.rest_route import RestApi
 
 PUBLIC = frozenset({"/api/v1/health", "/api/v1/health/ping", "/api/v1/openapi.json"})
-_SECURITY_HEADERS = (
+SECURITY_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
@@ -47,13 +47,13 @@ class ApiGate:
         self._guesses = GuessLimit(gateway.clock)
         self._trusted = networks(settings.trusted_proxies)
         self._usage = gateway.key_usage
-        self._create_message = MessageCreate(gateway)
+        self.create_message = MessageCreate(gateway)
         self._rest = RestApi(rest, gateway)
 
     async def __call__(self, scope: Scope, receive: Receive) -> HttpAnswer:
         """Return the answer to one request."""
         scope["path"] = without_slash(scope["path"])
-        headers = list(_SECURITY_HEADERS)
+        headers = list(SECURITY_HEADERS)
         try:
             answer = await self._answer(scope, receive, headers)
         except TillbellError as error:
@@ -71,8 +71,17 @@ class ApiGate:
             await self._usage.record_use(principal.key)
         body = await read_body(scope, receive, self._body_bytes_max)
         request = ApiRequest(scope, receive, principal, body)
-        handler = self._create_message if is_message_create(scope) else self._rest
+        handler = self.create_message if is_message_create(scope) else self._rest
         return await handler(request)
+
+    def admit(self, authorization: bytes | None, body: bytes) -> Principal | None:
+        """Return who asks; None if the request has to go through `__call__` to be let in."""
+        if len(body) > self._body_bytes_max:
+            return None
+        principal = authenticate(self._gateway, authorization)
+        key = principal.key
+        is_limited = self._limit.applies(key.rate_limit)
+        return None if is_limited or self._usage.is_due(key) else principal
 
     def _authenticated(self, scope: Scope) -> Principal:
         """Return who asks. `Unauthenticated`, and `TooMany` after many wrong keys."""

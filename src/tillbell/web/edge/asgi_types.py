@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, NamedTuple
 
 from tillbell.errors import Malformed, TooLarge
@@ -23,7 +23,7 @@ class HttpAnswer(NamedTuple):
     headers: Headers
     body: bytes
 
-    def with_headers(self, more: Headers) -> HttpAnswer:
+    def with_headers(self, more: Iterable[tuple[bytes, bytes]]) -> HttpAnswer:
         """Return the same response with more headers, after its own."""
         return HttpAnswer(self.status, [*self.headers, *more], self.body)
 

@@ -44,6 +44,7 @@ class HttpExchange:
         self._cors = CorsRules(gateway.settings.cors_origins)
         self._clock = gateway.clock
         self._log = AccessLog(gateway.settings.access_log)
+        self.has_cors = self._cors.is_on
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -52,7 +53,7 @@ class HttpExchange:
         path = scope["path"]
         if is_head and is_api(path):
             scope = {**scope, "method": "GET"}  # a copy: the server reads its own
-        scope[REQUEST_ID] = request_id = _request_id(scope)
+        scope[REQUEST_ID] = request_id = request_id_of(header(scope, b"x-request-id"))
         more_headers = [(b"x-request-id", request_id.encode())]
         answer = None
         if self._cors.is_on and is_api(path):
@@ -63,10 +64,7 @@ class HttpExchange:
         if answer.status >= _ERROR:
             answer = name_request(answer, request_id)
         await send_answer(send, answer.with_headers(more_headers), without_body=is_head)
-        took_s = self._clock.monotonic() - started
-        method = "HEAD" if is_head else scope["method"]
-        self._meters.request(_known(method), route_of(scope) or "none", answer.status, took_s)
-        self._log.write(scope, answer, took_s, method)
+        self.note(scope, answer, started, "HEAD" if is_head else scope["method"])
 
     async def _answer(self, scope: Scope, receive: Receive) -> HttpAnswer:
         """Return the answer of the part that serves the path, or an error as an answer."""
@@ -75,15 +73,25 @@ class HttpExchange:
         except TillbellError as error:
             return render_problem(error)
         except Exception as error:  # noqa: BLE001 - supervised: the caller must be answered
-            log_event(
-                "request.error",
-                error,
-                request_id=scope[REQUEST_ID],
-                method=scope["method"],
-                route=route_of(scope),
-            )
-            self._meters.request_failed()
-            return INTERNAL
+            return self.failed(scope, error)
+
+    def failed(self, scope: Scope, error: Exception) -> HttpAnswer:
+        """Return the answer to a request that met a bug, which is logged and counted."""
+        log_event(
+            "request.error",
+            error,
+            request_id=scope[REQUEST_ID],
+            method=scope["method"],
+            route=route_of(scope),
+        )
+        self._meters.request_failed()
+        return INTERNAL
+
+    def note(self, scope: Scope, answer: HttpAnswer, started: float, method: str) -> None:
+        """Count a request that is answered, and write it to the access log."""
+        took_s = self._clock.monotonic() - started
+        self._meters.request(_known(method), route_of(scope) or "none", answer.status, took_s)
+        self._log.write(scope, answer, took_s, method)
 
 
 def _known(method: str) -> str:
@@ -91,9 +99,8 @@ def _known(method: str) -> str:
     return method if method in _METHODS else "other"
 
 
-def _request_id(scope: Scope) -> str:
+def request_id_of(own: bytes | None) -> str:
     """Return the request's own id if it is 1 to 128 harmless characters, else a new one."""
-    own = header(scope, b"x-request-id")
     if own is not None and _SANE.fullmatch(own):
         return own.decode()
     return new_request_id()

@@ -26,7 +26,7 @@ from tillbell.errors import ConflictError, Malformed
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.storage.session.idempotency import RequestKey, carrying
 from tillbell.web.edge.asgi_types import HttpAnswer
-from tillbell.web.edge.auth import ApiRequest, Principal
+from tillbell.web.edge.auth import Principal
 
 KEY_MAX = 256
 _SERVER_ERROR = 500
@@ -58,9 +58,9 @@ def idempotency_name(principal: Principal, path: str, key: bytes) -> str:
     return hashlib.sha256(whole).hexdigest()
 
 
-def fingerprint_of(request: ApiRequest) -> str:
+def fingerprint_of(query: bytes, body: bytes) -> str:
     """Return what tells requests apart that have the same key."""
-    return hashlib.sha256(request.scope["query_string"] + b"\0" + request.body).hexdigest()
+    return hashlib.sha256(query + b"\0" + body).hexdigest()
 
 
 def refuse_key(method: str) -> NoReturn:

@@ -66,6 +66,10 @@ class RateLimit:
         self._clock = clock
         self._full_at: dict[str, Micros] = {}
 
+    def applies(self, own_rate: int | None) -> bool:
+        """Tell whether there is a limit for a key with this own one."""
+        return bool(self._rate if own_rate is None else own_rate)
+
     def take(self, key_id: str, own_rate: int | None = None) -> list[tuple[bytes, bytes]]:
         """Count one request; return the header fields that show the limit.
 

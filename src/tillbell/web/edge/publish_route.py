@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
@@ -16,7 +16,12 @@ import msgspec
 from tillbell.app import Gateway
 from tillbell.clock import DAY, HOUR, MINUTE, Micros, from_datetime, iso
 from tillbell.deliver.application_views import ApplicationView
-from tillbell.deliver.publish import MakeIdempotencyUse, MessageDraft
+from tillbell.deliver.publish import (
+    MakeIdempotencyUse,
+    MessageDraft,
+    PublishReceipt,
+    Submission,
+)
 from tillbell.errors import (
     ConflictError,
     Invalid,
@@ -52,6 +57,7 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _TIME_RULE = "must be an RFC 3339 time with its zone, like 2026-03-01T12:00:00Z"
 AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 _JSON = (b"content-type", b"application/json")
+CREATE = ACCESS["message.create"]
 
 
 class ApplicationDraft(msgspec.Struct, forbid_unknown_fields=True):
@@ -103,6 +109,32 @@ def is_message_create(scope: Scope) -> bool:
     )
 
 
+class MessageRequest(NamedTuple):
+    """What a request to create a message says."""
+
+    application: str  # id or uid
+    query: bytes
+    idempotency_key: bytes | None
+    body: bytes
+
+
+class _Prepared(NamedTuple):
+    """A request that is valid, with what is published."""
+
+    draft: MessageDraft
+    shown: bytes  # the payload in the answer
+    make_use: MakeIdempotencyUse | None
+
+
+class PendingMessage(NamedTuple):
+    """A message on its way into the store, and what asked for it."""
+
+    submission: Submission
+    app_id: str
+    request: MessageRequest
+    shown: bytes
+
+
 class MessageCreate:
     """The route. One instance serves all requests."""
 
@@ -111,23 +143,58 @@ class MessageCreate:
 
     async def __call__(self, request: ApiRequest) -> HttpAnswer:
         """Return the answer to a request whose key is valid."""
-        scope, principal, body = request.scope, request.principal, request.body
+        scope, principal = request.scope, request.principal
         scope[ROUTE] = PATTERN
-        principal.require(ACCESS["message.create"])
-        id_or_uid = scope["path"][len(PREFIX) : -len(SUFFIX)]
-        message = decode(body)
-        view = await self._view(id_or_uid, message, principal)
-        self._refuse_near_miss(message.eventType)
+        principal.require(CREATE)
+        asked = MessageRequest(
+            scope["path"][len(PREFIX) : -len(SUFFIX)],
+            scope["query_string"],
+            header(scope, b"idempotency-key"),
+            request.body,
+        )
+        message = decode(asked.body)
+        view = await self._view(asked.application, message, principal)
         scope[APPLICATION] = view.application.id
-        draft = make_draft(message, self._gateway.clock.now())
-        with_content = _with_content(scope["query_string"])
-        shown = shown_payload(draft.payload, draft.content_type) if with_content else b"{}"
-        make_use = self._make_use(request, view.application.id, shown)
+        draft, shown, make_use = self._prepared(asked, message, view, principal)
         published = await self._gateway.publisher.publish_for(view, draft, make_use)
-        if isinstance(published, IdempotencyUse):
-            return self._repeat(published, fingerprint_of(request))
-        answer = write(published.message, shown, published.deliveries)
-        return HttpAnswer(202, [_JSON], answer)
+        return _answer(published, shown, asked)
+
+    def begin(self, request: MessageRequest, principal: Principal) -> PendingMessage | None:
+        """Hand a message to the store at once; None if something must be waited for before.
+
+        Raises what `__call__` raises.
+        """
+        principal.require(CREATE)
+        view = self._gateway.config_cache.cached_view(request.application)
+        if view is None or view.application.check_schemas:
+            return None
+        app_id = view.application.id
+        if not principal.may_see(app_id):
+            return None
+        message = decode(request.body)
+        draft, shown, make_use = self._prepared(request, message, view, principal)
+        submission = self._gateway.publisher.submit(view, draft, make_use)
+        return PendingMessage(submission, app_id, request, shown)
+
+    def conclude(self, pending: PendingMessage) -> HttpAnswer:
+        """Return the answer to a request whose message has been written, or was not."""
+        return _answer(pending.submission.conclude(), pending.shown, pending.request)
+
+    def _prepared(
+        self,
+        request: MessageRequest,
+        message: MessageCreateBody,
+        view: ApplicationView,
+        principal: Principal,
+    ) -> _Prepared:
+        self._refuse_near_miss(message.eventType)
+        draft = make_draft(message, self._gateway.clock.now())
+        with_content = _with_content(request.query)
+        shown = shown_payload(draft.payload, draft.content_type) if with_content else b"{}"
+        make_use = None
+        if request.idempotency_key is not None:
+            make_use = _make_use(request, view.application.id, principal, shown)
+        return _Prepared(draft, shown, make_use)
 
     async def _view(
         self, id_or_uid: str, message: MessageCreateBody, principal: Principal
@@ -158,28 +225,34 @@ class MessageCreate:
         fields = msgspec.to_builtins(draft)
         await get_or_create_application(self._gateway, id_or_uid, fields, principal)
 
-    def _make_use(
-        self, request: ApiRequest, app_id: str, shown: bytes
-    ) -> MakeIdempotencyUse | None:
-        key = header(request.scope, b"idempotency-key")
-        if key is None:
-            return None
-        name = idempotency_name(request.principal, f"{PREFIX}{app_id}{SUFFIX}", key)
-        fingerprint = fingerprint_of(request)
 
-        def make_use(message: Message, deliveries: int) -> IdempotencyUse:
-            return IdempotencyUse(name, fingerprint, write(message, shown, deliveries))
+def _make_use(
+    request: MessageRequest, app_id: str, principal: Principal, shown: bytes
+) -> MakeIdempotencyUse:
+    """Return what makes the use of the request's idempotency key."""
+    assert request.idempotency_key is not None
+    name = idempotency_name(principal, f"{PREFIX}{app_id}{SUFFIX}", request.idempotency_key)
+    fingerprint = fingerprint_of(request.query, request.body)
 
-        return make_use
+    def make_use(message: Message, deliveries: int) -> IdempotencyUse:
+        return IdempotencyUse(name, fingerprint, write(message, shown, deliveries))
 
-    def _repeat(self, use: IdempotencyUse, fingerprint: str) -> HttpAnswer:
-        if use.fingerprint != fingerprint:
-            raise ConflictError(
-                "This Idempotency-Key was used with another body. Use a new key for a new message.",
-                code="idempotency_key_reused",
-            )
-        replayed = (b"idempotent-replayed", b"true")
-        return HttpAnswer(202, [_JSON, replayed], use.answer)
+    return make_use
+
+
+def _answer(
+    published: PublishReceipt | IdempotencyUse, shown: bytes, request: MessageRequest
+) -> HttpAnswer:
+    """Return the answer; that of the first request if its idempotency key was used before."""
+    if isinstance(published, PublishReceipt):
+        return HttpAnswer(202, [_JSON], write(published.message, shown, published.deliveries))
+    if published.fingerprint != fingerprint_of(request.query, request.body):
+        raise ConflictError(
+            "This Idempotency-Key was used with another body. Use a new key for a new message.",
+            code="idempotency_key_reused",
+        )
+    replayed = (b"idempotent-replayed", b"true")
+    return HttpAnswer(202, [_JSON, replayed], published.answer)
 
 
 def decode(body: bytes) -> MessageCreateBody:

@@ -82,7 +82,8 @@ class RestApi:
         path = request.scope["path"]
         resolved = await self._paths.resolve(path)
         name = idempotency_name(request.principal, resolved.text, key)
-        use = IdempotencyUse(name, fingerprint_of(request))
+        query = request.scope["query_string"]
+        use = IdempotencyUse(name, fingerprint_of(query, request.body))
         answer = await self._idempotent.answer(use, handle)
         # A resource of the path that was created just now has an id from here on.
         after = idempotency_name(request.principal, (await self._paths.resolve(path)).text, key)

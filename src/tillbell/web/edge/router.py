@@ -7,6 +7,7 @@ from tillbell.errors import NotFound
 from tillbell.web.edge.api_middleware import ApiGate
 from tillbell.web.edge.asgi_types import App, Handler, HttpAnswer, Receive, Scope, Send
 from tillbell.web.edge.callback_route import CallbackRoutes, is_callback
+from tillbell.web.edge.direct_messages import DirectMessages
 from tillbell.web.edge.entry_page import show_entry_page
 from tillbell.web.edge.exchange import HttpExchange
 from tillbell.web.edge.health import PATHS, HealthApp
@@ -25,6 +26,8 @@ class WebApp:
         self._callbacks = CallbackRoutes(gateway)
         self._health = HealthApp(gateway)
         self._exchange = HttpExchange(gateway, self._find)
+        direct = DirectMessages(self._api, self._exchange, gateway.clock)
+        self.direct = None if self._exchange.has_cors else direct.begin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

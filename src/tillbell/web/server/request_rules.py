@@ -71,7 +71,7 @@ def check_head(version: str, method: bytes, headers: Iterable[tuple[bytes, bytes
     if host is None:
         if version == "1.1":
             raise MalformedRequest("The header has no Host.")
-    elif _HOST.fullmatch(host.strip()) is None:
+    elif not is_host(host):
         raise MalformedRequest("Host is not a host.")
     encoding = single.get(b"transfer-encoding")
     if encoding is not None and (
@@ -81,6 +81,11 @@ def check_head(version: str, method: bytes, headers: Iterable[tuple[bytes, bytes
     ):
         raise MalformedRequest("The body's length cannot be told: use chunked, or Content-Length.")
     return encoding is not None
+
+
+def is_host(value: bytes) -> bool:
+    """Tell whether the value of Host is a host, with or without a port."""
+    return _HOST.fullmatch(value.strip()) is not None
 
 
 def check_protocol(*, is_upgrade: bool) -> None:

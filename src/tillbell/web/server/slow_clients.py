@@ -11,15 +11,21 @@ a second, closes those that are overdue.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import uvicorn
 
 from tillbell.logs import log_event
+from tillbell.web.edge.asgi_types import HttpAnswer
+from tillbell.web.edge.direct_messages import DirectRequest
 from tillbell.web.server.strict_requests import StrictProtocol
 
 HEADER_BYTES_MAX = 32_768
 _HEADERS, _BODY, _REST, _ANSWER = "headers", "body", "rest of a refused body", "answer"
+_IDLE = "next request"
+Begin = Callable[[DirectRequest, Callable[[HttpAnswer], object]], asyncio.Future[Any] | None]
 
 
 class ClientTimeouts(NamedTuple):
@@ -35,6 +41,7 @@ class DeadlineConfig(uvicorn.Config):
     """uvicorn's configuration with our deadlines."""
 
     limits = ClientTimeouts()
+    direct: Begin | None = None  # answers what needs no ASGI (direct_requests.py)
 
 
 class DeadlineProtocol(StrictProtocol):
@@ -88,6 +95,14 @@ class DeadlineProtocol(StrictProtocol):
             self._part, self._request = part, request
             self._overdue_at = self.loop.time() + timeout_s
 
+    def wait_for_nothing(self) -> None:
+        """Clear the deadline: a whole request is there, and it is for us to act."""
+        self._part = None
+
+    def wait_for_request(self, timeout_s: float) -> None:
+        """Close the connection unless a request begins in time."""
+        self._part, self._overdue_at = _IDLE, self.loop.time() + timeout_s
+
     def on_response_complete(self) -> None:
         """Set the deadline for a body that was answered before it had arrived."""
         super().on_response_complete()
@@ -111,6 +126,9 @@ class DeadlineProtocol(StrictProtocol):
         """Close the connection if its deadline has passed."""
         super().cut_off_if_overdue(now_s)
         if self._ends_at is not None or self._part is None or now_s < self._overdue_at:
+            return
+        if self._part is _IDLE:
+            self.transport.close()
             return
         log_event("request.timed_out", waited_for=self._part)
         if self.transport.get_write_buffer_size():

@@ -16,14 +16,20 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, Self, cast
+from typing import Any, Protocol, Self, cast, runtime_checkable
 
 import uvicorn
 
 from tillbell.errors import Misconfigured
 from tillbell.logs import log_event
 from tillbell.web.edge.asgi_types import App
-from tillbell.web.server.slow_clients import ClientTimeouts, DeadlineConfig, DeadlineProtocol
+from tillbell.web.server.direct_requests import DirectProtocol
+from tillbell.web.server.slow_clients import (
+    Begin,
+    ClientTimeouts,
+    DeadlineConfig,
+    DeadlineProtocol,
+)
 
 _REQUESTS_END_S = 5  # a request takes milliseconds, unless its client is stuck
 _IDLE_S = 75
@@ -41,6 +47,13 @@ class Drainable(Protocol):
     async def stop(self) -> None:
         """Close everything."""
         ...
+
+
+@runtime_checkable
+class AnswersDirectly(Protocol):
+    """An app that answers some requests without ASGI. `direct` is None if it answers none so."""
+
+    direct: Begin | None
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -130,7 +143,7 @@ class HttpServer:
     def __init__(self, app: App, listener: socket.socket, limits: ClientTimeouts) -> None:
         config = DeadlineConfig(
             app,
-            http=DeadlineProtocol,
+            http=DirectProtocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -141,6 +154,7 @@ class HttpServer:
             timeout_keep_alive=_IDLE_S,
         )
         config.limits = self._limits = limits
+        config.direct = app.direct if isinstance(app, AnswersDirectly) else None
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # no line for each bad request
         self._socket = listener
         self._uvicorn = _UvicornServer(config)
