@@ -58,6 +58,9 @@ fix: dev  ## format, and fix what can be fixed safely
 audit: .venv-supply/.ready  ## known vulnerabilities of what is shipped; says what it could not check
 	@.venv-supply/bin/python requirements/audit.py
 
+pages: dev  ## pictures of every page, in a folder; ARGS="--folder … --only messages"
+	@$(PY) -m tests.pages $(ARGS)
+
 sbom: .venv-supply/.ready  ## write requirements/sbom.cdx.json from requirements/run.txt
 	@requirements/sbom.sh
 
@@ -73,4 +76,4 @@ crash: dev  ## kill -9 loop, power cuts, write errors, full disk; CYCLES=100
 faults: dev  ## a cluster on PostgreSQL with kills, lost networks and restarts; ARGS="--restarts 10"
 	@$(PY) -m tests.faults $(ARGS)
 
-.PHONY: help setup dev demo serve test soak check fix audit sbom bench scale crash faults
+.PHONY: help setup dev demo serve test soak check fix audit pages sbom bench scale crash faults

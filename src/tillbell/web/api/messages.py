@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,11 +17,18 @@ from tillbell.ids import made_at
 from tillbell.model.endpoints import Endpoint, EndpointStatus
 from tillbell.model.messages import Delivery, Message
 from tillbell.rules.delivery.payload import RETENTION_DAYS_MAX, RETENTION_HOURS_MAX
-from tillbell.storage.ports.outbound import AttemptFilter, Page
+from tillbell.storage.ports.outbound import AttemptFilter, MessageFilter, Page
 from tillbell.web.api.applications import ApplicationIn
 from tillbell.web.api.endpoints import EndpointOut, shown_endpoint
 from tillbell.web.api.filters import MessageFilterOf, WithContent
-from tillbell.web.api.paging import AscendingPageOf, PageOf, in_memory_page, list_page, row_id
+from tillbell.web.api.paging import (
+    AscendingPageOf,
+    ListPage,
+    PageOf,
+    in_memory_page,
+    list_page,
+    row_id,
+)
 from tillbell.web.api.rendering import Doc, MessageOut, answer, delivery_status, message_doc
 from tillbell.web.api.routes import (
     ApplicationOf,
@@ -156,13 +165,28 @@ async def list_(
     with_content: WithContent = True,
 ) -> Response:
     """List messages, newest first."""
-    messages = await list_page(
-        lambda page: gateway.database.history.messages(app.id, filter_, page), page, row_id
-    )
+    messages = await newest_messages(gateway, [app.id], filter_, page)
     docs = [
         await message_doc(gateway, message, with_content=with_content) for message in messages.rows
     ]
     return answer(messages.document(docs))
+
+
+async def newest_messages(
+    gateway: Gateway, app_ids: Sequence[str], filter_: MessageFilter, page: Page
+) -> ListPage[Message]:
+    """Return a page of the messages of some applications, in the order of their ids."""
+
+    async def fetch(page: Page) -> list[Message]:
+        history = gateway.database.history
+        lists = [await history.messages(app_id, filter_, page) for app_id in app_ids]
+        if len(lists) == 1:
+            return lists[0]
+        is_ascending = page.ascending is not page.backwards
+        merged = sorted(chain(*lists), key=row_id, reverse=not is_ascending)[: page.limit]
+        return merged[::-1] if page.backwards else merged
+
+    return await list_page(fetch, page, row_id)
 
 
 @router.post("/precheck/active")

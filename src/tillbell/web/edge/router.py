@@ -8,10 +8,11 @@ from tillbell.web.edge.api_middleware import ApiGate
 from tillbell.web.edge.asgi_types import App, Handler, HttpAnswer, Receive, Scope, Send
 from tillbell.web.edge.callback_route import CallbackRoutes, is_callback
 from tillbell.web.edge.direct_messages import DirectMessages
-from tillbell.web.edge.entry_page import show_entry_page
 from tillbell.web.edge.exchange import HttpExchange
 from tillbell.web.edge.health import PATHS, HealthApp
+from tillbell.web.edge.page_route import PageRoute
 from tillbell.web.edge.paths import is_api
+from tillbell.web.edge.static_files import is_static, show_static_file
 from tillbell.web.pages.docs_page import is_docs, show_docs
 from tillbell.web.server.lazy_app import DeferredApp
 from tillbell.web.server.shared_metrics import MetricsBoard
@@ -23,6 +24,8 @@ class WebApp:
     def __init__(self, gateway: Gateway) -> None:
         self._rest = DeferredApp(lambda: _load_rest(gateway))
         self._api = ApiGate(self._rest, gateway)
+        self._deferred_pages = DeferredApp(lambda: _load_pages(gateway))
+        self._pages = PageRoute(self._deferred_pages)
         self._callbacks = CallbackRoutes(gateway)
         self._health = HealthApp(gateway)
         self._exchange = HttpExchange(gateway, self._find)
@@ -46,11 +49,12 @@ class WebApp:
             return self._health
         if is_docs(path):
             return show_docs
-        return show_entry_page if path == "/" else _no_such_page
+        return show_static_file if is_static(path) else self._pages
 
     async def load(self) -> None:
-        """Load the REST framework, which is not loaded at the start."""
+        """Load the REST framework and the pages, which are not loaded at the start."""
         await self._rest.load()
+        await self._deferred_pages.load()
 
     @property
     def board(self) -> MetricsBoard:
@@ -93,6 +97,12 @@ def _load_rest(gateway: Gateway) -> App:
     from tillbell.web.api.rest import make_rest
 
     return make_rest(gateway)
+
+
+def _load_pages(gateway: Gateway) -> App:
+    from tillbell.web.pages.site import make_pages
+
+    return make_pages(gateway)
 
 
 async def _no_such_page(_: Scope, __: Receive) -> HttpAnswer:

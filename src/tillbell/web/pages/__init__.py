@@ -1,1 +1,1 @@
-"""Pages for people."""
+"""The pages for people: thin views over what the REST API calls."""

@@ -1,0 +1,80 @@
+"""Requests for pages, and `/`, which says to programs what answers here."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tillbell import __version__
+from tillbell.errors import MethodNotAllowed
+from tillbell.web.edge.asgi_types import (
+    App,
+    HttpAnswer,
+    Receive,
+    Scope,
+    header,
+    read_body,
+    replay_body,
+)
+from tillbell.web.edge.paths import BASE, ROUTE
+
+LINKS = {
+    "docs": "/docs",
+    "openapi": f"{BASE}/openapi.json",
+    "ready": "/readyz?verbose",
+    "metrics": "/metrics",
+}
+FORM_BYTES_MAX = 256 * 1024
+_METHODS = ("GET", "HEAD", "POST")
+
+
+def wants_html(scope: Scope) -> bool:
+    """Tell whether a browser asks."""
+    return b"text/html" in (header(scope, b"accept") or b"")
+
+
+class PageRoute:
+    """Serves pages with the application `pages`, which is loaded later."""
+
+    def __init__(self, pages: App) -> None:
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive) -> HttpAnswer:
+        """Return the page of a path."""
+        if scope["method"] not in _METHODS:
+            raise MethodNotAllowed(_METHODS)
+        if scope["path"] == "/" and not wants_html(scope):
+            return _description(scope)
+        body = await read_body(scope, receive, FORM_BYTES_MAX)
+        return await self._collect(scope, replay_body(body, receive))
+
+    async def _collect(self, scope: Scope, receive: Receive) -> HttpAnswer:
+        """Return the whole answer of the pages."""
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        status, headers, parts = 0, list[tuple[bytes, bytes]](), list[bytes]()
+
+        async def send(event: Scope) -> None:
+            nonlocal status, headers
+            if event["type"] == "http.response.start":
+                status, headers = event["status"], list(event.get("headers", ()))
+            else:
+                parts.append(event.get("body", b""))
+
+        # The framework adds its own members to a scope; the route is for the access log.
+        inner = {**scope, "method": method}
+        await self._pages(inner, receive, send)
+        if ROUTE in inner:
+            scope[ROUTE] = inner[ROUTE]
+        return HttpAnswer(status, headers, b"".join(parts))
+
+
+def _description(scope: Scope) -> HttpAnswer:
+    """Say to a program what this is, and where its API is described."""
+    scope[ROUTE] = "/"
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"vary", b"accept"),
+    ]
+    body = msgspec.json.encode({"name": "Tillbell", "version": __version__, **LINKS})
+    return HttpAnswer(200, headers, body)

@@ -1,0 +1,52 @@
+"""Errors as pages, in the look of all others: what is wrong, and what to do."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tillbell.errors import TillbellError
+from tillbell.web.edge.paths import REQUEST_ID
+from tillbell.web.edge.problems import render_problem
+from tillbell.web.pages.page import Visit, answer, visit_of
+from tillbell.web.pages.session import signed_in
+from tillbell.web.pages.templating import render
+
+_TITLES = {
+    403: "You may not see this",
+    404: "There is nothing here",
+    413: "That is too much at once",
+    422: "This link cannot be read",
+    503: "The database does not answer",
+}
+_ADVICE = {
+    403: "Ask an owner of this gateway for the right.",
+    404: "It may have been deleted, or the link is incomplete.",
+    422: "Change what is marked, or begin again without a filter.",
+    503: "Nothing is lost: what was accepted is stored. Try again in a few seconds.",
+}
+
+
+async def show(request: Request, error: TillbellError) -> Response:
+    """Answer with the page of an error: inside the frame for somebody who is signed in."""
+    status = render_problem(error).status
+    values = {
+        "status": status,
+        "title": _TITLES.get(status, "This did not work"),
+        "text": str(error),
+        "advice": _ADVICE.get(status, "Go back and try again."),
+        "request_id": request.scope.get(REQUEST_ID, ""),
+    }
+    visit = await _frame(request)
+    if visit is not None:
+        return visit.show("error.html", status, **values)
+    return answer(render("error_bare.html", values), status)
+
+
+async def _frame(request: Request) -> Visit | None:
+    """Return what the frame needs; None for somebody unknown, or if that fails as well."""
+    try:
+        person = await signed_in(request)
+        return await visit_of(request, person, "", app=None) if person is not None else None
+    except TillbellError:
+        return None

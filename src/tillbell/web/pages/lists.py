@@ -1,0 +1,132 @@
+"""What list pages share: one page of rows, the pages beside it, and the rows as CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from starlette.responses import Response
+
+from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.paging import ListPage
+from tillbell.web.edge.patterns import ITERATOR
+from tillbell.web.pages.page import SECURITY_HEADERS, Visit
+
+PER_PAGE = 50
+EXPORT_MAX = 10_000  # rows
+_EXPORT_BATCH = 250
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+Row = TypeVar("Row")
+Fetch = Callable[[Page], Awaitable[ListPage[Row]]]
+
+
+class Listing(NamedTuple):
+    """One page of a list, as templates need it."""
+
+    path: str
+    filter: str  # as it is written in the URL
+    newer: str | None  # iterator of the page before
+    older: str | None  # iterator of the page after
+    is_first: bool
+    note: str = ""  # what the reader must know about these rows, e.g. how far was searched
+
+    @property
+    def is_filtered(self) -> bool:
+        """Tell whether the reader sees a part of the list."""
+        return bool(self.filter) or not self.is_first
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether these are all rows."""
+        return self.newer is None and self.older is None
+
+    @property
+    def position(self) -> str:
+        """Say where in the list this page is."""
+        if self.is_whole:
+            return "All of them"
+        return "The newest" if self.is_first else "Older ones"
+
+
+def page_of(visit: Visit, limit: int = PER_PAGE) -> Page:
+    """Return which page the URL asks for; the first one if what it says is no iterator."""
+    iterator = visit.query("iterator")
+    if not re.fullmatch(ITERATOR, iterator):
+        return Page(limit)
+    return Page(limit, iterator.lstrip("-"), iterator.startswith("-"))
+
+
+def listing_of(visit: Visit, rows: ListPage[Any], page: Page, note: str = "") -> Listing:
+    """Return what templates need to know about a page of rows."""
+    is_first = page.iterator is None or (page.backwards and rows.done)
+    has_older = page.backwards or not rows.done
+    return Listing(
+        path=visit.request.url.path,
+        filter=visit.query("filter"),
+        newer=None if is_first else rows.prev_iterator,
+        older=rows.iterator if has_older and rows.rows else None,
+        is_first=is_first,
+        note=note,
+    )
+
+
+async def export(
+    visit: Visit,
+    name: str,
+    fetch: Fetch[Row],
+    columns: Sequence[str],
+    cells: Callable[[Row], Iterable[object]],
+) -> Response | None:
+    """Answer with all rows of this filter if the URL asks for `format=csv` or `json`; else None.
+
+    At most 10 000 rows: the answer says in a header whether more would follow.
+    """
+    format_ = visit.query("format")
+    if format_ not in ("csv", "json"):
+        return None
+    rows, is_whole = await _read_all(fetch)
+    tables = [list(cells(row)) for row in rows]
+    if format_ == "csv":
+        body, media_type = _csv(columns, tables), "text/csv; charset=utf-8"
+    else:
+        documents = [dict(zip(columns, table, strict=True)) for table in tables]
+        body = b"\n".join(msgspec.json.encode(document) for document in documents) + b"\n"
+        media_type = "application/x-ndjson"
+    headers = SECURITY_HEADERS | {
+        "content-disposition": f'attachment; filename="{name}.{format_}"',
+        "rows-complete": "yes" if is_whole else "no",
+    }
+    return Response(body, 200, headers, media_type=media_type)
+
+
+async def _read_all(fetch: Fetch[Row]) -> tuple[list[Row], bool]:
+    """Read rows page after page; return them, and whether they are all."""
+    rows: list[Row] = []
+    page = Page(_EXPORT_BATCH)
+    while len(rows) < EXPORT_MAX:
+        read = await fetch(page)
+        rows += read.rows
+        if read.done:
+            return rows, True
+        page = page._replace(iterator=read.iterator)
+    return rows, False
+
+
+def _csv(columns: Sequence[str], tables: list[list[object]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([_safe(cell) for cell in table] for table in tables)
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def _safe(cell: object) -> object:
+    """Return a cell that a spreadsheet does not run."""
+    if cell is None:
+        return ""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

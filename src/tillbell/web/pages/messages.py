@@ -1,0 +1,205 @@
+"""Messages, and one message with what became of it at each endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from tillbell.app import Gateway
+from tillbell.clock import iso
+from tillbell.errors import NotFound
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.messages import Attempt, Delivery, Message
+from tillbell.model.records import Application
+from tillbell.rules.delivery.fate import Fate
+from tillbell.storage.ports.outbound import ALL, AttemptFilter, MessageFilter, Page
+from tillbell.web.api.messages import newest_messages
+from tillbell.web.api.paging import ListPage
+from tillbell.web.pages.lists import export, listing_of, page_of
+from tillbell.web.pages.page import SitePage, Visit
+from tillbell.web.pages.payload_summary import Summary, summary_of
+
+_COLUMNS = (
+    "time",
+    "application",
+    "id",
+    "event_type",
+    "event_id",
+    "deliveries",
+    "amount",
+    "currency",
+)
+
+
+class MessageRow(NamedTuple):
+    """One row of the list."""
+
+    message: Message
+    app_name: str  # as links name it
+    app_title: str
+    states: list[str]
+    summary: Summary
+
+
+class Way(NamedTuple):
+    """The way of a message to one endpoint."""
+
+    endpoint_id: str
+    endpoint: Endpoint | None  # None: it was deleted
+    delivery: Delivery | None  # None: there is none
+    fate: Fate
+    attempt: Attempt | None  # the last one
+
+
+class ShownMessage(NamedTuple):
+    """One message with all that its page says."""
+
+    message: Message
+    app: Application
+    app_name: str
+    body: bytes | None  # None: it was deleted
+    summary: Summary
+    ways: list[Way]
+    others: list[Way]  # endpoints that do not get it
+
+
+async def list_(visit: Visit) -> Response:
+    """Show messages, newest first."""
+
+    async def fetch(page: Page) -> ListPage[Message]:
+        app_ids = [visit.app.id] if visit.app else [app.id for app in visit.applications]
+        return await newest_messages(visit.gateway, app_ids, MessageFilter(), page)
+
+    async def fetch_rows(page: Page) -> ListPage[MessageRow]:
+        messages = await fetch(page)
+        rows = await asyncio.gather(*(_row(visit, message) for message in messages.rows))
+        return ListPage(list(rows), messages.iterator, messages.prev_iterator, messages.done)
+
+    exported = await export(visit, "messages", fetch_rows, _COLUMNS, _cells)
+    if exported is not None:
+        return exported
+    page = page_of(visit)
+    rows = await fetch_rows(page)
+    opened = visit.query("open")
+    return visit.show(
+        "messages.html",
+        rows=rows.rows,
+        listing=listing_of(visit, rows, page),
+        opened=opened,
+        opened_message=await _opened(visit, opened),
+        publish=_publish_example(visit),
+    )
+
+
+async def show(visit: Visit) -> Response:
+    """Show a message, as a page or beside the list."""
+    shown = await shown_message(visit, visit.path("msg"))
+    template = "message_drawer.html" if visit.wants_drawer else "message.html"
+    return visit.show(template, m=shown)
+
+
+PAGES = (
+    SitePage("/messages", list_, "/messages"),
+    SitePage("/messages/{msg}", show, "/messages"),
+)
+
+
+async def shown_message(visit: Visit, id_: str, app: Application | None = None) -> ShownMessage:
+    """Read a message by its id or event id. `NotFound` if there is none."""
+    gateway = visit.gateway
+    app = app or await visit.the_app()
+    message = await gateway.database.message(app.id, id_)
+    if message is None:
+        raise NotFound("There is no such message.")
+    body = await gateway.database.body(app.id, message.id)
+    ways = await _ways(gateway, message)
+    return ShownMessage(
+        message=message,
+        app=app,
+        app_name=app.uid or app.id,
+        body=body,
+        summary=summary_of(message.event_type, body),
+        ways=[way for way in ways if way.delivery is not None],
+        others=[way for way in ways if way.delivery is None],
+    )
+
+
+async def _opened(visit: Visit, id_: str) -> ShownMessage | None:
+    """Return the message that stands beside the list; None: none, or it is gone."""
+    if not id_:
+        return None
+    named = visit.query("of")
+    apps = {app.uid or app.id: app for app in visit.applications}
+    try:
+        return await shown_message(visit, id_, apps.get(named))
+    except NotFound:
+        return None
+
+
+async def _ways(gateway: Gateway, message: Message) -> list[Way]:
+    deliveries = await gateway.database.deliveries_of_message(message.app_id, message.id)
+    of_endpoint = {delivery.endpoint_id: delivery for delivery in deliveries}
+    fates = await gateway.fates.of_message(message)
+    attempts = await gateway.database.history.attempts(
+        message.app_id, AttemptFilter(message_id=message.id), ALL
+    )
+    last = {attempt.endpoint_id: attempt for attempt in attempts}
+    return [
+        Way(
+            endpoint_id,
+            await gateway.config_cache.endpoint(message.app_id, endpoint_id),
+            of_endpoint.get(endpoint_id),
+            fate,
+            last.get(endpoint_id),
+        )
+        for endpoint_id, fate in fates.items()
+    ]
+
+
+async def _row(visit: Visit, message: Message) -> MessageRow:
+    database = visit.gateway.database
+    deliveries, body = await asyncio.gather(
+        database.deliveries_of_message(message.app_id, message.id),
+        database.body(message.app_id, message.id),
+    )
+    app = next((app for app in visit.applications if app.id == message.app_id), None)
+    return MessageRow(
+        message=message,
+        app_name=(app.uid or app.id) if app is not None else message.app_id,
+        app_title=app.name if app is not None else message.app_id,
+        states=[delivery.state for delivery in deliveries],
+        summary=summary_of(message.event_type, body),
+    )
+
+
+def _cells(row: MessageRow) -> list[object]:
+    message = row.message
+    return [
+        iso(message.created_at),
+        row.app_name,
+        message.id,
+        message.event_type,
+        message.event_id,
+        " ".join(row.states),
+        row.summary.amount,
+        row.summary.currency,
+    ]
+
+
+def _publish_example(visit: Visit) -> str:
+    """Return the command that publishes a first message."""
+    settings = visit.gateway.settings
+    apps = [visit.app] if visit.app else visit.applications
+    name = apps[0].uid or apps[0].id if apps else "shop"
+    message = (
+        '{"eventType": "order.paid",'
+        ' "payload": {"id": "1001", "amount": "149.99", "currency": "EUR"}}'
+    )
+    return (
+        f"curl -X POST {settings.public_url or settings.local_url}/api/v1/app/{name}/msg \\\n"
+        '  -H "Authorization: Bearer $TILLBELL_KEY" \\\n'
+        '  -H "Content-Type: application/json" \\\n'
+        f"  -d '{message}'"
+    )

@@ -1,0 +1,255 @@
+"""The frame of every page: who looks, which application, the menu, the answer, and errors.
+
+A page is a function of a `Visit`. It calls what the REST API calls and answers with a template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from tillbell.app import Gateway
+from tillbell.clock import Micros
+from tillbell.deliver.config_cache import OPERATIONAL
+from tillbell.errors import NotFound
+from tillbell.model.records import Application
+from tillbell.storage.ports.outbound import Page
+from tillbell.web.pages.session import Viewer
+from tillbell.web.pages.templating import render
+
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+ZONE_COOKIE = "tillbell_zone"  # set by the browser: the name of its time zone
+APPLICATIONS_MAX = 200  # in the switcher
+_COUNTED_MAX = 99  # things that the menu counts
+
+
+class Entry(NamedTuple):
+    """One line of the menu."""
+
+    path: str
+    icon: str
+    word: str
+
+
+MENU = (
+    ("", (Entry("/", "home", "Home"),)),
+    (
+        "Going out",
+        (
+            Entry("/messages", "message", "Messages"),
+            Entry("/endpoints", "endpoint", "Endpoints"),
+            Entry("/problems", "problem", "Problems"),
+            Entry("/jobs", "replay", "Replay jobs"),
+        ),
+    ),
+    (
+        "Coming in",
+        (
+            Entry("/sources", "source", "Sources"),
+            Entry("/callbacks", "callback", "Callbacks"),
+        ),
+    ),
+    (
+        "Money",
+        (
+            Entry("/transactions", "transaction", "Transactions"),
+            Entry("/review", "review", "Review queue"),
+        ),
+    ),
+    (
+        "Application",
+        (
+            Entry("/event-types", "list", "Event types"),
+            Entry("/settings", "settings", "Settings"),
+            Entry("/docs", "book", "API reference"),
+            Entry("/ui/components", "braces", "Components"),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One request for a page by somebody who may look."""
+
+    request: Request
+    gateway: Gateway
+    person: Viewer
+    place: str  # path of the entry of the menu that is marked
+    app: Application | None  # the chosen one; None: all
+    applications: list[Application]
+    now: Micros
+    zone: tzinfo
+    menu: list[tuple[str, list[Entry]]]
+    counts: dict[str, int] = field(default_factory=dict)  # path → things that need somebody
+
+    @property
+    def app_id(self) -> str | None:
+        """Return the id of the chosen application; None: all."""
+        return self.app.id if self.app is not None else None
+
+    def query(self, name: str) -> str:
+        """Return a parameter of the query; "" if it is not there."""
+        return self.request.query_params.get(name, "")
+
+    def path(self, name: str) -> str:
+        """Return a value of the path."""
+        return str(self.request.path_params[name])
+
+    def link(self, path: str, **query: str | int | None) -> str:
+        """Return a link to a page that keeps the chosen application."""
+        chosen = {"app": self.app_name} | query
+        return with_query(path, **chosen)
+
+    def here(self, **changes: str | int | None) -> str:
+        """Return the link of this page with other parameters; None leaves one out."""
+        parameters: dict[str, str | int | None] = dict(self.request.query_params)
+        parameters.pop("view", None)
+        return with_query(self.request.url.path, **(parameters | changes))
+
+    @property
+    def app_name(self) -> str | None:
+        """Return the chosen application as links name it."""
+        return (self.app.uid or self.app.id) if self.app is not None else None
+
+    @property
+    def wants_drawer(self) -> bool:
+        """Tell whether only the part is asked for that stands beside a list."""
+        return self.query("view") == "drawer"
+
+    @property
+    def zone_name(self) -> str:
+        """Return the name of the time zone, as the foot of the menu says it."""
+        return getattr(self.zone, "key", "UTC")
+
+    async def the_app(self) -> Application:
+        """Return the application of a page about one thing. `NotFound` if none is chosen."""
+        if self.app is not None:
+            return self.app
+        if len(self.applications) == 1:
+            return self.applications[0]
+        raise NotFound("Choose an application first: this id is looked up within one.")
+
+    def show(self, template: str, status: int = 200, /, **values: Any) -> Response:
+        """Answer with a template. It has `visit`, `now`, `zone`, `link` and `here` besides."""
+        context = {
+            "visit": self,
+            "now": self.now,
+            "zone": self.zone,
+            "link": self.link,
+            "here": self.here,
+            **values,
+        }
+        return answer(render(template, context), status)
+
+
+Handler = Callable[[Visit], Awaitable[Response]]
+PublicHandler = Callable[[Request], Awaitable[Response]]
+
+
+class SitePage(NamedTuple):
+    """A page: its path, what answers, and the entry of the menu that is marked."""
+
+    path: str
+    handler: Handler
+    place: str = ""
+    methods: tuple[str, ...] = ("GET",)
+
+
+class PublicPage(NamedTuple):
+    """A page for somebody who is not signed in."""
+
+    path: str
+    handler: PublicHandler
+    methods: tuple[str, ...] = ("GET",)
+
+
+def answer(body: bytes, status: int = 200) -> Response:
+    """Answer with a page or a part of one."""
+    return Response(body, status, SECURITY_HEADERS, media_type="text/html; charset=utf-8")
+
+
+def redirect(url: str) -> Response:
+    """Send the browser to another page of ours."""
+    return RedirectResponse(url, 303, SECURITY_HEADERS)
+
+
+def with_query(path: str, **query: str | int | None) -> str:
+    """Return a path with a query; parameters that are None are left out.
+
+    >>> with_query("/messages", app="shop", open=None), with_query("/messages")
+    ('/messages?app=shop', '/messages')
+    """
+    written = urlencode({name: value for name, value in query.items() if value not in (None, "")})
+    return f"{path}?{written}" if written else path
+
+
+async def visit_of(request: Request, person: Viewer, place: str, app: Application | None) -> Visit:
+    """Read what every page needs. `place` is the path of the entry of the menu that is marked."""
+    gateway: Gateway = request.app.state.gateway
+    return Visit(
+        request=request,
+        gateway=gateway,
+        person=person,
+        place=place,
+        app=app,
+        applications=await _applications(gateway),
+        now=gateway.clock.now(),
+        zone=zone_of(request),
+        menu=request.app.state.menu,
+        counts=await _counts(gateway, app.id if app is not None else None),
+    )
+
+
+async def chosen_application(request: Request) -> Application | None:
+    """Return the application of `?app=`; None: all. `NotFound` if there is no such one."""
+    name = request.query_params.get("app")
+    if not name:
+        return None
+    gateway: Gateway = request.app.state.gateway
+    app = await gateway.config_cache.application(name)
+    if app is None or app.id == OPERATIONAL:
+        raise NotFound("There is no such application.")
+    return app
+
+
+def zone_of(request: Request) -> tzinfo:
+    """Return the time zone that the browser has told us; UTC if it has not."""
+    name = request.cookies.get(ZONE_COOKIE, "")
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ValueError, OSError, KeyError):  # it may be any text; or this machine has no zones
+        return UTC
+
+
+async def _applications(gateway: Gateway) -> list[Application]:
+    listed = await gateway.database.list(Application, "", Page(APPLICATIONS_MAX))
+    return [application for application in listed if application.id != OPERATIONAL]
+
+
+async def _counts(gateway: Gateway, app_id: str | None) -> dict[str, int]:
+    """Count what needs somebody, up to a limit."""
+    page = Page(_COUNTED_MAX)
+    failing = await gateway.database.failing_endpoints(app_id, page)
+    history = gateway.database.history
+    if app_id is not None:
+        conflicts = await history.conflicts(app_id, page, open_only=True)
+    else:
+        listed = await history.all_conflicts(page)
+        conflicts = [conflict for conflict in listed if conflict.resolved_at is None]
+    return {"/problems": len(failing), "/review": len(conflicts)}

@@ -1,0 +1,83 @@
+"""All pages as one application. It is loaded after the start, like the REST framework."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tillbell.app import Gateway
+from tillbell.errors import NotFound, TillbellError
+from tillbell.web.edge.page_route import wants_html
+from tillbell.web.edge.paths import ROUTE
+from tillbell.web.edge.problems import render_problem
+from tillbell.web.pages import components, error_page, home, messages
+from tillbell.web.pages.page import (
+    MENU,
+    Entry,
+    PublicPage,
+    SitePage,
+    chosen_application,
+    redirect,
+    visit_of,
+)
+from tillbell.web.pages.session import signed_in
+
+PAGES: tuple[SitePage, ...] = (
+    *home.PAGES,
+    *messages.PAGES,
+)
+PUBLIC_PAGES: tuple[PublicPage, ...] = ()
+DEV_PAGES: tuple[SitePage, ...] = components.PAGES
+
+
+def make_pages(gateway: Gateway) -> Starlette:
+    """Build the application of all pages."""
+    pages = PAGES + (DEV_PAGES if gateway.settings.dev else ())
+    everything: list[SitePage | PublicPage] = [*pages, *PUBLIC_PAGES]
+    routes = [Route(page.path, _serve(page), methods=list(page.methods)) for page in everything]
+    routes.append(Route("/{path:path}", _missing))
+    site = Starlette(routes=routes)
+    site.state.gateway = gateway
+    site.state.menu = _menu({page.path for page in everything})
+    return site
+
+
+def _menu(paths: set[str]) -> list[tuple[str, list[Entry]]]:
+    """Return the menu with the pages that there are."""
+    groups = [
+        (title, [entry for entry in entries if entry.path in paths]) for title, entries in MENU
+    ]
+    return [(title, entries) for title, entries in groups if entries]
+
+
+def _serve(page: SitePage | PublicPage) -> Callable[[Request], Awaitable[Response]]:
+    """Return what serves a page, and its errors in the same look."""
+
+    async def serve(request: Request) -> Response:
+        request.scope[ROUTE] = page.path
+        try:
+            if isinstance(page, PublicPage):
+                return await page.handler(request)
+            person = await signed_in(request)
+            if person is None:
+                return redirect("/login")
+            app = await chosen_application(request)
+            return await page.handler(await visit_of(request, person, page.place, app))
+        except TillbellError as error:
+            return await error_page.show(request, error)
+
+    return serve
+
+
+async def _missing(request: Request) -> Response:
+    """Say that there is no such page: to programs as JSON."""
+    error = NotFound("There is no such page.")
+    if wants_html(request.scope):
+        return await error_page.show(request, error)
+    problem = render_problem(error)
+    headers = {name.decode(): value.decode() for name, value in problem.headers}
+    return Response(problem.body, problem.status, headers)

@@ -1,0 +1,68 @@
+"""What each status looks like: a tone, an icon and a word. Never a colour alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Look(NamedTuple):
+    """How a status is shown."""
+
+    tone: str  # ok, bad, warn, info, hold, idle
+    icon: str
+    word: str
+
+
+_TABLE = """
+waiting         idle  clock     Waiting
+sending         info  sending   Sending
+succeeded       ok    ok        Succeeded
+failed          bad   bad       Failed
+discarded       idle  ban       Discarded
+accepted        ok    ok        Accepted
+refused         bad   bad       Refused
+throttled       warn  gauge     Throttled
+gone            bad   gone      Gone
+timed_out       bad   timeout   Timed out
+unreachable     bad   plug      Unreachable
+blocked         hold  shield    Blocked
+interrupted     idle  bolt      Interrupted
+active          ok    ok        Active
+disabled        idle  ban       Disabled
+paused          warn  pause     Paused
+probing         warn  problem   Failing, probing
+failing         bad   problem   Failing
+Pending         idle  clock     Pending
+Processing      info  sending   Processing
+On_Hold         hold  pause     On Hold
+Approved        ok    ok        Approved
+Declined        bad   bad       Declined
+Failed          bad   alert     Failed
+Cancelled       idle  ban       Cancelled
+Rejected        bad   ban       Rejected
+applied         ok    ok        Applied
+duplicate       idle  duplicate Duplicate
+stale           idle  late      Stale
+conflict        hold  review    Conflict
+illegal         warn  alert     Illegal
+unmatched       warn  question  Unmatched
+unmapped        warn  question  Unmapped
+mismatch        hold  notequal  Mismatch
+noted           idle  info      Noted
+ignored         idle  ban       Ignored
+unauthenticated bad   key       Unauthenticated
+malformed       bad   braces    Malformed
+running         info  sending   Running
+finished        ok    ok        Done
+signed          ok    ok        Signed
+"""
+STATES = {
+    name.replace("_", " ") if name == "On_Hold" else name: Look(tone, icon, word)
+    for name, tone, icon, word in (line.split(maxsplit=3) for line in _TABLE.strip().splitlines())
+}
+UNKNOWN = Look("idle", "question", "Unknown")
+
+
+def look(state: str) -> Look:
+    """Return how a status is shown; one without an entry is shown by its own name."""
+    return STATES.get(state) or UNKNOWN._replace(word=state)

@@ -1,0 +1,29 @@
+"""The pages that are looked at: add a line for each new one, and all checks are made on it.
+
+A path may name things of the world that it is looked at in (`tests/pages/worlds.py`):
+`/messages/{message}`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Looked(NamedTuple):
+    """One page that is looked at."""
+
+    name: str  # of its pictures
+    path: str
+    needs_data: bool = False  # not there in an empty world
+    status: int = 200
+
+
+PAGES = (
+    Looked("home", "/"),
+    Looked("messages", "/messages"),
+    Looked("messages-drawer", "/messages?open={message}&of={app}", needs_data=True),
+    Looked("messages-app", "/messages?app={app}", needs_data=True),
+    Looked("message", "/messages/{message}?app={app}", needs_data=True),
+    Looked("nothing", "/nothing", status=404),
+    Looked("components", "/ui/components"),
+)

@@ -1,0 +1,47 @@
+"""Every page, in a real browser: quiet, accessible, narrow, and safe with any text."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.pages.browser import NARROW, WIDE, Visitor
+from tests.pages.conftest import World
+from tests.pages.registry import PAGES
+
+pytestmark = pytest.mark.sqlite_first
+
+
+def _look_at_all(browser: Browser, world: World) -> None:
+    """Open every page in both themes and both widths; collect all that is wrong."""
+    visitor = Visitor(browser, world.served.url, world.served.key)
+    wrong: list[str] = []
+    for looked in PAGES:
+        if looked.needs_data and not world.names:
+            continue
+        path = looked.path.format(**world.names)
+        visitor.open(path)
+        for theme in ("light", "dark"):
+            visitor.theme(theme)
+            wrong += [f"{looked.name} {theme}: {rule}" for rule in visitor.axe()]
+        visitor.width(NARROW)
+        if (wider := visitor.scrolls_sideways()) > 0:
+            wrong.append(f"{looked.name}: {wider} px wider than {NARROW}")
+        visitor.width(WIDE)
+        status = f"status of {looked.status} "
+        noticed = [line for line in visitor.noticed if looked.status == 200 or status not in line]
+        wrong += [f"{looked.name}: {line}" for line in noticed]
+    visitor.close()
+    assert not wrong, "\n".join(wrong)
+
+
+def test_all_pages_of_an_empty_gateway(browser: Browser, empty_world: World) -> None:
+    _look_at_all(browser, empty_world)
+
+
+def test_all_pages_of_a_usual_day(browser: Browser, usual_world: World) -> None:
+    _look_at_all(browser, usual_world)
+
+
+def test_all_pages_with_hostile_text(browser: Browser, hostile_world: World) -> None:
+    _look_at_all(browser, hostile_world)
