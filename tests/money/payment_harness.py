@@ -126,8 +126,15 @@ class PaymentHarness:
 
     async def accept(self, conflict_id: str) -> None:
         """Let a person accept what was reported."""
+        await self._resolve(conflict_id, "accept")
+
+    async def keep(self, conflict_id: str) -> None:
+        """Let a person keep what is booked."""
+        await self._resolve(conflict_id, "keep")
+
+    async def _resolve(self, conflict_id: str, choice: str) -> None:
         resolver, reason = self.gateway.conflict_resolver, ActionReason("key_1", "looked at it")
-        resolved = await resolver.resolve(self.app_id, conflict_id, "accept", reason)
+        resolved = await resolver.resolve(self.app_id, conflict_id, choice, reason)
         assert not isinstance(resolved, AwaitingSecondKey)
         await self.idle()
 

@@ -209,6 +209,18 @@ GENESIS = (
         config=BELIEVED,
     ),
     Life(
+        "charged back, represented, and the representment is reversed",
+        lambda n: [
+            genesis(n, "approved"),
+            genesis(n, "chargebacked"),
+            genesis(n, "represented"),
+            genesis(n, "representment_reversed"),
+        ],
+        0,
+        children=(DONE, DONE, DONE),
+        config=BELIEVED,
+    ),
+    Life(
         "a chargeback that is told as a transaction too, and is reversed",
         lambda n: [
             genesis(n, "approved"),
@@ -457,3 +469,30 @@ async def test_two_refunds_that_worldpay_does_not_name_ask_a_person(
     await wpg.send(second)
     assert await payments.balance("77") == 7_000
     assert await payments.conflicts() == []
+
+
+async def test_two_equal_captures_that_worldpay_does_not_name_ask_a_person(
+    payments: PaymentHarness,
+) -> None:
+    wpg = await account(payments, "worldpay", **BELIEVED)
+    by_rule = await account(payments, "worldpay", partialCapture="credit", **BELIEVED)
+    for n, at, before, after, rest in (
+        (77, wpg, 0, 0, 10_000),
+        (78, by_rule, 5_000, 10_000, 10_000),
+        (79, by_rule, 5_000, 5_000, 5_000),
+    ):
+        await payments.create(f"{n}")
+        first, second = (journal(n, "CAPTURED", (TAKEN, 5_000), batch=batch) for batch in (1, 2))
+        for event in (first, first, second, second):
+            await at.send(event)
+        assert await payments.balance(f"{n}") == before
+        (conflict,) = [c for c in await payments.conflicts(f"{n}") if "again" in c.why]
+        if rest == after == 5_000:
+            await payments.keep(conflict.id)
+        else:
+            await payments.accept(conflict.id)
+        for event in (first, second):
+            await at.send(event)
+
+        assert await payments.conflicts(f"{n}") == []
+        assert await payments.balance(f"{n}") == rest

@@ -10,9 +10,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.money.payment_harness import APPROVED, FAILED, PENDING, PaymentHarness, linked, news
+from tests.money.payment_harness import (
+    APPROVED,
+    DECLINED,
+    FAILED,
+    PENDING,
+    PaymentHarness,
+    linked,
+    news,
+)
 from tillbell.errors import ConflictError
-from tillbell.model.callbacks import Outcome, ProviderAmount, References
+from tillbell.model.callbacks import Outcome, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Source, Trust
 from tillbell.model.transactions import TransactionKind
 from tillbell.process.manual.audited import ActionReason
@@ -310,8 +318,10 @@ async def test_a_look_up_that_counts_more_refunds_than_is_left_asks(
 
     assert await payments.balance("O") == 10_000
     (conflict,) = await payments.conflicts()
-    with pytest.raises(ConflictError):
-        await resolve(payments, conflict.id, "accept")
+    await resolve(payments, conflict.id, "accept")
+    await counted.look_up(psp, "O", refunded="130.00")
+    assert await payments.balance("O") == -3_000
+    assert await payments.conflicts() == []
 
 
 async def test_what_a_look_up_counted_first_and_a_callback_told_is_one(
@@ -334,3 +344,243 @@ async def test_what_a_look_up_counted_first_and_a_callback_told_is_one(
 
     assert await payments.balance("O") == 5_000
     assert await payments.conflicts() == []
+
+
+async def test_a_look_up_that_counts_less_than_was_credited_asks_once(
+    payments: PaymentHarness,
+) -> None:
+    counted = Counted(payments)
+    psp = await counted.source()
+    for uid, choice, balance in (("keep", "keep", 10_000), ("accept", "accept", 6_000)):
+        await paid(payments, psp, uid)
+        for _ in range(2):
+            await counted.look_up(psp, uid, amount="60.00")
+        (conflict,) = await payments.conflicts(uid)
+        assert (conflict.kind, conflict.amount) == ("mismatch", 4_000)
+        assert await payments.balance(uid) == 10_000
+        await resolve(payments, conflict.id, choice)
+        for _ in range(2):
+            await counted.look_up(psp, uid, amount="60.00")
+        assert await payments.conflicts(uid) == []
+        assert await payments.balance(uid) == balance
+
+        await counted.look_up(psp, uid, amount="50.00")
+        (conflict,) = await payments.conflicts(uid)
+        assert conflict.amount == balance - 5_000
+
+
+async def test_a_look_up_of_one_attempt_that_counts_less_asks(payments: PaymentHarness) -> None:
+    url = payments.harness.receiver.url("/state?of={pspTransactionId}")
+    psp = await payments.source(lookupUrl=url, lookup={"refunded": "/refunded"})
+    await payments.create("O")
+    for own_id in ("GIFT", "CARD"):
+        part = news("O", APPROVED, psp_transaction_id=own_id, amount="50.00", is_part=True)
+        await payments.tell(psp, part)
+    for says, problems in (("50.00", 0), ("20.00", 1)):
+        answer = {"status": "captured", "amount": says, "currency": "EUR"}
+
+        async def reply(exchange: ReceiverExchange, answer: dict[str, str] = answer) -> None:
+            await exchange.answer(200, msgspec.json.encode(answer))
+
+        payments.harness.receiver.on("/state?of=CARD", reply)
+        await payments.tell(psp, news("O", None, is_hint=True), trust=Trust.NONE)
+        await payments.gateway.status_checker.check_due()
+        assert [c.amount for c in await payments.conflicts("O")] == [3_000][:problems]
+
+
+async def test_a_look_up_that_no_longer_says_paid_is_shown_to_a_person(
+    payments: PaymentHarness,
+) -> None:
+    counted = Counted(payments)
+    psp = await counted.source()
+    await paid(payments, psp, "pending")
+    await paid(payments, psp, "dollars")
+    await paid(payments, psp, "word")
+
+    for _ in range(2):
+        await counted.look_up(psp, "pending", status="Pending", amount="0.00")
+        await counted.look_up(psp, "dollars", currency="USD")
+        await counted.look_up(psp, "word", status="charged_back")
+
+    kinds = {"pending": "contradiction", "dollars": "mismatch", "word": "unconfirmed"}
+    for uid, kind in kinds.items():
+        (conflict,) = await payments.conflicts(uid)
+        assert conflict.kind == kind
+        assert await payments.balance(uid) == 10_000
+    (conflict,) = await payments.conflicts("dollars")
+    with pytest.raises(ConflictError, match="USD"):
+        await resolve(payments, conflict.id, "accept")
+
+
+# ── what is settled ──────────────────────────────────────────────────────────────────────────────
+
+
+# The payment, news about it, other news about it, and how well both are proven.
+SETTLED: tuple[tuple[str, TransactionNotice, TransactionNotice, Trust], ...] = (
+    ("O", news("O", FAILED), news("O", DECLINED), Trust.SIGNED),
+    (
+        "O",
+        linked("O", REFUND, "R2", amount="90.00"),
+        linked("O", REFUND, "R3", amount="90.00"),
+        Trust.SIGNED,
+    ),
+    (
+        "O",
+        linked("O", REFUND, "R4", amount="10.00"),
+        linked("O", REFUND, "R4", amount="11.00"),
+        Trust.SECRET,
+    ),
+    (
+        "open",
+        news("open", APPROVED, psp_transaction_id="A", amount="60.00"),
+        news("open", APPROVED, psp_transaction_id="A", amount="61.00"),
+        Trust.SIGNED,
+    ),
+    (
+        "open",
+        news("open", APPROVED, psp_transaction_id="A", amount="100.00"),
+        news("open", APPROVED, psp_transaction_id="B", amount="100.00"),
+        Trust.SECRET,
+    ),
+)
+
+
+async def test_what_a_person_has_settled_is_not_asked_again_and_other_news_is(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await paid(payments, psp, "O")
+    await payments.tell(psp, linked("O", REFUND, "R", amount="30.00"))
+    await payments.create("open")
+    for uid, same, other, trust in SETTLED:
+        for is_new in (True, False):
+            for _ in range(2):  # each in a callback with a key of its own
+                await payments.tell(psp, same, trust=trust)
+            asked = await payments.conflicts(uid)
+            assert len(asked) == is_new, (same, asked)
+            for conflict in asked:
+                await resolve(payments, conflict.id, "keep")
+        assert "settled" in (await payments.callbacks())[-1].why, same
+
+        await payments.tell(psp, other, trust=trust)
+        (conflict,) = await payments.conflicts(uid)
+        await resolve(payments, conflict.id, "keep")
+
+
+async def test_a_contradiction_of_a_refund_that_was_settled_is_not_asked_again(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await paid(payments, psp, "O")
+    for own_id, choice, balance in (("R1", "keep", 7_000), ("R2", "accept", 7_000)):
+        refund = linked("O", REFUND, own_id, amount="30.00")
+        await payments.tell(psp, refund)
+        for _ in range(3):
+            await payments.tell(psp, refund._replace(status=FAILED))
+            for conflict in await payments.conflicts():
+                await resolve(payments, conflict.id, choice)
+        children = await payments.children("O")
+        back = sum([await payments.balance(child.id) for child in children])
+        assert back == balance - 10_000
+    assert len(await payments.conflicts(open_only=False)) == 2
+
+
+async def test_both_copies_of_a_late_payment_are_settled_with_one_answer_each(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    for uid in ("O1", "O2"):
+        await payments.create(uid, order_id="order")
+        await payments.tell(psp, news(uid, DECLINED, psp_transaction_id=f"of {uid}"))
+    success = news("order", APPROVED, psp_transaction_id="A", amount="100.00")
+    await payments.tell(psp, success)
+    await payments.tell(psp, success)
+
+    (ambiguous,) = await payments.conflicts()
+    await resolve(payments, ambiguous.id, "accept", ConflictAnswer(transaction_id="O1"))
+    (contradiction,) = await payments.conflicts()
+    assert contradiction.kind == "contradiction"
+    await resolve(payments, contradiction.id, "accept")
+    await payments.tell(psp, success)
+
+    assert await payments.conflicts() == []
+    assert (await payments.balance("O1"), await payments.balance("O2")) == (10_000, 0)
+    await payments.tell(
+        psp, linked("order", REFUND, "R", amount="30.00", references=References(("order",), ("A",)))
+    )
+    assert await payments.balance("O1") == 7_000
+
+
+# ── more than was credited, all together ─────────────────────────────────────────────────────────
+
+
+async def test_a_refund_and_a_dispute_of_more_than_was_credited_ask_a_person(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    refund = linked("", REFUND, "R", amount="30.00")
+    taken = linked("", CHARGEBACK, "D", amount="100.00", movement_id="taken")
+    reversal = linked("", TransactionKind.REVERSAL, "V", amount="80.00")
+    for number, (first, second) in enumerate(
+        ((refund, taken), (taken, refund), (refund, reversal))
+    ):
+        for choice in ("keep", "accept"):
+            uid = f"{number} {choice}"
+            await paid(payments, psp, uid)
+            about = References((uid,))
+            await payments.tell(psp, first._replace(references=about))
+            before = await payments.balance(uid)
+            for _ in range(2):
+                await payments.tell(psp, second._replace(references=about))
+            assert await payments.balance(uid) == before
+            (conflict,) = await payments.conflicts(uid)
+            assert conflict.kind == "mismatch"
+            await resolve(payments, conflict.id, choice)
+            for _ in range(2):
+                await payments.tell(psp, second._replace(references=about))
+
+            assert await payments.conflicts(uid) == []
+            both = sum(read_minor(notice) for notice in (first, second))
+            assert await payments.balance(uid) == (before if choice == "keep" else 10_000 - both)
+            open_children = [c for c in await payments.children(uid) if c.status is PENDING]
+            assert open_children == []
+
+
+async def test_two_disputes_of_the_whole_ask_until_one_comes_back(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    for number, back in enumerate(("D1", "D2")):
+        uid = f"O{number}"
+        await paid(payments, psp, uid)
+        for own_id in ("D1", "D2"):
+            await payments.tell(
+                psp, linked(uid, CHARGEBACK, own_id, amount="100.00", movement_id="taken")
+            )
+        assert len(await payments.conflicts(uid)) == 1
+        assert await payments.balance(uid) == 0
+
+        await payments.tell(psp, linked(uid, BACK, back, amount="100.00", movement_id="back"))
+
+        assert await payments.conflicts(uid) == []
+        assert await payments.balance(uid) == 0
+        assert len(await payments.children(uid)) == 3
+
+
+async def test_what_a_look_up_counts_beyond_the_credit_is_booked_when_a_person_accepts(
+    payments: PaymentHarness,
+) -> None:
+    counted = Counted(payments)
+    psp = await counted.source()
+    await paid(payments, psp, "O")
+    await payments.tell(psp, linked("O", REFUND, "R", amount="30.00"))
+
+    for _ in range(2):
+        await counted.look_up(psp, "O", refunded="30.00", lost="100.00")
+    assert await payments.balance("O") == 7_000
+    (conflict,) = await payments.conflicts("O")
+    await resolve(payments, conflict.id, "accept")
+    await counted.look_up(psp, "O", refunded="30.00", lost="100.00")
+
+    assert await payments.balance("O") == -3_000
+    assert await payments.conflicts("O") == []
+
+
+def read_minor(notice: TransactionNotice) -> int:
+    assert notice.amount is not None
+    return int(notice.amount.value.replace(".", ""))

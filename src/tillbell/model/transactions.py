@@ -179,8 +179,9 @@ class Effect(NamedTuple):
 class MoneyConflict(NamedTuple):
     """A report that contradicts what is final, or is doubtful. A person decides; no money moves.
 
-    If it is not known which transaction is meant (`AMBIGUOUS`), it is filed under the first of its
-    `candidates`, and `reference` is the name by which the notice means its payment.
+    `reference` is the provider's id of what is reported. If it is not known which transaction is
+    meant (`AMBIGUOUS`), it is filed under the first of its `candidates`, and `reference` is the
+    name by which the notice means its payment.
     """
 
     id: str

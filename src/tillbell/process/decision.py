@@ -235,7 +235,10 @@ class Decision:
             resolved_by=self._actor,
             resolution_reason=reason,
         )
-        self._resolved.append(resolved)
+        if conflict in self._conflicts:  # it is opened and resolved at once
+            self._conflicts[self._conflicts.index(conflict)] = resolved
+        else:
+            self._resolved.append(resolved)
         return resolved
 
     def write_record(self, record: Record, expected_version: int) -> None:

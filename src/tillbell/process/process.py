@@ -18,8 +18,9 @@ from tillbell.logs import log_event
 from tillbell.model.callbacks import AnalyticsNotice, Callback, Notice, Outcome, TransactionNotice
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import AlreadyConcluded, Decisions
+from tillbell.process.notice_context import NoticeContext
 from tillbell.process.other_notices import OtherNoticeDecider
-from tillbell.process.payments import NoticeContext, PaymentDecider
+from tillbell.process.payments import PaymentDecider
 from tillbell.receive.source_cache import SourceCache
 from tillbell.rules.payments.trust import reason_other_mode
 from tillbell.storage.ports.inbound import CallbackConclusion, ChangeSet

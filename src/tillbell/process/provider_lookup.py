@@ -45,9 +45,10 @@ class LookupResult(NamedTuple):
 
 
 class LookupFailure(NamedTuple):
-    """The provider did not say it, and why."""
+    """The provider did not say it, and why. `is_unmapped`: it said a word that means nothing."""
 
     why: str
+    is_unmapped: bool = False
 
 
 class ProviderLookup:
@@ -124,7 +125,8 @@ def _read(compiled: CompiledSource, body: bytes) -> LookupResult | LookupFailure
     words = {**provider_words, **own_words(compiled.config)}
     status = words.get(fold(raw_status)) or status_of(raw_status)
     if status is None:
-        return LookupFailure(f"The look-up says {raw_status[:100]!r}, which is not mapped.")
+        why = f"The look-up says {raw_status[:100]!r}, which is not mapped."
+        return LookupFailure(why, is_unmapped=True)
     read = partial(_amount_at, compiled, answer, pointers)
     return LookupResult(
         status=status,

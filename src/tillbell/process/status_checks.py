@@ -50,11 +50,19 @@ from tillbell.rules.payments.attempts import (
 )
 from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
 from tillbell.rules.payments.conflicts import (
+    JANITOR,
     contradiction_conflict,
     mismatch_conflict,
     new_conflict,
 )
-from tillbell.rules.payments.linked import LOOK_UP, amount_left_for, may_be_uncredited
+from tillbell.rules.payments.linked import (
+    BY_CONFLICT,
+    LOOK_UP,
+    amount_left_for,
+    amount_left_of_all,
+    credited_amount,
+    may_be_uncredited,
+)
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.rules.payments.trust import accepts_late_success
 from tillbell.storage.ports.outbound import Page
@@ -65,7 +73,6 @@ BATCH_SIZE = 100
 CONCURRENCY = 16  # look-ups at the same time
 NO_AMOUNT = "The look-up says Approved and no amount: name where it is (setting lookup)."
 CONFIRMED = "confirmed"  # the trust of a step that the provider's look-up has confirmed
-ACTOR = "janitor"  # the name of these checks in steps and conflicts, as users know it
 
 
 class StatusChecker:
@@ -106,7 +113,7 @@ class StatusChecker:
             lookup = await self._provider_lookup.look_up(compiled, transaction)
         decide = partial(self._decide, transaction, compiled, lookup)
         try:
-            await self._decisions.commit(transaction.app_id, DecidedBy(actor=ACTOR), decide)
+            await self._decisions.commit(transaction.app_id, DecidedBy(actor=JANITOR), decide)
         except NotFound:
             return  # its application was removed
 
@@ -123,6 +130,9 @@ class StatusChecker:
         transaction = decision.current(stored)
         if isinstance(lookup, LookupResult):
             transaction = await self._apply_lookup(decision, compiled, transaction, lookup)
+        elif lookup is not None and lookup.is_unmapped and transaction.status in TERMINAL:
+            conflict = new_conflict(transaction.status, "unconfirmed", lookup.why)
+            await self._ask_once(decision, transaction, conflict)
         elif lookup is None and _may_end_silently(transaction):
             assert transaction.if_silent is not None
             message = "No further callback came within the grace period."
@@ -151,7 +161,10 @@ class StatusChecker:
                 capture = _capture(decision, compiled, transaction, lookup)
                 result = await self._steps.capture_more(decision, transaction, capture)
                 transaction = result.transaction
+                await self._ask_about_less(decision, transaction, capture)
             return await self._book_what_went_back(decision, transaction, lookup)
+        if _says_no_longer_paid(lookup, transaction):
+            return await self._contradict(decision, compiled, transaction, lookup)
         if judged.outcome is not Outcome.APPLIED and not is_reopened:
             return transaction
         supersedes = transaction.sequence if is_reopened else None  # only silence had ended it
@@ -170,6 +183,32 @@ class StatusChecker:
         if result.transaction.status is not TransactionStatus.APPROVED:
             return result.transaction
         return await self._book_what_went_back(decision, result.transaction, lookup)
+
+    async def _ask_about_less(
+        self, decision: Decision, payment: Transaction, capture: ReportedCapture
+    ) -> None:
+        """Ask a person if the provider counts less than was credited, or another currency."""
+        counted = _minor(capture.amount, payment)
+        if counted is None:
+            await self._ask_once(decision, payment, _other_currency(payment, capture.amount))
+            return
+        attempt, currency = attempt_of(payment, capture.report), payment.currency
+        credited = credited_amount(payment)
+        if attempt is not None and attempt.captured:
+            credited = min(credited, attempt.captured)
+        if counted >= credited:
+            return
+        linked = await self._database.linked_transactions(payment.app_id, payment.id)
+        taken_back = sum(t.amount for t in linked if t.movement_id == BY_CONFLICT)
+        missing = credited - taken_back - counted
+        if missing > 0:
+            why = (
+                f"The look-up counts {format_amount(counted, currency)} {currency} as paid, "
+                f"{format_amount(credited - taken_back, currency)} is credited."
+            )
+            mismatch = AmountMismatch(why, missing, currency)
+            conflict = mismatch_conflict(TransactionStatus.FAILED, mismatch)
+            await self._ask_once(decision, payment, conflict)
 
     async def _book_what_went_back(
         self, decision: Decision, payment: Transaction, lookup: LookupResult
@@ -196,7 +235,9 @@ class StatusChecker:
             if not amount or (amount < 0 and kind is TransactionKind.REFUND):
                 continue
             is_more = kind is TransactionKind.REFUND and may_be_uncredited(payment)
-            if is_more or amount > amount_left_for(kind, decision.current(payment)):
+            current = decision.current(payment)
+            left = min(amount_left_for(kind, current), amount_left_of_all(current))
+            if is_more or amount > left:
                 await self._ask_about_more(decision, payment, kind, amount)
                 continue
             booked = TransactionKind.CHARGEBACK_REVERSAL if amount < 0 else kind
@@ -204,7 +245,6 @@ class StatusChecker:
                 payment, booked, abs(amount), id_=decision.new_id("trx"), now=decision.now
             )
             linked = linked._replace(movement_id=LOOK_UP)
-            current = decision.current(payment)
             add_linked(decision, current, linked, NoticeDetails(reason="look_up"), CONFIRMED)
         return decision.current(payment)
 
@@ -265,8 +305,12 @@ class StatusChecker:
             conflict = await self._signed_late_success(transaction)
         may_accept = compiled is not None and accepts_late_success(compiled.config, transaction)
         if conflict is None or not may_accept:
-            why = f"The provider look-up says {lookup.status.value}."
-            await self._steps.contradict(decision, transaction, lookup.status, why, lookup.amount)
+            word = lookup.raw_status[:100]
+            why = f"The provider look-up says {lookup.status.value} ({word})."
+            contradiction = contradiction_conflict(
+                transaction, lookup.status, why, lookup.amount, transaction.psp_transaction_id
+            )
+            await self._steps.open_conflict(decision, transaction, contradiction)
             return transaction
         reason = "The provider confirmed it (accept_verified)."
         decision.resolve_conflict(conflict, "accept", reason)
@@ -284,6 +328,24 @@ class StatusChecker:
             if callback is not None and callback.trust is Trust.SIGNED:
                 return conflict
         return None
+
+
+def _says_no_longer_paid(lookup: LookupResult, payment: Transaction) -> bool:
+    """Tell whether a provider says that an Approved payment is open, and names no such sum."""
+    if payment.status is not TransactionStatus.APPROVED or lookup.status in TERMINAL:
+        return False
+    counted = _minor(lookup.amount, payment)
+    return counted is None or counted < credited_amount(payment)
+
+
+def _other_currency(payment: Transaction, amount: ProviderAmount | None) -> MoneyConflict:
+    """Return a conflict about an amount that is not in the currency of its payment."""
+    why = f"The look-up names an amount that is none in {payment.currency}."
+    mismatch = AmountMismatch(why)
+    read = read_amount(amount, payment.currency) if amount is not None else None
+    if isinstance(read, ReadAmount):
+        mismatch = AmountMismatch(why, read.minor, read.currency)
+    return mismatch_conflict(TransactionStatus.APPROVED, mismatch)
 
 
 def _has_lookup(compiled: CompiledSource, transaction: Transaction) -> bool:

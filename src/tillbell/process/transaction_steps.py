@@ -23,15 +23,15 @@ from tillbell.rules.payments.attempts import (
 )
 from tillbell.rules.payments.booking import NoticeDetails, add_provider_ids, linked_transaction
 from tillbell.rules.payments.conflicts import (
-    contradiction_conflict,
-    is_already_open,
     mismatch_conflict,
+    same_conflict,
+    settled_text,
 )
 from tillbell.rules.payments.linked import FAILED_CAPTURE, credited_amount, with_linked
 from tillbell.storage.ports.inbound import InboundReads
 from tillbell.storage.ports.outbound import Page
 
-_OPEN_CONFLICTS = Page(limit=100)
+_CONFLICTS = Page(limit=100)
 PARTIALLY_CAPTURED = "partially_captured"
 
 
@@ -82,7 +82,7 @@ class TransactionSteps:
         """
         read = _captured_amount(capture.amount, payment)
         if isinstance(read, AmountMismatch):
-            await self._open_mismatch(decision, payment, read)
+            read = await self._ask(decision, payment, capture, read)
             return CaptureResult(payment, read)
         reported = _reported(payment, capture, read)
         total = reported.captured
@@ -96,7 +96,7 @@ class TransactionSteps:
             if mismatch is None or capture.credits_part:
                 return CaptureResult(after, is_credited=True)
             mismatch = mismatch._replace(minor=total - credited)
-            await self._open_mismatch(decision, after, mismatch)
+            mismatch = await self._ask(decision, after, capture, mismatch)
             return CaptureResult(after, mismatch, is_credited=True)
         if total != payment.captured:
             await self._close_mismatches(decision, payment)
@@ -107,7 +107,7 @@ class TransactionSteps:
         if capture.awaits_rest:
             return CaptureResult(after, mismatch, awaits_rest=True)
         assert mismatch is not None, "less than was asked for differs from it"
-        await self._open_mismatch(decision, after, mismatch)
+        mismatch = await self._ask(decision, after, capture, mismatch)
         return CaptureResult(after, mismatch)
 
     async def capture_more(
@@ -124,7 +124,7 @@ class TransactionSteps:
         )
         if isinstance(read, AmountMismatch) and is_new:
             after = decision.update_transaction(payment, with_report(payment, capture.report))
-            await self._open_mismatch(decision, after, read)
+            read = await self._ask(decision, after, capture, read)
             return CaptureResult(after, read)
         if not has_amount or isinstance(read, AmountMismatch):
             return CaptureResult(_keep_ids(decision, payment, capture.details))
@@ -148,7 +148,7 @@ class TransactionSteps:
             currency=currency,
             is_more=True,
         )
-        await self._open_mismatch(decision, after, mismatch)
+        mismatch = await self._ask(decision, after, capture, mismatch)
         return CaptureResult(after, mismatch)
 
     async def undo_capture(
@@ -185,42 +185,48 @@ class TransactionSteps:
         is_credited = payment.status is TransactionStatus.APPROVED
         minor = read if is_credited else payment.captured + read
         mismatch = AmountMismatch(why, minor=minor, currency=payment.currency)
-        await self._open_mismatch(decision, payment, mismatch)
+        mismatch = await self._ask(decision, payment, capture, mismatch)
         return CaptureResult(payment, mismatch)
 
     # ── conflicts ────────────────────────────────────────────────────────────────────────────────
 
-    async def contradict(
-        self,
-        decision: Decision,
-        transaction: Transaction,
-        status: TransactionStatus,
-        why: str,
-        amount: ProviderAmount | None = None,
-    ) -> None:
-        """Open a conflict: this status contradicts the final one. No money moves."""
-        await self.open_conflict(
-            decision, transaction, contradiction_conflict(transaction, status, why, amount)
-        )
-
     async def open_conflict(
         self, decision: Decision, transaction: Transaction, conflict: MoneyConflict
-    ) -> None:
-        """Open a conflict, unless the same one is open already."""
-        if not is_already_open(conflict, await self.open_conflicts(transaction)):
+    ) -> MoneyConflict | None:
+        """Open a conflict, unless the same one is open or was settled by a person.
+
+        Return that one if it was settled.
+        """
+        asked = await self.conflicts(transaction)
+        own = [c for c in decision.opened_conflicts if c.transaction_id == transaction.id]
+        same = same_conflict(conflict, (*own, *asked))
+        if same is None:
             decision.open_conflict(transaction, conflict)
+            return None
+        return same if same.resolved_at is not None else None
+
+    async def conflicts(self, transaction: Transaction) -> list[MoneyConflict]:
+        """Return the stored conflicts of a transaction, newest first."""
+        return await self._reads.conflicts(transaction.app_id, _CONFLICTS, transaction.id)
 
     async def open_conflicts(self, transaction: Transaction) -> list[MoneyConflict]:
         """Return the conflicts of a transaction that are stored and not resolved."""
         return await self._reads.conflicts(
-            transaction.app_id, _OPEN_CONFLICTS, transaction.id, open_only=True
+            transaction.app_id, _CONFLICTS, transaction.id, open_only=True
         )
 
-    async def _open_mismatch(
-        self, decision: Decision, transaction: Transaction, mismatch: AmountMismatch
-    ) -> None:
-        conflict = mismatch_conflict(TransactionStatus.APPROVED, mismatch)
-        await self.open_conflict(decision, transaction, conflict)
+    async def _ask(
+        self,
+        decision: Decision,
+        payment: Transaction,
+        capture: ReportedCapture,
+        mismatch: AmountMismatch,
+    ) -> AmountMismatch:
+        """Ask a person about an amount; return why it differs, and that it was answered."""
+        reference = capture.report.psp_transaction_id
+        conflict = mismatch_conflict(TransactionStatus.APPROVED, mismatch, reference)
+        settled = await self.open_conflict(decision, payment, conflict)
+        return mismatch if settled is None else mismatch._replace(why=settled_text(settled))
 
     async def _close_mismatches(self, decision: Decision, payment: Transaction) -> None:
         """Resolve what was asked about less, because more has been captured."""

@@ -89,13 +89,14 @@ WORDS = table(
         # A chargeback that was reversed or represented, charged back once more.
         "second_chargebacked": linked(TransactionKind.CHARGEBACK),
         "pre_arbitrated": linked(TransactionKind.CHARGEBACK),
+        "representment_reversed": linked(TransactionKind.CHARGEBACK),
         # The disputed amount is charged again.
         "chargeback_reversed": linked(TransactionKind.CHARGEBACK_REVERSAL),
         "chargeback_reversal": linked(TransactionKind.CHARGEBACK_REVERSAL),
         "represented": linked(TransactionKind.CHARGEBACK_REVERSAL),
     }
 )
-_SECOND = frozenset({"secondchargebacked", "prearbitrated"})
+_SECOND = frozenset({"secondchargebacked", "prearbitrated", "representmentreversed"})
 IDS = ("wpf_unique_id", "unique_id", "reference_id")
 _CHARGEBACK = "chargeback"  # a type of transaction
 _ALGORITHMS: Mapping[int, str] = {20: "sha1", 32: "sha256", 64: "sha512"}

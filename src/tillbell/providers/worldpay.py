@@ -243,7 +243,7 @@ def _notice(event: WorldpayEvent, config: Mapping[str, Any]) -> TransactionNotic
         ends_attempt=is_payment and event.word in _ENDS_ATTEMPT,
         capture_id=_capture_id(event) if meaning == APPROVED else None,
         movement_id=_movement_id(event, meaning),
-        may_be_repeat=kind is TransactionKind.REFUND and event.reference is None,
+        may_be_repeat=event.reference is None and _is_nameless(event, kind),
         details=card_details(*masked_number(event.card), method=event.method),
     )
 
@@ -262,6 +262,12 @@ def _capture_id(event: WorldpayEvent) -> str | None:
     if not is_part or event.word != "CAPTURED":
         return None
     return (event.reference or f"{event.day}:{value}")[:KEY_MAX]
+
+
+def _is_nameless(event: WorldpayEvent, kind: TransactionKind) -> bool:
+    """Tell whether nothing tells an event from another one of that day and amount."""
+    is_part = kind is TransactionKind.PAYMENT and _capture_id(event) is not None
+    return is_part or kind is TransactionKind.REFUND
 
 
 def _movement_id(event: WorldpayEvent, meaning: WordMeaning | None) -> str | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tillbell.clock import Micros
 from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.callbacks import Callback, Outcome, ProviderAmount, TransactionNotice
 from tillbell.model.sources import Trust
@@ -28,18 +29,28 @@ from tillbell.model.transactions import (
 from tillbell.process.decision import Decision
 from tillbell.process.manual.actions import add_reversal, add_to_parent, read_transaction
 from tillbell.process.manual.audited import ActionReason, AuditedDecisions, AwaitingSecondKey
-from tillbell.process.payments import NoticeContext, PaymentDecider
-from tillbell.process.transaction_steps import add_capture
+from tillbell.process.notice_context import NoticeContext
+from tillbell.process.payments import PaymentDecider
+from tillbell.process.transaction_steps import add_capture, add_linked
 from tillbell.process.which_payment import payment_reference, provider_id
 from tillbell.receive.reprocess import ReparsedCallback, Reprocessor
 from tillbell.rules.payments.attempts import (
+    AttemptReport,
     has_failed_capture,
+    is_other_attempt,
     with_captured_total,
     with_choice,
+    with_report,
 )
-from tillbell.rules.payments.booking import NoticeDetails, conflict_data
-from tillbell.rules.payments.conflicts import AMBIGUOUS, UNCONFIRMED_LINKED
-from tillbell.rules.payments.linked import BY_CONFLICT, amount_left, credited_amount
+from tillbell.rules.payments.booking import NoticeDetails, conflict_data, linked_transaction
+from tillbell.rules.payments.conflicts import AMBIGUOUS, UNCONFIRMED_LINKED, is_question_about
+from tillbell.rules.payments.linked import (
+    BY_CONFLICT,
+    LOOK_UP,
+    amount_left,
+    credited_amount,
+    is_held,
+)
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.storage.ports.database import Database
 
@@ -89,26 +100,26 @@ class ConflictResolver:
             conflict = await self._open_conflict(app_id, conflict_id)
             transaction = await read_transaction(self._database, app_id, conflict.transaction_id)
             is_accepted = choice == "accept"
-            if is_accepted:
-                _check_answer(conflict, answer)
+            _check_answer(conflict, answer, is_accepted=is_accepted)
             awaiting = await self._audited.write_or_propose(
                 decision, f"conflict.{choice}", conflict.id, act, answer.details
             )
             if awaiting is not None:
                 return awaiting
-            if conflict.kind == AMBIGUOUS and is_accepted:
-                return await self._apply_to_chosen(decision, conflict, answer, act)
             if conflict.kind == AMBIGUOUS:
+                if is_accepted:
+                    return await self._apply_to_chosen(decision, conflict, answer, act)
                 return await self._dismiss(decision, transaction, conflict, act)
             reparsed = None
-            if is_accepted and _is_about_linked(conflict, transaction):
+            if is_accepted and _is_of_callback(conflict, transaction):
                 reparsed = await self._reparse(conflict)
                 decision.conclude_again(reparsed.callback)
             resolved = decision.resolve_conflict(conflict, choice, act.reason)
             after = transaction
-            if is_accepted and reparsed is None:
-                answered = _answered(conflict, answer, transaction)
-                after = await self._accept(decision, transaction, answered, act)
+            if not is_accepted:
+                await self._cancel_held(decision, transaction, conflict, act)
+            elif reparsed is None:
+                after = await self._accept(decision, transaction, conflict, answer, act)
             decision.publish_event("transaction.conflict", conflict_data(after, resolved), after)
             if reparsed is not None:
                 amount = _provider_amount(answer, transaction)
@@ -116,6 +127,19 @@ class ConflictResolver:
             return resolved
 
         return await self._audited.commit(app_id, act, decide)
+
+    async def _cancel_held(
+        self,
+        decision: Decision,
+        payment: Transaction,
+        conflict: MoneyConflict,
+        act: ActionReason,
+    ) -> None:
+        """Cancel the refund or the like that waited for this answer."""
+        for linked in await self._database.linked_transactions(payment.app_id, payment.id):
+            if is_held(linked) and is_question_about(conflict, linked):
+                details = NoticeDetails(reason=act.reason)
+                decision.advance(linked, TransactionStatus.CANCELLED, details)
 
     async def _open_conflict(self, app_id: str, conflict_id: str) -> MoneyConflict:
         conflict = await self._database.conflict(app_id, conflict_id)
@@ -128,10 +152,14 @@ class ConflictResolver:
         decision: Decision,
         transaction: Transaction,
         conflict: MoneyConflict,
+        answer: ConflictAnswer,
         act: ActionReason,
     ) -> Transaction:
         """Do what was reported: a step, one that supersedes, or a reversal of what was paid."""
+        conflict = _answered(conflict, answer, transaction)
         status = conflict.status
+        if _is_about_linked(conflict, transaction):  # and a look-up has counted it
+            return self._book_counted(decision, transaction, conflict, act)
         if status is TransactionStatus.APPROVED:
             return await self._approve(decision, transaction, conflict, act)
         if transaction.status is status:
@@ -140,8 +168,9 @@ class ConflictResolver:
             linked = await self._database.linked_transactions(transaction.app_id, transaction.id)
             if left := amount_left(transaction, linked):
                 current = decision.current(transaction)
-                is_linked = transaction.kind is not TransactionKind.PAYMENT
-                amount = min(left, conflict.amount or left) if is_linked else None
+                is_part = transaction.kind is not TransactionKind.PAYMENT
+                is_part = is_part or conflict.kind == "mismatch"
+                amount = min(left, conflict.amount or left) if is_part else None
                 reversal = await add_reversal(decision, self._database, current, amount, act.reason)
                 marked = reversal._replace(movement_id=BY_CONFLICT)
                 decision.update_transaction(reversal, marked)
@@ -161,7 +190,7 @@ class ConflictResolver:
     ) -> Transaction:
         """Book the amount that was reported; of an Approved payment that much more."""
         if transaction.status is TransactionStatus.APPROVED and conflict.kind != "mismatch":
-            return transaction
+            return self._credit_more(decision, transaction, conflict, act)
         amount = _accepted_amount(conflict, transaction)
         if transaction.status is TransactionStatus.APPROVED:
             total = max(transaction.captured, credited_amount(transaction) + amount)
@@ -171,9 +200,43 @@ class ConflictResolver:
         supersedes = transaction.sequence if transaction.status in TERMINAL else None
         details = NoticeDetails(reason=act.reason, supersedes=supersedes)
         approved = TransactionStatus.APPROVED
-        after = decision.advance(transaction, approved, details, amount=amount)
+        decision.current(transaction)
+        captured = _with_capture(transaction, conflict, decision.now)
+        after = decision.advance(captured, approved, details, amount=amount)
         await add_to_parent(decision, self._database, after, amount)
         return after
+
+    def _credit_more(
+        self,
+        decision: Decision,
+        payment: Transaction,
+        conflict: MoneyConflict,
+        act: ActionReason,
+    ) -> Transaction:
+        """Book what an attempt has captured of a payment that was approved since it was asked."""
+        captured = _with_capture(payment, conflict, decision.now)
+        increase = captured.captured - max(payment.captured, credited_amount(payment))
+        if increase <= 0:
+            return payment
+        current = decision.current(payment)
+        details = NoticeDetails(reason=act.reason)
+        return add_capture(decision, current, captured, increase, details)
+
+    def _book_counted(
+        self,
+        decision: Decision,
+        payment: Transaction,
+        conflict: MoneyConflict,
+        act: ActionReason,
+    ) -> Transaction:
+        """Book the refund or chargeback that a look-up counts, also beyond a limit."""
+        amount = _accepted_amount(conflict, payment)
+        kind = TransactionKind(conflict.why.partition(":")[0])
+        linked = linked_transaction(
+            payment, kind, amount, id_=decision.new_id("trx"), now=decision.now
+        )._replace(movement_id=LOOK_UP)
+        add_linked(decision, payment, linked, NoticeDetails(reason=act.reason))
+        return decision.current(payment)
 
     # ── an unconfirmed refund or the like ────────────────────────────────────────────────────────
 
@@ -208,7 +271,10 @@ class ConflictResolver:
                     raise ConflictError(_NO_AMOUNT, code="amount_unknown")
                 context = NoticeContext(decision, reparsed.compiled, Trust.SIGNED, proven)
                 await self._payments.decide(context, is_accepted=True)
-        if not (decision.has_outcome(Outcome.APPLIED) or decision.has_outcome(Outcome.DUPLICATE)):
+        booked = {Outcome.APPLIED, Outcome.DUPLICATE}
+        if _is_about_capture(conflict):  # it is counted, and may be a part of what is asked for
+            booked |= {Outcome.MISMATCH, Outcome.NOTED}
+        if not any(decision.has_outcome(outcome) for outcome in booked):
             raise ConflictError(f"{conflict.why} So it cannot be booked.", code="amount_unknown")
 
     # ── an ambiguous notice ──────────────────────────────────────────────────────────────────────
@@ -300,8 +366,10 @@ def _invalid(member: str, problem: str) -> Invalid:
     return Invalid(Problem(("body", member), problem, "conflict"))
 
 
-def _check_answer(conflict: MoneyConflict, answer: ConflictAnswer) -> None:
+def _check_answer(conflict: MoneyConflict, answer: ConflictAnswer, *, is_accepted: bool) -> None:
     """Raise `Invalid` if an answer does not say what its conflict asks, or says more."""
+    if not is_accepted:
+        return
     is_ambiguous = conflict.kind == AMBIGUOUS
     if is_ambiguous and answer.transaction_id is None:
         raise _invalid("transactionId", "say which transaction it is about")
@@ -330,7 +398,9 @@ def _provider_amount(answer: ConflictAnswer, transaction: Transaction) -> Provid
 
 def _check_uncredited(conflict: MoneyConflict, payment: Transaction) -> None:
     """Raise `ConflictError` if a payment has not captured so much that is not credited yet."""
-    is_about_more = conflict.kind == "mismatch" and payment.status is TransactionStatus.APPROVED
+    are_approved = conflict.status is payment.status is TransactionStatus.APPROVED
+    is_about_more = conflict.kind == "mismatch" and not _is_about_linked(conflict, payment)
+    is_about_more = is_about_more and are_approved
     if not is_about_more or conflict.amount is None or has_failed_capture(payment):
         return
     uncredited = payment.captured - credited_amount(payment)
@@ -345,13 +415,44 @@ def _is_subject(notice: TransactionNotice, conflict: MoneyConflict) -> bool:
     return conflict.why.startswith((f"{name} ", f"{name}:"))
 
 
+def _is_about_capture(conflict: MoneyConflict) -> bool:
+    """Tell whether a conflict is about one more capture, which its callback reports."""
+    return conflict.why.startswith(TransactionKind.PAYMENT.value)
+
+
+def _is_of_callback(conflict: MoneyConflict, transaction: Transaction) -> bool:
+    """Tell whether accepting a conflict decides its callback again, as proven."""
+    return conflict.callback_id is not None and _is_about_linked(conflict, transaction)
+
+
 def _is_about_linked(conflict: MoneyConflict, transaction: Transaction) -> bool:
-    """Tell whether a conflict is about a refund or the like that its callback reports."""
+    """Tell whether a conflict is about a refund, capture or the like that its callback reports."""
     if conflict.kind == UNCONFIRMED_LINKED:
         return True
     is_linked = transaction.kind is not TransactionKind.PAYMENT
     names_linked = conflict.why.startswith(tuple(kind.value for kind in TransactionKind))
     return conflict.kind == "mismatch" and (is_linked or names_linked)
+
+
+def _with_capture(payment: Transaction, conflict: MoneyConflict, at: Micros) -> Transaction:
+    """Return a payment whose attempt has captured what a conflict says.
+
+    So a later copy of the news adds nothing. A mismatch is about what is reported already.
+    """
+    is_payment = payment.kind is TransactionKind.PAYMENT
+    is_reported = conflict.kind == "mismatch" or conflict.currency != payment.currency
+    if not is_payment or is_reported or conflict.reference is None or conflict.amount is None:
+        return payment
+    report = AttemptReport(
+        status=TransactionStatus.APPROVED,
+        at=at,
+        psp_transaction_id=conflict.reference,
+        captured=conflict.amount,
+    )
+    reported = with_report(payment, report)
+    if is_other_attempt(payment, report) and payment.status is not TransactionStatus.APPROVED:
+        return reported._replace(psp_transaction_id=conflict.reference)
+    return reported
 
 
 def _accepted_amount(conflict: MoneyConflict, transaction: Transaction) -> int:

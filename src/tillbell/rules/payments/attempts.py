@@ -86,6 +86,14 @@ def is_failed_capture(payment: Transaction, report: AttemptReport) -> bool:
     return report.capture_id is not None and captures.get(report.capture_id) == 0
 
 
+def is_told_again(payment: Transaction, report: AttemptReport, name: str) -> bool:
+    """Tell whether a capture of this name is counted, in another callback than the report's."""
+    attempt = attempt_of(payment, report)
+    if attempt is None or report.capture_id in attempt.captures:
+        return False
+    return any(f"{capture_id} ".startswith(f"{name} ") for capture_id in attempt.captures)
+
+
 def has_failed_capture(payment: Transaction) -> bool:
     """Tell whether a capture of a payment has failed after it was reported."""
     return any(0 in attempt.captures.values() for attempt in payment.attempts)

@@ -20,10 +20,13 @@ from tillbell.rules.payments.transitions import severity
 UNCONFIRMED_LINKED = "unconfirmed_linked"
 AMBIGUOUS = "ambiguous"  # it is not known which transaction is meant
 CANDIDATES_MAX = 20
+JANITOR = "janitor"  # the actor of status checks in steps and conflicts, as users know it
 
 
-def new_conflict(status: TransactionStatus, kind: str, why: str) -> MoneyConflict:
-    """Return a conflict with a reported status."""
+def new_conflict(
+    status: TransactionStatus, kind: str, why: str, reference: str | None = None
+) -> MoneyConflict:
+    """Return a conflict with a reported status. `reference`: what the provider calls it."""
     return MoneyConflict(
         id="",
         app_id="",
@@ -34,14 +37,19 @@ def new_conflict(status: TransactionStatus, kind: str, why: str) -> MoneyConflic
         severity="normal",
         kind=kind,
         why=why,
+        reference=reference,
     )
 
 
 def contradiction_conflict(
-    transaction: Transaction, status: TransactionStatus, why: str, amount: ProviderAmount | None
+    transaction: Transaction,
+    status: TransactionStatus,
+    why: str,
+    amount: ProviderAmount | None,
+    reference: str | None = None,
 ) -> MoneyConflict:
     """Return a conflict of a reported status, and amount if it can be read, with a final one."""
-    conflict = new_conflict(status, "contradiction", why)
+    conflict = new_conflict(status, "contradiction", why, reference)
     conflict = conflict._replace(severity=severity(transaction, status))
     return _with_amount(conflict, amount, transaction.currency)
 
@@ -55,9 +63,11 @@ def _with_amount(
     return conflict
 
 
-def mismatch_conflict(status: TransactionStatus, mismatch: AmountMismatch) -> MoneyConflict:
+def mismatch_conflict(
+    status: TransactionStatus, mismatch: AmountMismatch, reference: str | None = None
+) -> MoneyConflict:
     """Return a conflict about an amount."""
-    conflict = new_conflict(status, "mismatch", mismatch.why)
+    conflict = new_conflict(status, "mismatch", mismatch.why, reference)
     return conflict._replace(amount=mismatch.minor, currency=mismatch.currency)
 
 
@@ -65,11 +75,13 @@ def unconfirmed_conflict(
     notice: TransactionNotice, status: TransactionStatus, why: str, currency: str
 ) -> MoneyConflict:
     """Return a conflict about a notice that is not proven well enough to move money."""
-    if notice.kind is TransactionKind.PAYMENT:
-        conflict = new_conflict(status, "unconfirmed", why)
-        return _with_amount(conflict, notice.amount, currency)
-    linked = f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
-    return new_conflict(status, UNCONFIRMED_LINKED, f"{linked}: {why}")
+    kind = "unconfirmed"
+    if notice.kind is not TransactionKind.PAYMENT:
+        kind = UNCONFIRMED_LINKED
+        linked = f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
+        why = f"{linked}: {why}"
+    conflict = new_conflict(status, kind, why, notice.psp_transaction_id)
+    return _with_amount(conflict, notice.amount, currency)
 
 
 def ambiguous_conflict(
@@ -77,19 +89,46 @@ def ambiguous_conflict(
 ) -> MoneyConflict:
     """Return a conflict about which transaction a notice with this reference means."""
     ids = tuple(candidate.id for candidate in candidates[:CANDIDATES_MAX])
-    conflict = new_conflict(status, AMBIGUOUS, why)
-    return conflict._replace(reference=reference, candidates=ids)
+    conflict = new_conflict(status, AMBIGUOUS, why, reference)
+    return conflict._replace(candidates=ids)
 
 
-def is_already_open(conflict: MoneyConflict, open_conflicts: Iterable[MoneyConflict]) -> bool:
-    """Tell whether the same conflict is open already.
+def same_conflict(conflict: MoneyConflict, asked: Iterable[MoneyConflict]) -> MoneyConflict | None:
+    """Return the conflict that asks the same, and is open or was settled by a person.
 
-    A mismatch of another amount is another conflict; so is each refund or the like.
+    Another amount, another id of the provider, and each refund or the like is another conflict.
     """
-    return _subject(conflict) in [_subject(other) for other in open_conflicts]
+    return next((known for known in asked if _asks_the_same(conflict, known)), None)
 
 
-def _subject(conflict: MoneyConflict) -> tuple[object, ...]:
-    is_told_apart = conflict.kind in ("mismatch", UNCONFIRMED_LINKED)
-    details = (conflict.amount, conflict.currency, conflict.why) if is_told_apart else ()
-    return conflict.kind, conflict.status, *details
+def is_question_about(conflict: MoneyConflict, held: Transaction) -> bool:
+    """Tell whether a conflict of a payment asks about a refund or the like that is held."""
+    name = f"{held.kind.value} {held.psp_transaction_id or ''}".rstrip()
+    is_same = conflict.reference == held.psp_transaction_id and conflict.amount == held.amount
+    return conflict.kind == "mismatch" and is_same and conflict.why.startswith(f"{name} ")
+
+
+def settled_text(conflict: MoneyConflict) -> str:
+    """Return what is noted of news that a person has settled before."""
+    return f"A person has settled this already ({conflict.id}): {conflict.resolution}."
+
+
+def _asks_the_same(conflict: MoneyConflict, known: MoneyConflict) -> bool:
+    is_by_person = known.resolved_by not in (None, JANITOR)
+    if known.resolved_at is not None and not is_by_person:
+        return False
+    if (conflict.kind, conflict.status) != (known.kind, known.status):
+        return False
+    news, known_news = _news(conflict), _news(known)
+    if conflict.kind in ("mismatch", UNCONFIRMED_LINKED):
+        return (news, conflict.why) == (known_news, known.why)
+    # One of them may say less: a look-up and a callback about the same.
+    return all(a == b or None in (a, b) for a, b in zip(news, known_news, strict=True))
+
+
+def _news(conflict: MoneyConflict) -> tuple[tuple[int, str] | None, str | None]:
+    """Return the amount and the provider's id that a conflict is about."""
+    amount = None
+    if conflict.amount is not None and conflict.currency is not None:
+        amount = conflict.amount, conflict.currency
+    return amount, conflict.reference

@@ -24,6 +24,7 @@ from tillbell.model.transactions import (
     TransactionStatus,
 )
 
+MORE_THAN_IS_LEFT = "more_than_is_left"  # the substate of what waits for a person, or for room
 NEVER_OPENED = "never_opened"  # the reason of an end that came before its beginning
 # Movements that are ours and not a provider's:
 FAILED_CAPTURE = "failed_capture"  # what a failed capture takes back
@@ -220,6 +221,20 @@ def amount_left_for(kind: TransactionKind, payment: Transaction) -> int:
             return credited - payment.charged_back + payment.reinstated
         case _:
             return credited - payment.reversed_ - payment.refunded
+
+
+def amount_left_of_all(payment: Transaction) -> int:
+    """Return how much of a payment has not gone back by any kind, in minor units.
+
+    Refunds and disputes together take no more than was credited, until a person says so.
+    """
+    back = payment.refunded + payment.reversed_ + payment.charged_back - payment.reinstated
+    return credited_amount(payment) - back
+
+
+def is_held(linked: Transaction) -> bool:
+    """Tell whether a linked transaction waits, because it takes more than is left."""
+    return linked.status is TransactionStatus.PENDING and linked.substate == MORE_THAN_IS_LEFT
 
 
 def amount_to_reinstate(notice: TransactionNotice, siblings: Sequence[Transaction]) -> int:

@@ -60,7 +60,8 @@ class ConflictOut(Out):
     currency: str | None = Field(description="Code of the currency of `amount`.")
     why: str = Field(description="What contradicts what, in words.")
     reference: str | None = Field(
-        description="Of `ambiguous`: the payment's id at the provider, else our name of it."
+        description="The provider's id of what the news is about; of `ambiguous` that of the "
+        "payment, else our name of it. null: it names none."
     )
     candidates: list[str] = Field(
         description="Of `ambiguous`: ids of transactions that it may be about."
