@@ -57,6 +57,7 @@ from tillbell.receive.source_cache import SourceCache
 from tillbell.storage.opening import is_shared, store_at
 from tillbell.storage.ports.database import Database
 from tillbell.upkeep.chores import LongTransactionMonitor, RemovedEndpointDiscarder
+from tillbell.upkeep.statistics import Markers
 from tillbell.vault import Vault
 
 
@@ -137,6 +138,7 @@ class Gateway:
             pause_after_days=self.settings.pause_after_days,
         )
         self.endpoint_discarder = RemovedEndpointDiscarder(self.database, self.clock)
+        self.markers = Markers(self.database, self.clock, self.ids)
 
     def _build_publishing(self) -> None:
         self.publisher = Publisher(
@@ -248,6 +250,8 @@ class Gateway:
         self.dispatcher.on_attempt_ended = self.health_monitor.attempt_ended
         # A warning about an endpoint, for those who subscribed to operational webhooks.
         self.health_monitor.announce = self._publish_operational
+        # A circuit breaker that opened or closed.
+        self.health_monitor.on_circuit_moved = self.markers.circuit_moved
 
         # Configuration that this process stored: others are to have it before it is answered.
         self.config_cache.on_stored = self.read_by_all.wait

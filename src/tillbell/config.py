@@ -159,6 +159,12 @@ class Settings:
     history_retention_days: int = _setting(
         90, "Days for which messages, deliveries and attempts are kept.", (1, 3_650)
     )
+    statistics_retention_days: int = _setting(
+        400, "Days for which statistics are kept by the hour.", (3, 3_650)
+    )
+    minute_statistics_hours: int = _setting(
+        48, "Hours for which statistics are kept by the minute.", (2, 720)
+    )
     partition_days: int = _setting(
         7, "Days of history that PostgreSQL keeps in one table and drops together.", (1, 31)
     )

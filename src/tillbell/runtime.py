@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tillbell.app import Gateway
-from tillbell.clock import SECOND
+from tillbell.clock import DAY, HOUR, MINUTE, SECOND
 from tillbell.cluster import membership, record_feed, wakeups
 from tillbell.deliver.claimer import SWEEP_EVERY
 from tillbell.errors import Draining, StoreUnavailable, Unavailable
@@ -18,6 +18,7 @@ from tillbell.upkeep.chores import (
     LoopLagMonitor,
     RetentionPurge,
 )
+from tillbell.upkeep.statistics import PendingSampler, RollupUpkeep
 
 LEASE_RENEWAL_EVERY = 2 * SECOND
 DISK_EVERY = 2 * SECOND
@@ -30,6 +31,7 @@ ABANDONED_AFTER = 30 * SECOND
 LONG_TRANSACTIONS_EVERY = 15 * SECOND
 UNMATCHED_RETRY_EVERY = 30 * SECOND
 PURGE_EVERY = 60 * SECOND
+STATISTICS_EVERY = MINUTE
 
 
 class Runtime:
@@ -63,6 +65,7 @@ class Runtime:
         await gateway.tasks.resume()
         if not gateway.cluster.is_shared:
             gateway.startup_recovery.start()
+        await gateway.markers.started()
         self._chores.start(*self._list_chores())
         self._lag = LoopLagMonitor(gateway.meters)
 
@@ -106,9 +109,12 @@ class Runtime:
         yield Chore("callback_overflow", OVERFLOW_EVERY, self._recover_overflowed)
         if gateway.settings.hold:
             yield Chore("hold", HOLD_EVERY, gateway.hold.check)
+        sampler = PendingSampler(gateway.database, gateway.clock)
         for name, every, work in (
             ("purge", PURGE_EVERY, self._purge().run),
             ("status_checks", STATUS_CHECKS_EVERY, self._check_statuses),
+            ("statistics", STATISTICS_EVERY, self._statistics().run),
+            ("pending_sample", STATISTICS_EVERY, sampler.sample),
             ("unmatched_retry", UNMATCHED_RETRY_EVERY, gateway.unmatched_callbacks.retry_due),
         ):
             yield Chore(name, every, cluster.only_as_leader(work))
@@ -134,6 +140,15 @@ class Runtime:
             bodies_days=settings.body_retention_days,
             history_days=settings.history_retention_days,
             audit_days=settings.audit_retention_days,
+        )
+
+    def _statistics(self) -> RollupUpkeep:
+        settings = self._gateway.settings
+        return RollupUpkeep(
+            self._gateway.database,
+            self._gateway.clock,
+            minutes_kept=settings.minute_statistics_hours * HOUR,
+            hours_kept=settings.statistics_retention_days * DAY,
         )
 
     async def _check_statuses(self) -> None:

@@ -14,11 +14,14 @@ from tests.patience import PATIENCE_S
 from tests.store.crashable_store import CrashablePostgres, CrashableSqlite
 from tests.store.test_inbound_simulation import InboundSimulation
 from tests.store.test_outbound_simulation import OutboundSimulation
+from tillbell.clock import HOUR
 from tillbell.errors import Misconfigured
 from tillbell.model.configuration_changes import ConfigurationChange
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.model.records import Application
+from tillbell.model.statistics import Marker, MarkerKind
 from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.statistics import RollupProgress
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
@@ -72,6 +75,10 @@ async def filled_store(kind: str, seed: int, folder: Path, clock: ManualClock) -
     )
     await real.put(Application(id="app_1", name="one", uid="shop"), audit=[change])
     await add_person(real, clock)
+    hour = clock.now() // HOUR * HOUR
+    await real.store_hours(hour, await real.hour_sums(hour))
+    await real.advance_rollups(RollupProgress(hours_until=hour + HOUR, minutes_from=hour))
+    await real.add_marker(Marker("mrk_1", "app_1", "", clock.now(), MarkerKind.START, "started"))
     await real.close()
     return FilledStore(newest(folder), tuple(simulations))
 

@@ -25,6 +25,7 @@ APART = {
     "people": "a person sees more than one application",
     "sessions": "of people; those that have ended are deleted",
     "one_time_links": "of people; a day of them",
+    "rollup_progress": "one row",
 }
 # Statements that look at all applications at once, none of them once a message.
 OF_ALL = {
@@ -46,6 +47,14 @@ OF_ALL = {
         "unprocessed_callbacks",
         "sealed_requests",
     },
+    "to find the minutes in which anything was counted": {
+        "remove_app_minutes",
+        "delete_minutes_of_endpoint",
+    },
+    "to add statistics up": {
+        "next_rollup_minute",
+        "rollups_of_minute",
+    },
     "to delete what is past its time": {
         "delete_attempts",
         "delete_callbacks",
@@ -53,6 +62,9 @@ OF_ALL = {
         "delete_deliveries",
         "delete_items",
         "delete_keys",
+        "delete_markers",
+        "delete_rollup_hours",
+        "delete_rollup_minutes",
         "free_event_ids",
         "has_attempts",
         "has_deliveries",

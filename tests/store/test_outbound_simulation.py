@@ -7,6 +7,7 @@ test's name; run it again with `-k seed_<n>_`.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,8 +24,10 @@ from tests.store.outbound_harness import (
     WAITING,
     OutboundHarness,
 )
-from tillbell.clock import DAY, HOUR, SECOND
-from tillbell.model.messages import Delivery
+from tillbell.clock import DAY, HOUR, MINUTE, SECOND
+from tillbell.model.messages import Attempt, Delivery, Message, Result
+from tillbell.model.statistics import ALL as EVERYTHING
+from tillbell.model.statistics import ENDPOINT, EVENT_TYPE, MESSAGES, Series
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import (
     ANY_STATE,
@@ -37,7 +40,9 @@ from tillbell.storage.ports.outbound import (
     Page,
     Publication,
 )
+from tillbell.storage.ports.statistics import Period
 from tillbell.testing import ManualClock
+from tillbell.upkeep.statistics import RollupUpkeep
 
 SEEDS = [
     *(("sqlite", n) for n in range(full_or_tenth(50))),
@@ -67,6 +72,10 @@ class OutboundSimulation:
         self.held: list[Delivery] = []
         self.past: list[FinishedAttempt] = []
         self.keys = 0
+        self.began = clock.now()
+        # All that ever was, also what is purged: statistics remember it.
+        self.all_attempts: dict[str, Attempt] = {}
+        self.all_messages: dict[str, Message] = {}
 
     def lanes(self) -> list[tuple[str, str]]:
         return [(app, endpoint) for app, owned in self.owned.items() for endpoint in owned]
@@ -76,7 +85,12 @@ class OutboundSimulation:
         expected = await call(self.model)
         answer = await call(self.real)
         assert answer == expected
+        self.remember_all()
         return answer
+
+    def remember_all(self) -> None:
+        self.all_attempts |= self.model.known_attempts
+        self.all_messages |= self.model.known_messages
 
     async def step(self) -> None:
         await self.random.choice(
@@ -84,7 +98,7 @@ class OutboundSimulation:
             + [self.claim, self.settle] * 5
             + [self.settle_again, self.renew, self.release, self.resend, self.add] * 2
             + [self.wait, self.wait, self.jump, self.discard, self.expunge]
-            + [self.purge, self.remember, self.crash, self.restart]
+            + [self.purge, self.remember, self.crash, self.restart, self.add_up]
         )()
 
     def pick_ids(self) -> list[str]:
@@ -208,8 +222,46 @@ class OutboundSimulation:
     async def crash(self) -> None:
         self.real = await self.crashable.crash(self.real)
 
+    async def add_up(self) -> None:
+        """Add minutes up to hours, and delete minutes."""
+        upkeep = RollupUpkeep(
+            self.real,
+            self.clock,
+            minutes_kept=self.random.choice([2, 48]) * HOUR,
+            hours_kept=DAY * 400,
+        )
+        await upkeep.run()
+
+    async def compare_statistics(self) -> None:
+        """Count again all attempts and messages that ever were."""
+        self.remember_all()  # what a move has ended
+        endings, attempts = Counter[tuple[Series, int]](), self.all_attempts.values()
+        for a in attempts:
+            code = (a.result is not Result.ACCEPTED) + 2 * (a.result is Result.INTERRUPTED)
+            for series in (
+                Series(a.app_id, ENDPOINT, a.endpoint_id),
+                Series(a.app_id, EVENT_TYPE, a.event_type),
+                Series(a.app_id, EVERYTHING),
+                Series("", EVENT_TYPE, a.event_type),
+                Series("", EVERYTHING),
+            ):
+                endings[series, code] += 1
+        every = sorted({series for series, _ in endings})
+        period = Period(self.began // HOUR * HOUR, self.outbound.now // MINUTE * MINUTE + MINUTE)
+        counted = await self.real.rollups(every, period, 1000 * DAY)
+        for each, rollups in zip(every, counted, strict=True):
+            (rollup,) = rollups
+            accepted, interrupted = rollup.counts.get(0, 0), rollup.counts.get(10, 0)
+            refused = rollup.counts.get(3, 0)
+            numbers = [endings[each, code] for code in (0, 1, 3)]
+            assert [accepted, refused, interrupted] == numbers, each
+        of_all = await self.real.rollups([Series("", EVERYTHING)], period, 1000 * DAY)
+        messages = sum(rollup.counts.get(MESSAGES, 0) for rollup in of_all[0])
+        assert messages == len(self.all_messages)
+
     async def compare(self) -> None:
         """Look at every delivery, attempt and total of both."""
+        await self.compare_statistics()
         await self.both(lambda store: store.counts())
         await self.both(lambda store: store.due_lanes())
         await self.both(lambda store: store.next_due(self.lanes()))

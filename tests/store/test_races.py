@@ -12,9 +12,10 @@ import pytest
 
 from tests.store.inbound_harness import APPROVED, CREDIT, REQUEST, InboundHarness
 from tests.store.outbound_harness import LEASE, SUCCEEDED, OutboundHarness
-from tillbell.clock import DAY
-from tillbell.model.messages import Claim, Delivery, DeliveryState
+from tillbell.clock import DAY, HOUR
+from tillbell.model.messages import Claim, Delivery, DeliveryState, Result
 from tillbell.model.records import Application
+from tillbell.model.statistics import ALL, ENDPOINT, MESSAGES, Series, ending_code
 from tillbell.storage.ports.inbound import (
     ChangesCommitted,
     ChangeSet,
@@ -28,11 +29,13 @@ from tillbell.storage.ports.outbound import (
     Publication,
     PublicationStored,
 )
+from tillbell.storage.ports.statistics import Period, RollupProgress
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.testing import ManualClock
 
 PROCESSES = 4
 COPIES = 200
+ACCEPTED = ending_code(Result.ACCEPTED, 200)
 
 
 @pytest.fixture
@@ -233,3 +236,29 @@ async def test_counts_of_all_processes_add_up(worlds: list[OutboundHarness]) -> 
     assert of_endpoint == await store.totals(worlds[0].app, None, 0, until)
     assert sum(of_endpoint) == len(rows) == 50 * PROCESSES
     assert of_endpoint.succeeded == len(claims)
+
+
+async def test_all_processes_count_in_one_minute(worlds: list[OutboundHarness]) -> None:
+    """At once, and with the purge's connection too; nobody waits for a row of another."""
+    published = await asyncio.gather(*(o.hand_over() for o in worlds * 25))
+    writers = worlds * (len(published) // len(worlds))
+    await asyncio.gather(
+        *(o.store.finish_attempt(o.result(d)) for o, d in zip(writers, published, strict=True))
+    )
+    store, since = worlds[0].store, worlds[0].now // HOUR * HOUR
+    series = [Series("", ALL), Series(worlds[0].app, ENDPOINT, worlds[0].endpoint)]
+
+    for _ in range(2):
+        of_all, of_endpoint = await store.rollups(series, Period(since, since + HOUR), HOUR)
+        assert of_all[0].counts[MESSAGES] == of_all[0].counts[ACCEPTED] == 25 * PROCESSES
+        assert of_endpoint[0].counts[ACCEPTED] == 25 * PROCESSES
+        # All of them add the hour up at once, and one of them deletes its minutes.
+        sums = await store.hour_sums(since)
+        await asyncio.gather(*(o.store.store_hours(since, sums) for o in worlds))
+        await store.advance_rollups(RollupProgress(since + HOUR, since + HOUR))
+        await asyncio.gather(*(_purge_minutes(o) for o in worlds))
+
+
+async def _purge_minutes(outbound: OutboundHarness) -> None:
+    while await outbound.store.purge_statistics(hours_before=0, markers_before=0, limit=1):
+        pass

@@ -153,6 +153,10 @@ WITHOUT_SUMS = """
     DROP INDEX deliveries_failed_app;
     ALTER TABLE messages DROP COLUMN content_type;
     DROP INDEX audit_id;
+    DROP TABLE rollup_minutes;
+    DROP TABLE rollup_hours;
+    DROP TABLE rollup_progress;
+    DROP TABLE markers;
     DROP TABLE configuration_changes;
     DROP TABLE people;
     DROP TABLE sessions;

@@ -245,4 +245,5 @@ def _finished(
         due_at=due_at,
         order_key=delivery.order_key,
         uses_try=uses_try,
+        owed_since=claim.message.deliver_at or delivery.created_at,
     )

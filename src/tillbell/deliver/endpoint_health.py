@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -30,6 +30,16 @@ from tillbell.rules.delivery import health as rules
 FAILURES_UNTIL_FAILING = 4  # of one message at an endpoint, before `message.attempt.failing`
 
 Announce = Callable[[str, bytes], Awaitable[object]]
+
+
+class OnCircuitMoved(Protocol):
+    """What is called when the breaker of an endpoint has opened or closed."""
+
+    def __call__(
+        self, app_id: str, endpoint_id: str, *, is_open: bool
+    ) -> Coroutine[Any, Any, None]:
+        """Take the endpoint, and whether its circuit is open now."""
+        ...
 
 
 class _Stop(NamedTuple):
@@ -67,6 +77,7 @@ class EndpointHealthMonitor:
         self._pause_after = pause_after_days * DAY
         self._tasks: set[asyncio.Task[None]] = set()
         self.announce: Announce = _discard
+        self.on_circuit_moved: OnCircuitMoved = _ignore_circuit
 
     def attempt_ended(self, lane: Lane, claim: Claim, judged: JudgedAttempt) -> None:
         """Count an attempt and judge its endpoint."""
@@ -123,6 +134,9 @@ class EndpointHealthMonitor:
 
     def _apply_verdict(self, lane: Lane, verdict: rules.HealthVerdict) -> None:
         before, lane.health = lane.health, verdict.health
+        is_open = lane.health.probe_at is not None
+        if is_open is not (before.probe_at is not None):
+            self._spawn(self.on_circuit_moved(lane.app_id, lane.id, is_open=is_open))
         if verdict.pause:
             self._stop_endpoint(lane, _FAILING)
             self._spawn(self._store_health(lane))
@@ -262,6 +276,10 @@ class EndpointHealthMonitor:
         """Wait until everything is stored and published."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
+
+
+async def _ignore_circuit(app_id: str, endpoint_id: str, *, is_open: bool) -> None:
+    """Do nothing: the default of `on_circuit_moved`."""
 
 
 async def _discard(event_type: str, payload: bytes) -> None:

@@ -128,7 +128,7 @@ def _begin(path: Path, target: DbConnection, url: str, beginning: _MoveStart) ->
     """Mark both sides. Killed between the two, the next call begins anew under another id."""
     _refuse_full(target)
     id_ = IdMaker().new("mov", beginning.now)
-    _depart(path, OutgoingMove(id_, _without_password(url), beginning.now), beginning.fault)
+    _depart(path, OutgoingMove(id_, _without_password(url), beginning.now), beginning)
     target.query("begin")
     try:
         target.lock([LOCK])
@@ -141,9 +141,9 @@ def _begin(path: Path, target: DbConnection, url: str, beginning: _MoveStart) ->
     return IncomingMove(id_, str(path), beginning.now)
 
 
-def _depart(path: Path, outgoing: OutgoingMove, fault: Fault) -> None:
+def _depart(path: Path, outgoing: OutgoingMove, beginning: _MoveStart) -> None:
     """Close the source, in one commit: no lease is left, and the mark is made."""
-    session = DbSession(lambda: open_writer(path), fault)
+    session = DbSession(lambda: open_writer(path), beginning.fault, lambda: beginning.now)
     try:
         session.begin()
         session.run_operation(Operation("release_all_leases", _release), [outgoing])

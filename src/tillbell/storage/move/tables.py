@@ -66,6 +66,14 @@ PLAIN = {
     Table("people", "move_read_people", (0,), ("",)): "move_put_people",
     Table("sessions", "move_read_sessions", (0,), ("",)): "move_put_sessions",
     Table("one_time_links", "move_read_one_time_links", (0,), ("",)): "move_put_one_time_links",
+    Table(
+        "rollup_minutes", "move_read_rollup_minutes", (0, 1, 2, 3, 4), (-1, "", "", "", 0)
+    ): "move_put_rollup_minutes",
+    Table(
+        "rollup_hours", "move_read_rollup_hours", (0, 1, 2, 3), ("", "", "", -1)
+    ): "put_rollup_hours",
+    Table("rollup_progress", "move_read_rollup_progress", (0,), (0,)): "move_put_rollup_progress",
+    Table("markers", "move_read_markers", (0,), ("",)): "move_put_markers",
 }
 
 ALL = (

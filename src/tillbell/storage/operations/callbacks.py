@@ -33,8 +33,9 @@ def receive(db: DbTransaction, received: Sequence[ReceivedCallback]) -> list[Cal
         for r, callback in zip(received, new, strict=True)
         if callback is not None and r.request is not None
     ]
-    rows = [callback_rows.callback_row(callback) for callback in new if callback is not None]
-    db.execute_bulk("insert_callback", rows)
+    stored = [callback for callback in new if callback is not None]
+    db.execute_bulk("insert_callback", [callback_rows.callback_row(c) for c in stored])
+    db.rollup_delta.count_arrivals(stored)
     db.execute_bulk("insert_request", requests)
     keys.write()
     return [callback or _stored(db, r.callback) for r, callback in zip(received, new, strict=True)]

@@ -190,6 +190,7 @@ def finish_attempt(db: DbTransaction, finished: Sequence[FinishedAttempt]) -> li
     count_move = db.totals_delta.count_move
     for f in finished:
         count_move(f.attempt.app_id, f.attempt.endpoint_id, f.delivery_id, SENDING, f.state)
+    db.rollup_delta.count_finished(finished)
     if uncounted:
         db.execute_each("return_try", [(f.attempt.app_id, f.delivery_id) for f in uncounted])
     lines = {
@@ -298,6 +299,7 @@ def interrupt(db: DbTransaction, interrupted: Iterable[tuple[Delivery, str]]) ->
     """Close the open attempts of lost leases; (delivery, event type) of each."""
     attempts = [_interrupted_attempt(d, event_type) for d, event_type in interrupted]
     db.execute_bulk("insert_attempt", attempts)
+    db.rollup_delta.count_interrupted(attempts)
 
 
 def _interrupted_attempt(delivery: Delivery, event_type: str) -> Attempt:

@@ -76,6 +76,8 @@ def _write_transactions(
         db.execute_bulk("insert_payment_attempt", payment_attempts)
     db.execute_bulk("insert_transition", transitions)
     db.execute_bulk("insert_effect", effects)
+    for write in writes:
+        db.rollup_delta.count_effects(write.transaction, write.effects)
 
 
 def _payment_attempt_rows(transaction: Transaction) -> Iterator[tuple[str, str, str, str]]:
@@ -108,6 +110,7 @@ def _conclude(
     db.execute_bulk("store_conclusion", [_conclusion_row(c) for c in conclusions])
     for conclusion in conclusions:
         callback = stored.callbacks[conclusion.callback_id]
+        db.rollup_delta.count_conclusion(conclusion.app_id, callback.source_id, conclusion.outcome)
         if callback.is_waiting or conclusion.retry_at is not None:
             _store_waits(db, conclusion)
         if conclusion.outcome in REEVALUATED or callback.outcome in REEVALUATED:

@@ -10,12 +10,16 @@ import msgspec
 
 from tillbell.errors import ConflictError, VersionConflict
 from tillbell.model.configuration_changes import ConfigurationChange
-from tillbell.model.endpoints import EndpointHealth
+from tillbell.model.endpoints import Endpoint, EndpointHealth
 from tillbell.model.records import Application, Record
 from tillbell.storage.engine.methods import read, write
 from tillbell.storage.operations.configuration_audit import write_audit
 from tillbell.storage.operations.pages import page_bounds
 from tillbell.storage.operations.retention import remove_inbound
+from tillbell.storage.operations.statistics import (
+    remove_application_rollups,
+    remove_endpoint_rollups,
+)
 from tillbell.storage.ports.outbound import ALL, Page
 from tillbell.storage.session.connection import DbReader
 from tillbell.storage.session.transaction import DbTransaction
@@ -81,6 +85,9 @@ def remove(
     if was_there and kind is Application:
         db.query("delete_scope", (id_,))
         remove_inbound(db, id_)
+        remove_application_rollups(db, id_)
+    if was_there and kind is Endpoint:
+        remove_endpoint_rollups(db, scope, id_)
     if was_there:
         write_audit(db, audit)
     return was_there

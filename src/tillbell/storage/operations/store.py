@@ -16,6 +16,7 @@ from tillbell.storage.operations import (
     probe,
     records,
     retention,
+    statistics,
 )
 
 
@@ -143,6 +144,22 @@ class PeopleMethods:
     purge_people = people.purge_people
 
 
+class StatisticsMethods:
+    """`StatisticsStore`."""
+
+    rollups = statistics.rollups
+    rollups_by_subject = statistics.rollups_by_subject
+    markers = statistics.markers
+    count = statistics.count
+    add_marker = statistics.add_marker
+    rollup_progress = statistics.rollup_progress
+    next_rollup_minute = statistics.next_rollup_minute
+    hour_sums = statistics.hour_sums
+    store_hours = statistics.store_hours
+    advance_rollups = statistics.advance_rollups
+    purge_statistics = statistics.purge_statistics
+
+
 class StoreMethods(
     OutboundMethods,
     OutboundReadMethods,
@@ -151,6 +168,7 @@ class StoreMethods(
     InboundReadMethods,
     OverviewMethods,
     PeopleMethods,
+    StatisticsMethods,
     probe.ProbeMethods,
 ):
     """All that is the same for every database."""

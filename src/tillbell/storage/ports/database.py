@@ -17,6 +17,7 @@ from tillbell.storage.ports.outbound import (
 )
 from tillbell.storage.ports.overviews import OverviewLists
 from tillbell.storage.ports.people import PeopleStore
+from tillbell.storage.ports.statistics import StatisticsStore
 
 
 class HistoryReads(OutboundLists, InboundLists, OverviewLists, Protocol):
@@ -31,6 +32,7 @@ class Database(
     InboundReads,
     OverviewLists,
     PeopleStore,
+    StatisticsStore,
     ClusterStore,
     Protocol,
 ):

@@ -75,6 +75,7 @@ class FinishedAttempt(NamedTuple):
     due_at: Micros  # of the retry; ignored when terminal
     order_key: str | None  # the delivery's own
     uses_try: bool = True  # False: it does not count in the schedule
+    owed_since: Micros | None = None  # when its message was to be delivered; None: not measured
 
 
 class DueLane(NamedTuple):

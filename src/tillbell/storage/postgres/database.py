@@ -91,12 +91,12 @@ class PostgresDatabase(RotationMethods):
             raise Misconfigured(f"Cannot use the PostgreSQL database. {error}") from error
         if self.replica_url:
             self._replica = ReplicaReadPool(self._connect_replica, self.readers, self._clock)
-        session = DbSession(self._connect_writer, self._pass)
+        session = DbSession(self._connect_writer, self._pass, self._clock.now)
         self.writer = Writer(session)
         self._claim_window = ClaimWindow(FULL_SCAN_EVERY, session.ordered_lanes)
         self.writer.on_commit = self.on_commit
         self.writer.commit_timeout_s = self.readers.timeout_s = READ_TIMEOUT_S
-        housekeeping = DbSession(self._connect_writer, self._pass)
+        housekeeping = DbSession(self._connect_writer, self._pass, self._clock.now)
         housekeeping.ordered_lanes = session.ordered_lanes
         self.housekeeper = Writer(housekeeping)
         self._listener = Listener(self._url, self.on_notification, has_pooler=self._has_pooler)

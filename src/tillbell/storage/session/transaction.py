@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tillbell.clock import Micros
 from tillbell.errors import StoreUnavailable
 from tillbell.storage.ports.outbound import LaneKey
 from tillbell.storage.session.connection import (
@@ -18,6 +19,7 @@ from tillbell.storage.session.connection import (
     StatementResult,
 )
 from tillbell.storage.session.counters import TotalsDelta
+from tillbell.storage.session.rollups import RollupDelta, RollupShard
 
 Fault = Callable[[str], object]  # called at each named point; tests make it raise
 TRIES_MAX = 20  # of one operation against other processes
@@ -34,6 +36,7 @@ class DbTransaction:
         self.execute_each = connection.execute_each
         self.lock = connection.lock
         self.totals_delta = TotalsDelta()
+        self.rollup_delta = RollupDelta()
         # Endpoints with something to send that no process holds.
         self.endpoints_to_wake: set[str] = set()
         self.ordered_lanes: set[LaneKey] = set()  # lanes with order keys
@@ -73,11 +76,16 @@ class Operation:
 class DbSession:
     """The writing connection, from commit to commit. Used by the writer's thread only."""
 
-    def __init__(self, connect: Callable[[], DbConnection], fault: Fault) -> None:
+    def __init__(
+        self, connect: Callable[[], DbConnection], fault: Fault, now: Callable[[], Micros]
+    ) -> None:
         self._connect = connect
         self._fault = fault
+        self._now = now
         self._connection: DbConnection | None = None
         self._totals_delta = TotalsDelta()
+        self._rollup_delta = RollupDelta()
+        self._rollup_shard = RollupShard()
         self._endpoints_to_wake: set[str] = set()
         self.ordered_lanes: set[LaneKey] = set()  # lanes in which order keys were ever used
         self._savepoint = "savepoint"
@@ -112,6 +120,7 @@ class DbSession:
             self._connection = self._connect()
             self._connection.begin(at_once=at_once)
         self._totals_delta = TotalsDelta()
+        self._rollup_delta = RollupDelta()
         self._endpoints_to_wake = set()
         self._savepoint = "savepoint"
 
@@ -153,6 +162,7 @@ class DbSession:
         db = DbTransaction(self._connection)
         results = operation.run(db, requests)
         self._totals_delta.merge(db.totals_delta)
+        self._rollup_delta.merge(db.rollup_delta)
         self._endpoints_to_wake |= db.endpoints_to_wake
         self.ordered_lanes |= db.ordered_lanes
         return results
@@ -172,15 +182,21 @@ class DbSession:
             if self._totals_delta.has_removed:
                 keys = [(app_id, endpoint_id, hour) for app_id, endpoint_id, hour, *_ in rows]
                 self._connection.execute_each("drop_empty_totals", keys)
+        if self._rollup_delta:
+            rollups = self._rollup_shard.rows(self._rollup_delta, self._now())
+            self._connection.execute_bulk("put_rollups", rollups)
         if self._endpoints_to_wake:
             self._connection.notify(",".join(sorted(self._endpoints_to_wake)))
         self._fault("before commit")
         self._connection.commit()
         self._fault("after commit")
+        if self._rollup_delta:
+            self._rollup_shard.committed()
 
     def reset(self) -> None:
         """Close a connection whose transaction failed; the next one is opened anew."""
         connection, self._connection = self._connection, None
+        self._rollup_shard = RollupShard()
         if connection is not None:
             connection.close()
 

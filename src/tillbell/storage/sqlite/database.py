@@ -92,7 +92,7 @@ class SqliteDatabase(StoreMethods, SingleProcessCluster):
         finally:
             connection.close()
         self.readers = ReadPool(lambda: open_reader(path), READERS)
-        session = DbSession(lambda: open_writer(path), self._pass)
+        session = DbSession(lambda: open_writer(path), self._pass, self._clock.now)
         self.writer = self.housekeeper = Writer(session)
         self.writer.on_commit = self.on_commit
         self._is_open = True

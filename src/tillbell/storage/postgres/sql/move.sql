@@ -37,7 +37,10 @@ UNION ALL SELECT 'transactions' WHERE EXISTS (SELECT 1 FROM transactions)
 UNION ALL SELECT 'conflicts' WHERE EXISTS (SELECT 1 FROM conflicts)
 UNION ALL SELECT 'audit' WHERE EXISTS (SELECT 1 FROM audit)
 UNION ALL SELECT 'people' WHERE EXISTS (SELECT 1 FROM people)
-UNION ALL SELECT 'one_time_links' WHERE EXISTS (SELECT 1 FROM one_time_links);
+UNION ALL SELECT 'one_time_links' WHERE EXISTS (SELECT 1 FROM one_time_links)
+UNION ALL SELECT 'rollup_minutes' WHERE EXISTS (SELECT 1 FROM rollup_minutes)
+UNION ALL SELECT 'rollup_hours' WHERE EXISTS (SELECT 1 FROM rollup_hours)
+UNION ALL SELECT 'markers' WHERE EXISTS (SELECT 1 FROM markers);
 
 -- name: move_put_records
 INSERT INTO records (kind, scope, id, uid, doc)
@@ -99,7 +102,8 @@ GROUP BY app_id, endpoint_id, hour ORDER BY app_id, endpoint_id, hour LIMIT ?4;
 -- What the planner knows of tables that were empty a moment ago.
 ANALYZE records, messages, bodies, deliveries, attempts, totals, idempotency, callbacks,
     callback_requests, callback_keys, callback_waits, seen_items, payment_attempts, transactions,
-    transitions, effects, conflicts, audit, people, sessions, one_time_links;
+    transitions, effects, conflicts, audit, people, sessions, one_time_links, rollup_minutes,
+    rollup_hours, markers;
 
 -- name: move_read_bodies
 SELECT app_id, message_id, variant, body, expires_at FROM bodies

@@ -104,6 +104,12 @@ WHERE app_id = ?1 AND endpoint_id = ?2 AND hour = ?3 AND shard IN (SELECT shard 
   AND (SELECT sum(waiting) = 0 AND sum(sending) = 0 AND sum(succeeded) = 0 AND sum(failed) = 0
           AND sum(discarded) = 0 FROM mine);
 
+-- name: put_rollups
+-- Nobody else writes rows of this shard, so no commit waits for another one.
+INSERT INTO rollup_minutes (start, app_id, kind, subject, shard, counts)
+SELECT * FROM unnest(?1::bigint[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[], ?6::bytea[])
+ON CONFLICT (start, app_id, kind, subject, shard) DO UPDATE SET counts = excluded.counts;
+
 -- name: probe
 -- A write that changes nothing and is committed all the same. Index: primary key.
 INSERT INTO totals (app_id, endpoint_id, hour, shard, waiting, sending, succeeded, failed, discarded)

@@ -74,6 +74,12 @@ DELETE FROM totals
 WHERE app_id = ?1 AND endpoint_id = ?2 AND hour = ?3
   AND waiting = 0 AND sending = 0 AND succeeded = 0 AND failed = 0 AND discarded = 0;
 
+-- name: put_rollups
+-- Nobody else writes rows of this shard. Index: primary key.
+INSERT INTO rollup_minutes (start, app_id, kind, subject, shard, counts)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (start, app_id, kind, subject, shard) DO UPDATE SET counts = excluded.counts;
+
 -- name: probe
 -- A write that changes nothing and is committed all the same. Index: primary key.
 INSERT INTO totals (app_id, endpoint_id, hour, waiting, sending, succeeded, failed, discarded)

@@ -1,0 +1,74 @@
+-- fragment: minutes
+minute (start) AS (
+    SELECT :since UNION ALL
+    SELECT start + 60000000 FROM minute WHERE start + 60000000 < :until)
+
+-- name: rollup_minutes
+-- One look-up a minute. Index: primary key.
+WITH RECURSIVE {minutes}
+SELECT r.start, r.counts FROM minute CROSS JOIN rollup_minutes r
+    ON r.start = minute.start AND r.app_id = :app_id AND r.kind = :kind AND r.subject = :subject;
+
+-- name: subjects_of_minutes
+-- Index: primary key.
+WITH RECURSIVE {minutes}
+SELECT r.subject, r.counts FROM minute CROSS JOIN rollup_minutes r
+    ON r.start = minute.start AND r.app_id = :app_id AND r.kind = :kind
+WHERE :limit > 0;
+
+-- name: subjects_of_hours
+-- From one subject to the next, and of each the hours of the period. Index: primary key.
+WITH RECURSIVE subjects (subject, number) AS (
+    SELECT min(subject), 1 FROM rollup_hours WHERE app_id = :app_id AND kind = :kind
+    UNION ALL
+    SELECT (SELECT min(subject) FROM rollup_hours
+            WHERE app_id = :app_id AND kind = :kind AND subject > subjects.subject), number + 1
+    FROM subjects WHERE subjects.subject IS NOT NULL AND number < :limit)
+SELECT r.subject, r.counts FROM subjects CROSS JOIN rollup_hours r
+    ON r.app_id = :app_id AND r.kind = :kind AND r.subject = subjects.subject
+WHERE r.start >= :since AND r.start < :until;
+
+-- name: locked_rollup_progress
+-- Nobody else writes.
+SELECT hours_until, minutes_from FROM rollup_progress WHERE id = 1;
+
+-- name: advance_rollup_progress
+INSERT INTO rollup_progress (id, hours_until, minutes_from) VALUES (1, ?1, ?2)
+ON CONFLICT (id) DO UPDATE SET
+    hours_until = max(hours_until, excluded.hours_until),
+    minutes_from = max(minutes_from, excluded.minutes_from);
+
+-- name: put_rollup_hours
+-- Index: primary key.
+INSERT INTO rollup_hours (app_id, kind, subject, start, counts) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (app_id, kind, subject, start) DO UPDATE SET counts = excluded.counts;
+
+-- name: delete_rollup_minutes
+-- Index: primary key.
+DELETE FROM rollup_minutes WHERE (start, app_id, kind, subject, shard) IN (
+    SELECT start, app_id, kind, subject, shard FROM rollup_minutes
+    WHERE start < ?1 ORDER BY start LIMIT ?2);
+
+-- name: delete_rollup_hours
+-- Index: rollup_hours_start.
+DELETE FROM rollup_hours WHERE (app_id, kind, subject, start) IN (
+    SELECT app_id, kind, subject, start FROM rollup_hours
+    WHERE start < ?1 ORDER BY start LIMIT ?2);
+
+-- fragment: stored_minutes
+minute (start) AS (
+    SELECT min(start) FROM rollup_minutes
+    UNION ALL
+    SELECT (SELECT min(start) FROM rollup_minutes WHERE start > minute.start)
+    FROM minute WHERE minute.start IS NOT NULL)
+
+-- name: remove_app_minutes
+-- Minute by minute. Index: primary key.
+WITH RECURSIVE {stored_minutes}
+DELETE FROM rollup_minutes WHERE start IN (SELECT start FROM minute) AND app_id = ?1;
+
+-- name: delete_minutes_of_endpoint
+-- Minute by minute. Index: primary key.
+WITH RECURSIVE {stored_minutes}
+DELETE FROM rollup_minutes
+WHERE start IN (SELECT start FROM minute) AND app_id = ?1 AND kind = 'endpoint' AND subject = ?2;
