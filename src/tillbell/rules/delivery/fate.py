@@ -158,7 +158,8 @@ def _planned(delivery: Delivery, last: Attempt | None) -> str:
     if delivery.attempts == 0:
         return "It is sent at the time that it was published for."
     reason = f": {last.detail}" if last is not None and last.detail else "."
-    return f"{delivery.attempts} attempts have failed; it is tried again{reason}"
+    attempts = "1 attempt has" if delivery.attempts == 1 else f"{delivery.attempts} attempts have"
+    return f"{attempts} failed; it is tried again{reason}"
 
 
 def _stopped(endpoint: Endpoint, consequence: str) -> Fate:
