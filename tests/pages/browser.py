@@ -16,9 +16,15 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(__file__).with_name("vendor") / "axe" / "axe.min.js"
 WIDE, NARROW = 1440, 390
 HEIGHT = 1000
+WCAG = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 _REPORTS = """
 addEventListener("securitypolicyviolation", (event) =>
     console.error("CSP " + event.violatedDirective + " " + event.blockedURI));
+"""
+# Colours change in the frame after the one that notices the theme.
+_TWO_FRAMES = """
+new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
 """
 
 
@@ -39,17 +45,19 @@ def running_browser() -> Iterator[Browser]:
 
 
 class Visitor:
-    """Looks at pages of one gateway in a window of one width and theme."""
+    """Looks at pages of one gateway, in a window of its own."""
 
     def __init__(
-        self, browser: Browser, url: str, key: str, *, width: int = WIDE, theme: str = "light"
+        self, browser: Browser, url: str, key: str, *, zone: str = "UTC", scripts: bool = True
     ) -> None:
         self.url = url
         self.noticed: list[str] = []
         self.context: BrowserContext = browser.new_context(
             base_url=url,
-            viewport={"width": width, "height": HEIGHT},
-            color_scheme="dark" if theme == "dark" else "light",
+            viewport={"width": WIDE, "height": HEIGHT},
+            color_scheme="light",
+            timezone_id=zone,
+            java_script_enabled=scripts,
             reduced_motion="reduce",
             extra_http_headers={"authorization": f"Bearer {key}"},
         )
@@ -78,6 +86,7 @@ class Visitor:
     def theme(self, theme: str) -> None:
         """Ask for another theme, as the system does."""
         self.page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        self.page.evaluate(_TWO_FRAMES)
 
     def scrolls_sideways(self) -> int:
         """Return by how many pixels the page is wider than its window."""
@@ -86,16 +95,15 @@ class Visitor:
         )
         return wider
 
-    def axe(self) -> list[str]:
-        """Return what breaks the rules of accessibility (WCAG 2.2 AA)."""
+    def axe(self, rules: dict[str, Any] = WCAG) -> list[str]:
+        """Return what breaks the rules of accessibility: by default those of WCAG 2.2 AA."""
         if not self.page.evaluate("!!window.axe"):
             self.page.evaluate(AXE.read_text(encoding="utf-8"))
         found: list[dict[str, Any]] = self.page.evaluate(
-            """async () => (await axe.run(document, {
-                runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
-                resultTypes: ["violations"],
-            })).violations.map((rule) => ({id: rule.id, nodes: rule.nodes.map((node) =>
-                node.target.join(" ") + " " + node.failureSummary)}))"""
+            """async (runOnly) => (await axe.run(document, {runOnly, resultTypes: ["violations"]}))
+                .violations.map((rule) => ({id: rule.id, nodes: rule.nodes.map((node) =>
+                    node.target.join(" ") + " " + node.failureSummary)}))""",
+            rules,
         )
         return [f"{rule['id']}: {node}" for rule in found for node in rule["nodes"]]
 

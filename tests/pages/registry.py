@@ -20,6 +20,8 @@ class Looked(NamedTuple):
 
 PAGES = (
     Looked("home", "/"),
+    Looked("home-app", "/?app={app}", needs_data=True),
+    Looked("first-run", "/first-run"),
     Looked("messages", "/messages"),
     Looked("messages-drawer", "/messages?open={message}&of={app}", needs_data=True),
     Looked("messages-app", "/messages?app={app}", needs_data=True),

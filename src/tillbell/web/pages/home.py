@@ -1,15 +1,144 @@
-"""Home: what is true now, what needs somebody, and what happens."""
+"""Home: one sentence of truth, what needs somebody, and what happens now."""
 
 from __future__ import annotations
 
+import asyncio
+from typing import NamedTuple
+
 from starlette.responses import Response
 
-from tillbell.web.pages.page import SitePage, Visit, redirect
+from tillbell.clock import DAY, Micros
+from tillbell.model.callbacks import Callback
+from tillbell.model.messages import Message
+from tillbell.model.transactions import MoneyConflict
+from tillbell.storage.ports.inbound import CallbackFilter
+from tillbell.storage.ports.outbound import MessageFilter, Page, Totals
+from tillbell.web.api.messages import newest_messages
+from tillbell.web.pages.endpoint_views import ENDPOINTS_MAX, endpoint_views, name_of
+from tillbell.web.pages.needs import needs
+from tillbell.web.pages.page import SitePage, Visit, redirect, with_query
+from tillbell.web.pages.states import look, state_of
+
+_TAIL = 10  # rows of what happens now
+_SHOWN_ENDPOINTS = 6
+_CONFLICTS_MAX = 99
+_WORDS = {"succeeded": "arrived", "failed": "failed"}
+_WORST_STATES = ("failed", "retrying", "sending", "waiting", "discarded", "succeeded")
+
+
+class TailRow(NamedTuple):
+    """One thing that has just happened."""
+
+    at: Micros
+    is_incoming: bool
+    text: str
+    about: str
+    href: str
+    state: str
+    word: str
 
 
 async def show(visit: Visit) -> Response:
-    """Send the visitor to the messages."""
-    return redirect(visit.link("/messages"))
+    """Show Home; before the first message or callback, how to begin."""
+    views, conflicts, totals, tail = await asyncio.gather(
+        endpoint_views(visit), _open_conflicts(visit), _totals(visit), _tail(visit)
+    )
+    if not tail and visit.app is None:
+        return redirect("/first-run")
+    return visit.show(
+        "home.html",
+        views=views[:_SHOWN_ENDPOINTS],
+        endpoint_count=len(views),
+        is_capped=len(views) >= ENDPOINTS_MAX,
+        healthy=sum(view.is_healthy for view in views),
+        unhealthy=[view for view in views if not view.is_healthy and view.state != "disabled"],
+        conflicts=len(conflicts),
+        needs=await needs(visit, views, conflicts),
+        totals=totals,
+        tail=tail,
+    )
 
 
 PAGES = (SitePage("/", show, "/"),)
+
+
+async def _open_conflicts(visit: Visit) -> list[MoneyConflict]:
+    history = visit.gateway.database.history
+    if visit.app is not None:
+        return await history.conflicts(visit.app.id, Page(_CONFLICTS_MAX), open_only=True)
+    listed = await history.all_conflicts(Page(_CONFLICTS_MAX))
+    return [conflict for conflict in listed if conflict.resolved_at is None]
+
+
+async def _totals(visit: Visit) -> Totals:
+    """Count the deliveries of the last day, in all that is shown."""
+    apps = [visit.app] if visit.app is not None else visit.applications
+    history = visit.gateway.database.history
+    counted = await asyncio.gather(
+        *(history.totals(app.id, None, visit.now - DAY, visit.now) for app in apps)
+    )
+    return Totals(*(sum(column) for column in zip(*counted, strict=True)))
+
+
+async def _tail(visit: Visit) -> list[TailRow]:
+    """Return the newest messages and callbacks together."""
+    history = visit.gateway.database.history
+    apps = [visit.app.id] if visit.app is not None else [app.id for app in visit.applications]
+    messages = await newest_messages(visit.gateway, apps, MessageFilter(), Page(_TAIL))
+    if visit.app is not None:
+        callbacks = await history.callbacks(visit.app.id, CallbackFilter(), Page(_TAIL))
+    else:
+        callbacks = await history.all_callbacks(Page(_TAIL))
+    rows = await asyncio.gather(*(_message_row(visit, message) for message in messages.rows))
+    rows += [_callback_row(visit, callback) for callback in callbacks]
+    return sorted(rows, key=lambda row: row.at, reverse=True)[:_TAIL]
+
+
+async def _message_row(visit: Visit, message: Message) -> TailRow:
+    gateway = visit.gateway
+    deliveries = await gateway.database.deliveries_of_message(message.app_id, message.id)
+    states = sorted((state_of(each) for each in deliveries), key=_WORST_STATES.index)
+    endpoints = [
+        await gateway.config_cache.endpoint(message.app_id, each.endpoint_id) for each in deliveries
+    ]
+    return TailRow(
+        at=message.created_at,
+        is_incoming=False,
+        text=message.event_type,
+        about=", ".join(name_of(endpoint) for endpoint in endpoints if endpoint is not None),
+        href=with_query(f"/messages/{message.id}", app=_app_name(visit, message.app_id)),
+        state=states[0] if states else "ignored",
+        word=_said(states),
+    )
+
+
+def _said(states: list[str]) -> str:
+    """Say in two words how the deliveries of a message stand; the worst of them first."""
+    if not states:
+        return "No endpoint"
+    worst = states[0]
+    count = states.count(worst)
+    words = {
+        "succeeded": "arrived",
+        "failed": "failed",
+        "retrying": "retried",
+        "waiting": "waiting",
+    }
+    return f"{count} {words[worst]}" if worst in words else look(worst).word
+
+
+def _callback_row(visit: Visit, callback: Callback) -> TailRow:
+    outcome = callback.outcome
+    return TailRow(
+        at=callback.received_at,
+        is_incoming=True,
+        text=callback.provider,
+        about=callback.why or callback.verdict_why,
+        href=with_query(f"/callbacks/{callback.id}", app=_app_name(visit, callback.app_id)),
+        state=outcome.value if outcome is not None else "waiting",
+        word=look(outcome.value).word if outcome is not None else "Not processed",
+    )
+
+
+def _app_name(visit: Visit, app_id: str) -> str:
+    return next((app.uid or app.id for app in visit.applications if app.id == app_id), app_id)

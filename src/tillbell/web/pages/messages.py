@@ -17,9 +17,11 @@ from tillbell.rules.delivery.fate import Fate
 from tillbell.storage.ports.outbound import ALL, AttemptFilter, MessageFilter, Page
 from tillbell.web.api.messages import newest_messages
 from tillbell.web.api.paging import ListPage
+from tillbell.web.pages import curl
 from tillbell.web.pages.lists import export, listing_of, page_of
 from tillbell.web.pages.page import SitePage, Visit
 from tillbell.web.pages.payload_summary import Summary, summary_of
+from tillbell.web.pages.states import state_of
 
 _COLUMNS = (
     "time",
@@ -89,7 +91,7 @@ async def list_(visit: Visit) -> Response:
         listing=listing_of(visit, rows, page),
         opened=opened,
         opened_message=await _opened(visit, opened),
-        publish=_publish_example(visit),
+        publish=curl.publish(curl.api_url(visit.gateway.settings), visit.app_name or "shop"),
     )
 
 
@@ -169,7 +171,7 @@ async def _row(visit: Visit, message: Message) -> MessageRow:
         message=message,
         app_name=(app.uid or app.id) if app is not None else message.app_id,
         app_title=app.name if app is not None else message.app_id,
-        states=[delivery.state for delivery in deliveries],
+        states=[state_of(delivery) for delivery in deliveries],
         summary=summary_of(message.event_type, body),
     )
 
@@ -186,20 +188,3 @@ def _cells(row: MessageRow) -> list[object]:
         row.summary.amount,
         row.summary.currency,
     ]
-
-
-def _publish_example(visit: Visit) -> str:
-    """Return the command that publishes a first message."""
-    settings = visit.gateway.settings
-    apps = [visit.app] if visit.app else visit.applications
-    name = apps[0].uid or apps[0].id if apps else "shop"
-    message = (
-        '{"eventType": "order.paid",'
-        ' "payload": {"id": "1001", "amount": "149.99", "currency": "EUR"}}'
-    )
-    return (
-        f"curl -X POST {settings.public_url or settings.local_url}/api/v1/app/{name}/msg \\\n"
-        '  -H "Authorization: Bearer $TILLBELL_KEY" \\\n'
-        '  -H "Content-Type: application/json" \\\n'
-        f"  -d '{message}'"
-    )

@@ -41,7 +41,8 @@ def dots(states: Iterable[str], things: str = "deliveries") -> Markup:
     listed = list(states)
     if not listed:
         return EMPTY
-    counts = ", ".join(f"{count} {state}" for state, count in Counter(listed).items())
+    words = Counter(look(state).word.lower() for state in listed)
+    counts = ", ".join(f"{count} {word}" for word, count in words.items())
     label = f"{len(listed)} {things}: {counts}"
     icons = Markup("").join(
         Markup('<span class="{}">{}</span>').format(look(state).tone, icon(look(state).icon))

@@ -14,7 +14,7 @@ from tillbell.errors import NotFound, TillbellError
 from tillbell.web.edge.page_route import wants_html
 from tillbell.web.edge.paths import ROUTE
 from tillbell.web.edge.problems import render_problem
-from tillbell.web.pages import components, error_page, home, messages
+from tillbell.web.pages import components, error_page, first_run, home, messages
 from tillbell.web.pages.page import (
     MENU,
     Entry,
@@ -28,6 +28,7 @@ from tillbell.web.pages.session import signed_in
 
 PAGES: tuple[SitePage, ...] = (
     *home.PAGES,
+    *first_run.PAGES,
     *messages.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = ()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tillbell.model.messages import Delivery, DeliveryState
+
 
 class Look(NamedTuple):
     """How a status is shown."""
@@ -18,6 +20,7 @@ waiting         idle  clock     Waiting
 sending         info  sending   Sending
 succeeded       ok    ok        Succeeded
 failed          bad   bad       Failed
+retrying        warn  refresh   Waiting, failed before
 discarded       idle  ban       Discarded
 accepted        ok    ok        Accepted
 refused         bad   bad       Refused
@@ -66,3 +69,9 @@ UNKNOWN = Look("idle", "question", "Unknown")
 def look(state: str) -> Look:
     """Return how a status is shown; one without an entry is shown by its own name."""
     return STATES.get(state) or UNKNOWN._replace(word=state)
+
+
+def state_of(delivery: Delivery) -> str:
+    """Return how a delivery is shown: one that waits after a failed attempt in its own way."""
+    is_retried = delivery.state is DeliveryState.WAITING and delivery.attempts > 0
+    return "retrying" if is_retried else delivery.state

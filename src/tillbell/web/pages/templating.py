@@ -49,6 +49,7 @@ def environment() -> Environment:
         raw=code.raw,
         hex_dump=code.hex_dump,
         look=states.look,
+        state_of=states.state_of,
         timing=charts.timing,
         stacked=charts.stacked,
         lines=charts.lines,

@@ -1,0 +1,126 @@
+"""What needs a person, the worst first: it is the first thing that Home says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tillbell.clock import DAY, Micros
+from tillbell.model.sources import Source
+from tillbell.model.transactions import MoneyConflict
+from tillbell.storage.ports.inbound import CallbackFilter
+from tillbell.storage.ports.outbound import Page
+from tillbell.web.pages.endpoint_views import EndpointView
+from tillbell.web.pages.formats import number
+from tillbell.web.pages.page import Visit, with_query
+
+_LISTED_MAX = 5  # of one kind
+_CALLBACKS_READ = 250
+
+
+class Need(NamedTuple):
+    """One thing that needs a person."""
+
+    tone: str
+    icon: str
+    name: str  # what it is about; foreign text
+    what: str  # what is wrong with it
+    text: str  # what that means, and what to do
+    href: str
+    action: str
+    since: Micros | None = None
+
+
+async def needs(
+    visit: Visit, views: Sequence[EndpointView], conflicts: Sequence[MoneyConflict]
+) -> list[Need]:
+    """Return what needs somebody: failing and paused endpoints, decisions, refused callbacks."""
+    unhealthy = [view for view in views if view.state in ("failing", "probing", "paused")]
+    endpoints = await asyncio.gather(
+        *(_of_endpoint(visit, view) for view in unhealthy[:_LISTED_MAX])
+    )
+    names = {app.id: app.uid or app.id for app in visit.applications}
+    money = [_of_conflict(conflict, names) for conflict in conflicts[:_LISTED_MAX]]
+    return [*endpoints, *money, *await _of_refused_callbacks(visit)]
+
+
+async def _of_endpoint(visit: Visit, view: EndpointView) -> Need:
+    endpoint = view.endpoint
+    href = with_query(f"/endpoints/{endpoint.id}", app=view.app_name)
+    since = view.failing_since or endpoint.updated_at
+    totals = await visit.gateway.database.history.totals(
+        endpoint.scope, endpoint.id, since - DAY, visit.now
+    )
+    waiting = _count(totals.waiting + totals.sending, "delivery waits", "deliveries wait")
+    if view.state == "paused":
+        text = f"{waiting} until it is switched on again. Nothing is lost."
+        what = "is paused by us after days of failures"
+        return Need("warn", "pause", view.name, what, text, href, "Check and switch on")
+    failure = view.health.last_failure if view.health is not None else None
+    reason = failure.text if failure is not None else "The last attempt failed."
+    text = f"{waiting}. {reason}"
+    return Need("bad", "problem", view.name, _failing(view), text, href, "See why", since)
+
+
+def _failing(view: EndpointView) -> str:
+    failure = view.health.last_failure if view.health is not None else None
+    if failure is not None and failure.status:
+        return f"answers {failure.status}"
+    return "does not answer"
+
+
+def _of_conflict(conflict: MoneyConflict, names: dict[str, str]) -> Need:
+    app = names.get(conflict.app_id, conflict.app_id)
+    href = with_query(f"/transactions/{conflict.transaction_id}", app=app)
+    return Need(
+        "hold",
+        "review",
+        conflict.reference or conflict.transaction_id,
+        f"is {conflict.current}; now {conflict.status} is reported",
+        f"{conflict.why} No money moves until a person decides.",
+        href,
+        "Decide",
+        conflict.at,
+    )
+
+
+async def _of_refused_callbacks(visit: Visit) -> list[Need]:
+    """Return the sources whose callbacks of the last day did not prove who sent them."""
+    database = visit.gateway.database
+    since = visit.now - DAY
+    page = Page(_CALLBACKS_READ)
+    if visit.app is not None:
+        filter_ = CallbackFilter(is_refused=True, after=since)
+        callbacks = await database.history.callbacks(visit.app.id, filter_, page)
+    else:
+        callbacks = await database.history.all_callbacks(page)
+    refused = Counter(
+        (callback.app_id, callback.source_id)
+        for callback in callbacks
+        if callback.trust is None and callback.received_at >= since
+    )
+    return [
+        await _of_source(visit, app_id, source_id, count)
+        for (app_id, source_id), count in refused.most_common(_LISTED_MAX)
+    ]
+
+
+async def _of_source(visit: Visit, app_id: str, source_id: str, count: int) -> Need:
+    source = await visit.gateway.database.get(Source, source_id, app_id)
+    names = {app.id: app.uid or app.id for app in visit.applications}
+    href = with_query(f"/sources/{source_id}", app=names.get(app_id, app_id))
+    return Need(
+        "bad",
+        "key",
+        source.name if source is not None else source_id,
+        f"{_count(count, 'callback', 'callbacks')} did not prove who sent them",
+        "They were stored and refused; no money has moved by them. Often a secret was changed.",
+        href,
+        "See why",
+    )
+
+
+def _count(count: int, singular: str, plural: str) -> str:
+    return f"{number(count)} {singular if count == 1 else plural}"

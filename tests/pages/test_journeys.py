@@ -1,0 +1,113 @@
+"""What people do on pages, in a real browser: by keyboard alone, and without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.pages.browser import Visitor
+from tests.pages.conftest import World
+
+pytestmark = pytest.mark.sqlite_first
+
+
+@pytest.fixture
+def visitor(browser: Browser, usual_world: World) -> Iterator[Visitor]:
+    visitor = Visitor(browser, usual_world.served.url, usual_world.served.key)
+    yield visitor
+    visitor.close()
+    assert not visitor.noticed
+
+
+def _in_hand(page: Page) -> str:
+    id_: str = page.evaluate("document.activeElement.closest('tr')?.dataset.id ?? ''")
+    return id_
+
+
+def test_a_list_is_walked_by_keys_alone(visitor: Visitor) -> None:
+    page = visitor.open("/messages")
+    page.keyboard.press("j")
+    first = _in_hand(page)
+    page.keyboard.press("j")
+    second = _in_hand(page)
+    assert first.startswith("msg_")
+    assert first != second
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"#drawer[data-of={second}]")
+    assert f"open={second}" in page.url
+    page.keyboard.press("k")
+    page.wait_for_selector(f"#drawer[data-of={first}]")
+    page.keyboard.press("Escape")
+    assert page.locator("#drawer").is_hidden()
+    assert "open=" not in page.url
+    assert _in_hand(page) == first
+
+
+def test_a_link_to_an_open_drawer_opens_it_again(visitor: Visitor, usual_world: World) -> None:
+    names = usual_world.names
+    page = visitor.open(f"/messages?open={names['message']}&of={names['app']}")
+    assert page.locator(f"#drawer[data-of={names['message']}]").is_visible()
+    page.get_by_role("tab", name="Payload").click()
+    assert page.get_by_text('"149.99"').first.is_visible()
+
+
+def test_the_palette_goes_anywhere(visitor: Visitor) -> None:
+    page = visitor.open("/ui/components")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("mess")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/messages")
+
+
+def test_single_keys_can_be_switched_off(visitor: Visitor) -> None:
+    page = visitor.open("/messages")
+    page.keyboard.press("?")
+    page.get_by_label("Single-key shortcuts are on").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    assert _in_hand(page) == ""
+
+
+def test_the_theme_and_the_rows_stay_as_they_were_chosen(visitor: Visitor) -> None:
+    page = visitor.open("/messages")
+    page.keyboard.press("t")
+    page.locator("summary.avatar").click()
+    page.get_by_role("button", name="Compact").click()
+    page.reload()
+    assert page.evaluate("({...document.documentElement.dataset})") == {
+        "theme": "dark",
+        "density": "compact",
+    }
+
+
+def test_times_are_in_the_zone_of_the_browser(browser: Browser, usual_world: World) -> None:
+    served = usual_world.served
+    visitor = Visitor(browser, served.url, served.key, zone="Asia/Tokyo")
+    visitor.open("/messages")
+    assert "Asia/Tokyo" in visitor.open("/messages").locator(".side footer").inner_text()
+    visitor.close()
+
+
+def test_pages_read_without_scripts(browser: Browser, usual_world: World) -> None:
+    served = usual_world.served
+    visitor = Visitor(browser, served.url, served.key, scripts=False)
+    page = visitor.open("/messages")
+    page.get_by_role("link", name="order.created").first.click()
+    assert page.get_by_role("heading", name="order.created").is_visible()
+    assert "/messages/msg_" in page.url
+    assert page.get_by_text("ERP Novi Sad").first.is_visible()
+    visitor.close()
+
+
+def test_a_list_is_given_as_csv_and_json(usual_world: World) -> None:
+    served = usual_world.served
+    with served.client(served.key) as http:
+        table = http.get(f"{served.url}/messages?format=csv")
+        lines = http.get(f"{served.url}/messages?format=json").text.splitlines()
+    rows = table.text.splitlines()
+    assert rows[0].startswith("time,application,id,event_type")
+    assert len(rows) - 1 == len(lines) == 4
+    assert '"event_type":"order.paid"' in lines[-1]
+    assert ",'-312.40," in table.text  # no spreadsheet takes it for a formula
