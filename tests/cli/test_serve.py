@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -10,9 +11,11 @@ import stat
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.cli.conftest import PROGRAM, Served, environment, serve, tillbell
+from tests.cli.owner import create_owner
 from tests.patience import PATIENCE_S
 
 
@@ -20,6 +23,16 @@ def key_in(said: str) -> str:
     found = re.search(r"^admin key +(\S+)$", said, re.MULTILINE)
     assert found
     return found[1]
+
+
+def setup_token_in(said: str) -> str:
+    line = re.search(
+        r"^Open http://127\.0\.0\.1:\d+/setup/([\w-]{43}) to make the owner account$",
+        said,
+        re.MULTILINE,
+    )
+    assert line
+    return line[1]
 
 
 def test_first_start_shows_a_key_that_works_and_a_curl_that_can_be_pasted(running: Served) -> None:
@@ -31,33 +44,45 @@ def test_first_start_shows_a_key_that_works_and_a_curl_that_can_be_pasted(runnin
     assert key_in(running.said) in curl
 
 
-def test_the_key_is_shown_once_and_not_kept(served: Served) -> None:
-    key = key_in(served.said)
+def test_the_key_is_shown_once_a_set_up_link_at_each_start_and_none_is_kept(
+    served: Served,
+) -> None:
+    key, first = key_in(served.said), setup_token_in(served.said)
     code, logged = served.stop()
     assert code == 0
     assert key not in logged
+    assert first not in logged
     again = serve(served.data_dir)
     try:
+        second = setup_token_in(again.said)
+        assert first != second
+        for token in (first, second):  # the older one is still good
+            page = httpx.get(f"http://127.0.0.1:{again.port}/setup/{token}")
+            assert "Make the owner account" in page.text
         assert "admin key" not in again.said
         assert key not in again.said
         listed = tillbell("key", "list", **again.environment(key))
         assert "first key" in listed.stdout
     finally:
-        again.stop()
-    stored = [path.read_bytes() for path in served.data_dir.iterdir()]
-    assert not any(key.encode() in content for content in stored)
+        _, logged = again.stop()
+    stored = [logged.encode(), *(path.read_bytes() for path in served.data_dir.iterdir())]
+    for secret in (key, first, second):
+        assert not any(secret.encode() in content for content in stored)
 
 
 def test_a_configured_key_works_until_it_is_no_longer_configured(tmp_path: Path) -> None:
+    """And with the first account no set-up link is shown any more."""
     first, second = "first-configured-key-0001", "second-configured-key-0002"
     gateway = serve(tmp_path, TILLBELL_ADMIN_KEY=first)
     try:
         assert first not in gateway.said
         assert tillbell("key", "list", **gateway.environment(first)).returncode == 0
+        asyncio.run(create_owner(tmp_path, setup_token_in(gateway.said)))
     finally:
         gateway.stop()
     gateway = serve(tmp_path, TILLBELL_ADMIN_KEY=second)
     try:
+        assert "/setup/" not in gateway.said
         assert tillbell("key", "list", **gateway.environment(second)).returncode == 0
         refused = tillbell("key", "list", **gateway.environment(first))
         assert refused.returncode == 1

@@ -31,7 +31,7 @@ def photograph(browser: Browser, folder: Path, world: str, wanted: list[Looked])
         ServedGateway(Path(data)) as served,
     ):
         names = WORLDS[world](served)
-        visitor = Visitor(browser, served.url, served.key)
+        visitor = Visitor(browser, served.url, served.session())
         for looked in wanted:
             if names or not looked.needs_data:
                 visitor.open(looked.path.format(**names))

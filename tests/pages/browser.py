@@ -48,7 +48,7 @@ class Visitor:
     """Looks at pages of one gateway, in a window of its own."""
 
     def __init__(
-        self, browser: Browser, url: str, key: str, *, zone: str = "UTC", scripts: bool = True
+        self, browser: Browser, url: str, session: str, *, zone: str = "UTC", scripts: bool = True
     ) -> None:
         self.url = url
         self.noticed: list[str] = []
@@ -59,8 +59,9 @@ class Visitor:
             timezone_id=zone,
             java_script_enabled=scripts,
             reduced_motion="reduce",
-            extra_http_headers={"authorization": f"Bearer {key}"},
         )
+        if session:
+            self.context.add_cookies([{"name": "tillbell", "value": session, "url": url}])
         self.context.add_init_script(_REPORTS)
         self.page: Page = self.context.new_page()
         self.page.on("console", self._console)

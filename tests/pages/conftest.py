@@ -10,9 +10,9 @@ from tests.pages.browser import running_browser
 from tests.web.served_gateway import ServedGateway
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The browser of all tests."""
+    """The browser of one file: while it runs, no test of this thread can have a loop of its own."""
     with running_browser() as browser:
         yield browser
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.sqlite_first
 
 @pytest.fixture
 def visitor(browser: Browser, usual_world: World) -> Iterator[Visitor]:
-    visitor = Visitor(browser, usual_world.served.url, usual_world.served.key)
+    visitor = Visitor(browser, usual_world.served.url, usual_world.served.session())
     yield visitor
     visitor.close()
     assert not visitor.noticed
@@ -84,7 +84,7 @@ def test_the_theme_and_the_rows_stay_as_they_were_chosen(visitor: Visitor) -> No
 
 def test_times_are_in_the_zone_of_the_browser(browser: Browser, usual_world: World) -> None:
     served = usual_world.served
-    visitor = Visitor(browser, served.url, served.key, zone="Asia/Tokyo")
+    visitor = Visitor(browser, served.url, served.session(), zone="Asia/Tokyo")
     visitor.open("/messages")
     assert "Asia/Tokyo" in visitor.open("/messages").locator(".side footer").inner_text()
     visitor.close()
@@ -92,7 +92,7 @@ def test_times_are_in_the_zone_of_the_browser(browser: Browser, usual_world: Wor
 
 def test_pages_read_without_scripts(browser: Browser, usual_world: World) -> None:
     served = usual_world.served
-    visitor = Visitor(browser, served.url, served.key, scripts=False)
+    visitor = Visitor(browser, served.url, served.session(), scripts=False)
     page = visitor.open("/messages")
     page.get_by_role("link", name="order.created").first.click()
     assert page.get_by_role("heading", name="order.created").is_visible()
@@ -103,7 +103,7 @@ def test_pages_read_without_scripts(browser: Browser, usual_world: World) -> Non
 
 def test_a_list_is_given_as_csv_and_json(usual_world: World) -> None:
     served = usual_world.served
-    with served.client(served.key) as http:
+    with served.client(None, cookies={"tillbell": served.session()}) as http:
         table = http.get(f"{served.url}/messages?format=csv")
         lines = http.get(f"{served.url}/messages?format=json").text.splitlines()
     rows = table.text.splitlines()

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.sqlite_first
 
 def _look_at_all(browser: Browser, world: World) -> None:
     """Open every page in both themes and both widths; collect all that is wrong."""
-    visitor = Visitor(browser, world.served.url, world.served.key)
+    visitor = Visitor(browser, world.served.url, world.served.session())
     wrong: list[str] = []
     for looked in PAGES:
         if looked.needs_data and not world.names:

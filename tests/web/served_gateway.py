@@ -16,6 +16,8 @@ from tests.idle import callbacks_processed
 from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.config import load
+from tillbell.configure.passwords import HashCost, Passwords
+from tillbell.configure.people import NewAccount, People, Visitor
 from tillbell.deliver.attempt import JudgedAttempt
 from tillbell.deliver.lane import Lane
 from tillbell.model.messages import Attempt, Claim
@@ -29,6 +31,8 @@ from tillbell.web.server.slow_clients import ClientTimeouts
 from tillbell.web.server.uvicorn_server import HttpServer, bind
 
 T = TypeVar("T")
+OWNER = NewAccount("owner@shop.example", "Olga Owner", "correct horse battery")
+NOWHERE = Visitor("203.0.113.99", "a test")
 
 
 DOCUMENTED_CODES = frozenset(ProblemOut.model_json_schema()["properties"]["code"]["enum"])
@@ -79,6 +83,10 @@ class ServedGateway:
     async def _start(self) -> None:
         settings = load(self._settings, {}).settings
         self.gateway = Gateway.create(settings)
+        gateway = self.gateway
+        self.gateway.people = People(
+            gateway.database, gateway.clock, gateway.ids, Passwords(HashCost(1, 8))
+        )
         self._changed = asyncio.Condition()
         after = self.gateway.dispatcher.on_attempt_ended
 
@@ -141,6 +149,14 @@ class ServedGateway:
         )
         self.do(self.gateway.config_cache.add(key))
         return text
+
+    def session(self) -> str:
+        """Return the token of a new session of the owner, who is created with the first."""
+        people = self.gateway.people
+        setup = self.do(people.new_setup_link())
+        if setup is not None:
+            return self.do(people.create_first(setup, OWNER, NOWHERE)).token
+        return self.do(people.sign_in(OWNER.email, OWNER.password, NOWHERE)).token
 
     def wait_for_callbacks(self) -> None:
         """Wait until the callbacks that were answered are processed, and those that they wake."""

@@ -110,7 +110,8 @@ class _DemoRun:
         from tillbell.cli.demo_subscribers import SUBSCRIBERS
 
         self._print(f"tillbell {__version__} · {self._up.url}/api/v1 · data in a temporary folder")
-        self._print(f"admin key {self._up.new_key}\n", "dim")
+        self._print(f"admin key {self._up.new_key}", "dim")
+        self._print(f"{self._up.setup_line}\n", "bold")
         await self._call("POST", "/app", {"name": "Demo shop", "uid": "shop"})
         for subscriber in SUBSCRIBERS:
             new_endpoint = {

@@ -13,8 +13,10 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tillbell.app import Gateway
+from tillbell.cli.people import link_of
 from tillbell.config import Settings
-from tillbell.errors import Misconfigured
+from tillbell.errors import Misconfigured, Unavailable
+from tillbell.logs import log_event
 from tillbell.model.endpoints import Endpoint
 from tillbell.runtime import Runtime
 from tillbell.storage.ports.outbound import Page
@@ -37,6 +39,7 @@ class RunningGateway(NamedTuple):
     runtime: Runtime
     server: HttpServer
     new_key: str | None  # the admin key, if this start created it
+    setup_token: str | None  # of a link to make the owner account, while nobody has one
 
     @property
     def url(self) -> str:
@@ -44,6 +47,13 @@ class RunningGateway(NamedTuple):
         settings = self.gateway.settings
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         return settings.public_url or f"http://{host}:{self.server.port}"
+
+    @property
+    def setup_line(self) -> str | None:
+        """Says how to make the owner account, while nobody has one."""
+        if self.setup_token is None:
+            return None
+        return f"Open {link_of(self.url, self.setup_token)} to make the owner account"
 
 
 @contextlib.asynccontextmanager
@@ -61,7 +71,10 @@ async def run_gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
         await runtime.start()
         try:
             await check_master_key(gateway)
-            new_key = None if settings.role == "worker" else await first_key(gateway)
+            new_key = setup_token = None
+            if settings.role != "worker":
+                new_key = await first_key(gateway)
+                setup_token = await new_setup_token(gateway)
         except BaseException:
             await runtime.drain(0)
             await runtime.stop()
@@ -74,7 +87,7 @@ async def run_gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
             notify_ready(settings.notify_socket)
         loading = asyncio.create_task(_load(web))
         writing_metrics = asyncio.create_task(web.board.keep_written())
-        yield RunningGateway(gateway, runtime, server, new_key)
+        yield RunningGateway(gateway, runtime, server, new_key, setup_token)
         writing_metrics.cancel()
         await loading
 
@@ -133,6 +146,18 @@ async def first_key(gateway: Gateway) -> str | None:
     """
     configured = gateway.settings.admin_key
     return await gateway.api_keys.ensure_admin(configured.reveal() if configured else None)
+
+
+async def new_setup_token(gateway: Gateway) -> str | None:
+    """Return the token of a new link to make the owner account; None: somebody has one.
+
+    Without room to store it the gateway starts all the same.
+    """
+    try:
+        return await gateway.people.new_setup_link()
+    except Unavailable as error:
+        log_event("chore.postponed", chore="setup_link", error=str(error))
+        return None
 
 
 def run_loop(work: Coroutine[object, object, T]) -> T:

@@ -57,6 +57,8 @@ def _welcome(running: RunningGateway) -> str:
     if running.new_key:
         key_text = running.new_key
         lines += ["", f"admin key  {running.new_key}", "           shown only once; keep it"]
+    if running.setup_line:
+        lines += ["", running.setup_line]
     lines += [
         "",
         f'curl {running.url}/api/v1/app -H "Authorization: Bearer {key_text}" \\',

@@ -17,6 +17,8 @@ from tillbell.ids import IdMaker
 from tillbell.model.configuration_changes import SYSTEM, Actor, ConfigurationChange
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.rules.accounts import (
+    EMAIL_MAX,
+    PASSWORD_MAX,
     email_problem,
     name_problem,
     normal_email,
@@ -159,14 +161,15 @@ class People:
         `WrongPassword` says the same whether the person exists, and takes as long. `TooMany` after
         too many of them.
         """
-        email = normal_email(email)
+        email = normal_email(email)[: EMAIL_MAX + 1]
         person = await self._store.person_of_email(email)
         is_known = person is not None and await self._store.is_known_address(
             person.id, visitor.address
         )
         attempt = self._throttle.begin(email, visitor.address, is_known=is_known)
         stored = None if person is None or person.disabled_at is not None else person.password_hash
-        check = await self._passwords.check(stored, password)
+        # One character more than any password has is wrong as well.
+        check = await self._passwords.check(stored, password[: PASSWORD_MAX + 1])
         if person is not None and stored is not None and check.is_right:
             token, session = self._new_session(person, visitor)
             checked = CheckedPassword(stored, check.hash)

@@ -5,6 +5,9 @@ action of the scope that it needs (`endpoint:write`), whose data it touches, and
 that a portal token needs; without one, no portal token may use it. A route without a row is not
 served: the program does not start.
 
+Pages (`web/pages/`) are another kind of route: a person who is signed in may see them, and an API
+key opens none. The API in turn takes no cookie.
+
 `source:write` and `callback:write` decide whose word is believed, so they are worth as much as
 `transaction:write`: give them to the same people.
 """
@@ -20,6 +23,9 @@ VIEW = Capability.VIEW_BASE
 
 PUBLIC = frozenset({"health.get", "health.ping"})
 """Routes that need no key."""
+
+PUBLIC_PAGES = frozenset({"/login", "/setup/{token}"})
+"""Pages that need nobody to be signed in, beside `/docs` and `/static`. All others do."""
 
 ACCESS: dict[str, Access] = {
     "application.create": Access("application", WRITE, OPERATOR),

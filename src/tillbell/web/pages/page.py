@@ -21,6 +21,7 @@ from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
 from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import Page
+from tillbell.web.pages.forms import csrf_of
 from tillbell.web.pages.session import Viewer
 from tillbell.web.pages.templating import render
 
@@ -30,7 +31,7 @@ SECURITY_HEADERS = {
         "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with none at all, browsers hide the origin of our forms
     "cache-control": "no-store",
 }
 ZONE_COOKIE = "tillbell_zone"  # set by the browser: the name of its time zone
@@ -136,6 +137,11 @@ class Visit:
     def zone_name(self) -> str:
         """Return the name of the time zone, as the foot of the menu says it."""
         return getattr(self.zone, "key", "UTC")
+
+    @property
+    def csrf_token(self) -> str:
+        """Return the token for the forms of this page (macros/forms.html)."""
+        return csrf_of(self.request)
 
     async def the_app(self) -> Application:
         """Return the application of a page about one thing. `NotFound` if none is chosen."""

@@ -7,10 +7,8 @@ from typing import NamedTuple
 from starlette.requests import Request
 
 from tillbell.app import Gateway
-from tillbell.errors import Forbidden, Unauthenticated
-from tillbell.web.edge.auth import Access, Action, Tenant, authenticate
-
-_READS_ALL = Access("dashboard", Action.READ, Tenant.OPERATOR)
+from tillbell.configure.people import SignedIn
+from tillbell.web.pages.cookies import token_of
 
 
 class Viewer(NamedTuple):
@@ -26,13 +24,23 @@ class Viewer(NamedTuple):
         return "".join(word[0] for word in self.name.split()[:2]).upper() or "?"
 
 
+async def session_of(request: Request) -> SignedIn | None:
+    """Return the person and the session of the cookie; None: nobody is signed in.
+
+    It is looked up in the store once for each request.
+    """
+    if not hasattr(request.state, "signed_in"):
+        gateway: Gateway = request.app.state.gateway
+        token = token_of(request)
+        request.state.signed_in = await gateway.people.signed_in(token) if token else None
+    signed_in: SignedIn | None = request.state.signed_in
+    return signed_in
+
+
 async def signed_in(request: Request) -> Viewer | None:
-    """Return who asks; None: nobody who may look. An API key that may read everything is enough."""
-    gateway: Gateway = request.app.state.gateway
-    sent = request.headers.get("authorization")
-    try:
-        principal = authenticate(gateway, sent.encode("latin-1") if sent is not None else None)
-        principal.require(_READS_ALL)
-    except (Unauthenticated, Forbidden):
+    """Return who looks; None: nobody who may. An API key opens no page."""
+    stored = await session_of(request)
+    if stored is None:
         return None
-    return Viewer(principal.key.id, principal.key.name, "API key")
+    person = stored.person
+    return Viewer(person.id, person.name, person.role.value)

@@ -11,10 +11,12 @@ from starlette.routing import Route
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound, TillbellError
+from tillbell.web.edge.access import PUBLIC_PAGES as ACCESS_TO_ALL
 from tillbell.web.edge.page_route import wants_html
 from tillbell.web.edge.paths import ROUTE
 from tillbell.web.edge.problems import render_problem
-from tillbell.web.pages import components, error_page, first_run, home, messages
+from tillbell.web.pages import components, error_page, first_run, home, messages, sign_in
+from tillbell.web.pages.forms import SAFE_METHODS, check_sender
 from tillbell.web.pages.page import (
     MENU,
     Entry,
@@ -23,6 +25,7 @@ from tillbell.web.pages.page import (
     chosen_application,
     redirect,
     visit_of,
+    with_query,
 )
 from tillbell.web.pages.session import signed_in
 
@@ -30,13 +33,16 @@ PAGES: tuple[SitePage, ...] = (
     *home.PAGES,
     *first_run.PAGES,
     *messages.PAGES,
+    *sign_in.PAGES,
 )
-PUBLIC_PAGES: tuple[PublicPage, ...] = ()
+PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES
 DEV_PAGES: tuple[SitePage, ...] = components.PAGES
 
 
 def make_pages(gateway: Gateway) -> Starlette:
     """Build the application of all pages."""
+    if {page.path for page in PUBLIC_PAGES} != ACCESS_TO_ALL:
+        raise AssertionError("the pages for everybody are not those of web/edge/access.py")
     pages = PAGES + (DEV_PAGES if gateway.settings.dev else ())
     everything: list[SitePage | PublicPage] = [*pages, *PUBLIC_PAGES]
     routes = [Route(page.path, _serve(page), methods=list(page.methods)) for page in everything]
@@ -61,17 +67,27 @@ def _serve(page: SitePage | PublicPage) -> Callable[[Request], Awaitable[Respons
     async def serve(request: Request) -> Response:
         request.scope[ROUTE] = page.path
         try:
+            if request.method not in SAFE_METHODS:
+                await check_sender(request)
             if isinstance(page, PublicPage):
                 return await page.handler(request)
             person = await signed_in(request)
             if person is None:
-                return redirect("/login")
+                return redirect(_login_before(request))
             app = await chosen_application(request)
             return await page.handler(await visit_of(request, person, page.place, app))
         except TillbellError as error:
             return await error_page.show(request, error)
 
     return serve
+
+
+def _login_before(request: Request) -> str:
+    """Return the link to sign in, and then to go on to the page that was asked for."""
+    url = request.url
+    asked = f"{url.path}?{url.query}" if url.query else url.path
+    is_page = request.method in SAFE_METHODS and asked != "/"
+    return with_query(sign_in.LOGIN, next=asked if is_page else None)
 
 
 async def _missing(request: Request) -> Response:

@@ -1,0 +1,167 @@
+"""The pages before one is signed in: sign-in and one-time links; and signing out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tillbell.app import Gateway
+from tillbell.configure.people import (
+    LinkGone,
+    NewAccount,
+    NewSession,
+    Visitor,
+    WrongPassword,
+)
+from tillbell.errors import Invalid, TooMany
+from tillbell.model.people import LinkPurpose
+from tillbell.rules.accounts import PASSWORD_MIN
+from tillbell.rules.proxies import networks
+from tillbell.web.edge.limits import address_of
+from tillbell.web.edge.paths import REQUEST_ID
+from tillbell.web.pages.cookies import begin_session, end_session, keep_form_cookie, token_of
+from tillbell.web.pages.forms import SAFE_METHODS, csrf_of, read_form
+from tillbell.web.pages.page import PublicPage, SitePage, Visit, answer, redirect
+from tillbell.web.pages.session import session_of
+from tillbell.web.pages.templating import render
+
+LOGIN, SETUP, LOGOUT = "/login", "/setup/{token}", "/logout"
+_OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}")  # visible ASCII without a backslash
+
+
+async def login(request: Request) -> Response:
+    """Show the form, or sign in and go on to the page that was asked for."""
+    if request.method in SAFE_METHODS:
+        way = own_path(request.query_params.get("next", ""))
+        if await session_of(request) is not None:
+            return redirect(way)
+        return _show_login(request, 200, next=way)
+    form = await read_form(request)
+    email, way = form.get("email", ""), own_path(form.get("next", ""))
+    gateway: Gateway = request.app.state.gateway
+    try:
+        session = await gateway.people.sign_in(
+            email, form.get("password", ""), visitor_of(request), replaces=token_of(request)
+        )
+    except WrongPassword as error:
+        return _show_login(request, 422, next=way, email=email, wrong=str(error))
+    except TooMany as error:
+        shown = _show_login(request, 429, next=way, email=email, wait=str(error))
+        shown.headers["retry-after"] = str(error.retry_after_s)
+        return shown
+    return _begin(request, session, way)
+
+
+async def use_link(request: Request) -> Response:
+    """Show the form of a one-time link, or do what it is for and sign in."""
+    gateway: Gateway = request.app.state.gateway
+    token = str(request.path_params["token"])
+    try:
+        link = await gateway.people.link(token)
+        if request.method in SAFE_METHODS:
+            return _show_link(request, 200, link.purpose)
+        form = await read_form(request)
+        visitor = visitor_of(request)
+        try:
+            if form.get("password") != form.get("again"):
+                return _show_link(
+                    request, 422, link.purpose, form, {"again": "The two passwords differ."}
+                )
+            if link.purpose is LinkPurpose.SETUP:
+                account = NewAccount(
+                    form.get("email", ""), form.get("name", ""), form.get("password", "")
+                )
+                session = await gateway.people.create_first(token, account, visitor)
+            else:
+                session = await gateway.people.choose_password(
+                    token, form.get("password", ""), visitor
+                )
+        except Invalid as error:
+            problems = {str(problem.loc[0]): problem.msg for problem in error.problems}
+            return _show_link(request, 422, link.purpose, form, problems)
+    except LinkGone:
+        return answer(render("link_gone.html", {"host": _host(request)}), 404)
+    return _begin(request, session, "/")
+
+
+async def logout(visit: Visit) -> Response:
+    """End the session of this browser."""
+    signed_in = await session_of(visit.request)
+    if signed_in is not None:
+        await visit.gateway.people.sign_out(signed_in, visitor_of(visit.request))
+    shown = redirect(LOGIN)
+    end_session(visit.request, shown)
+    return shown
+
+
+def own_path(text: str) -> str:
+    """Return where to go after the sign-in: a path of ours, else Home.
+
+    >>> own_path("/messages?app=shop"), own_path("//evil.example"), own_path("https://evil.example")
+    ('/messages?app=shop', '/', '/')
+    """
+    parts = urlsplit(text) if _OWN_PATH.fullmatch(text) else None
+    if parts is None or parts.scheme or parts.netloc or parts.path in (LOGIN, LOGOUT):
+        return "/"
+    return text
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Return where a request comes from."""
+    gateway: Gateway = request.app.state.gateway
+    return Visitor(
+        address_of(request.scope, networks(gateway.settings.trusted_proxies)),
+        request.headers.get("user-agent", ""),
+        request.scope.get(REQUEST_ID),
+    )
+
+
+# ── parts ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _begin(request: Request, session: NewSession, way: str) -> Response:
+    shown = redirect(way)
+    begin_session(request, shown, session.token)
+    return shown
+
+
+def _show_login(request: Request, status: int, **values: str) -> Response:
+    return _show(request, status, "login.html", {"email": "", "wrong": "", "wait": ""} | values)
+
+
+def _show_link(
+    request: Request,
+    status: int,
+    purpose: LinkPurpose,
+    form: dict[str, str] | None = None,
+    problems: dict[str, str] | None = None,
+) -> Response:
+    values = {
+        "is_setup": purpose is LinkPurpose.SETUP,
+        "form": form or {},
+        "problems": problems or {},
+        "least": PASSWORD_MIN,
+    }
+    return _show(request, status, "setup.html", values)
+
+
+def _show(request: Request, status: int, template: str, values: dict[str, Any]) -> Response:
+    context = {"csrf_token": csrf_of(request), "host": _host(request), **values}
+    shown = answer(render(template, context), status)
+    keep_form_cookie(request, shown)
+    return shown
+
+
+def _host(request: Request) -> str:
+    return request.headers.get("host", "")
+
+
+PUBLIC_PAGES = (
+    PublicPage(LOGIN, login, ("GET", "POST")),
+    PublicPage(SETUP, use_link, ("GET", "POST")),
+)
+PAGES = (SitePage(LOGOUT, logout, methods=("POST",)),)
