@@ -21,7 +21,7 @@ _HEX_MAX = 2048
 _HEX_ROW = 16
 _TOKEN = re.compile(
     r'(?P<string>"(?:[^"\\]|\\.)*"?)|(?P<open>[{\[])|(?P<close>[}\]])|(?P<comma>,)|(?P<colon>:)'
-    r"|(?P<space>[ \t\r\n]+)|(?P<word>[^\s{}\[\],:\"]+)",
+    r"|(?P<space>[ \t\r\n]+)|(?P<word>[^ \t\r\n{}\[\],:\"]+)",
     re.DOTALL,
 )
 _NUMBER = re.compile(r"-?[0-9].*", re.DOTALL)
@@ -50,7 +50,8 @@ def laid_out(text: str) -> list[list[Token]]:
     def new_line() -> None:
         lines.append([Token("space", "  " * min(depth, _DEEPEST))])
 
-    for token, next_ in zip(significant, [*significant[1:], Token("end", "")], strict=True):
+    following = [*significant[1:], Token("end", "")]
+    for token, next_ in zip(significant, following, strict=False):
         if token.kind == "close":
             depth -= 1
             is_empty = lines[-1][-1:] and lines[-1][-1].kind == "open"

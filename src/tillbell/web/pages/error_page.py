@@ -5,8 +5,10 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tillbell.app import Gateway
 from tillbell.errors import TillbellError
-from tillbell.web.edge.paths import REQUEST_ID
+from tillbell.logs import log_event
+from tillbell.web.edge.paths import REQUEST_ID, ROUTE
 from tillbell.web.edge.problems import render_problem
 from tillbell.web.pages.page import Visit, answer, visit_of
 from tillbell.web.pages.session import signed_in
@@ -41,6 +43,23 @@ async def show(request: Request, error: TillbellError) -> Response:
     if visit is not None:
         return visit.show("error.html", status, **values)
     return answer(render("error_bare.html", values), status)
+
+
+async def show_failure(request: Request, error: Exception) -> Response:
+    """Answer with the page of a bug, which is logged and counted like one of the API."""
+    gateway: Gateway = request.app.state.gateway
+    request_id = request.scope.get(REQUEST_ID, "")
+    route = request.scope.get(ROUTE)
+    log_event("request.error", error, request_id=request_id, method=request.method, route=route)
+    gateway.meters.request_failed()
+    values = {
+        "status": 500,
+        "title": "This page failed",
+        "text": "That is a mistake of ours, and it is in the log.",
+        "advice": "Deliveries go on. Tell your operator the number below.",
+        "request_id": request_id,
+    }
+    return answer(render("error_bare.html", values), 500)
 
 
 async def _frame(request: Request) -> Visit | None:

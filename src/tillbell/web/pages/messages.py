@@ -18,10 +18,12 @@ from tillbell.storage.ports.outbound import ALL, AttemptFilter, MessageFilter, P
 from tillbell.web.api.messages import newest_messages
 from tillbell.web.api.paging import ListPage
 from tillbell.web.pages import curl
+from tillbell.web.pages.endpoint_views import name_of
 from tillbell.web.pages.lists import export, listing_of, page_of
 from tillbell.web.pages.page import SitePage, Visit
 from tillbell.web.pages.payload_summary import Summary, summary_of
 from tillbell.web.pages.states import state_of
+from tillbell.web.pages.verdicts import NamedFate, Verdict, of_fates
 
 _COLUMNS = (
     "time",
@@ -54,6 +56,11 @@ class Way(NamedTuple):
     fate: Fate
     attempt: Attempt | None  # the last one
 
+    @property
+    def name(self) -> str:
+        """Return the name of the endpoint; its id if it was deleted."""
+        return name_of(self.endpoint) if self.endpoint is not None else self.endpoint_id
+
 
 class ShownMessage(NamedTuple):
     """One message with all that its page says."""
@@ -65,6 +72,7 @@ class ShownMessage(NamedTuple):
     summary: Summary
     ways: list[Way]
     others: list[Way]  # endpoints that do not get it
+    verdict: Verdict
 
 
 async def list_(visit: Visit) -> Response:
@@ -116,15 +124,20 @@ async def shown_message(visit: Visit, id_: str, app: Application | None = None) 
     if message is None:
         raise NotFound("There is no such message.")
     body = await gateway.database.body(app.id, message.id)
-    ways = await _ways(gateway, message)
+    every_way = await _ways(gateway, message)
+    ways = [way for way in every_way if way.delivery is not None]
+    others = [way for way in every_way if way.delivery is None]
     return ShownMessage(
         message=message,
         app=app,
         app_name=app.uid or app.id,
         body=body,
         summary=summary_of(message.event_type, body),
-        ways=[way for way in ways if way.delivery is not None],
-        others=[way for way in ways if way.delivery is None],
+        ways=ways,
+        others=others,
+        verdict=of_fates(
+            [NamedFate(way.name, way.fate) for way in ways], is_wanted_by_none=bool(others)
+        ),
     )
 
 

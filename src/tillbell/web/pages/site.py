@@ -78,6 +78,8 @@ def _serve(page: SitePage | PublicPage) -> Callable[[Request], Awaitable[Respons
             return await page.handler(await visit_of(request, person, page.place, app))
         except TillbellError as error:
             return await error_page.show(request, error)
+        except Exception as error:  # noqa: BLE001 - supervised: the visitor must be answered
+            return await error_page.show_failure(request, error)
 
     return serve
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from tillbell import __version__
 from tillbell.web.edge.static_files import static_url
 from tillbell.web.pages import charts, code, formats, parts, states
-from tillbell.web.pages.visible_text import plain, visible
+from tillbell.web.pages.visible_text import plain, prose, visible
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -56,7 +56,7 @@ def environment() -> Environment:
         spark=charts.spark,
         hbar=charts.bar,
     )
-    templates.filters.update(shown=visible, plain=plain)
+    templates.filters.update(shown=visible, plain=plain, prose=prose)
     return templates
 
 

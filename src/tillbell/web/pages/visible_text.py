@@ -50,8 +50,8 @@ def plain(text: str) -> str:
 def visible(text: object) -> Markup:
     """Return text as markup, isolated from the direction of what stands around it.
 
-    >>> visible("a\\u202e<b>")
-    Markup('<bdi>a<span class="ctl" title="RIGHT-TO-LEFT OVERRIDE">RLO</span>&lt;b&gt;</bdi>')
+    >>> visible("\\u202e")
+    Markup('<bdi><span class="ctl" data-c="202e" title="RIGHT-TO-LEFT OVERRIDE">RLO</span></bdi>')
     """
     return Markup("<bdi>{}</bdi>").format(marked(str(text)))
 
@@ -66,6 +66,25 @@ def marked(text: str) -> Markup:
     return Markup("").join([*parts, escape(text[end:])])
 
 
+def prose(text: str) -> Markup:
+    """Return a sentence of ours as markup; what stands in backticks is code.
+
+    >>> prose("Add it to `eventTypes`.")
+    Markup('<bdi>Add it to <code>eventTypes</code>.</bdi>')
+    """
+    parts = text.split("`")
+    is_paired = len(parts) % 2 == 1
+    if not is_paired:
+        return visible(text)
+    pieces = [
+        Markup("<code>{}</code>").format(marked(part)) if place % 2 else marked(part)
+        for place, part in enumerate(parts)
+    ]
+    return Markup("<bdi>{}</bdi>").format(Markup("").join(pieces))
+
+
 def _mark(character: str) -> Markup:
     title = unicodedata.name(character, name_of(character))
-    return Markup('<span class="ctl" title="{}">{}</span>').format(title, name_of(character))
+    return Markup('<span class="ctl" data-c="{:x}" title="{}">{}</span>').format(
+        ord(character), title, name_of(character)
+    )

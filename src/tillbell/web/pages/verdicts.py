@@ -1,0 +1,96 @@
+"""The verdict on top of a page: what is true, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tillbell.clock import Micros
+from tillbell.rules.delivery.fate import Fate, FateCode
+from tillbell.web.pages.formats import number
+
+
+class Verdict(NamedTuple):
+    """One sentence of truth about a thing, with what follows from it."""
+
+    tone: str
+    icon: str
+    title: str
+    text: str
+    next_at: Micros | None = None  # when the next attempt is made
+
+
+_LOOKS = {
+    FateCode.DELIVERED: ("ok", "ok"),
+    FateCode.RETRYING: ("warn", "refresh"),
+    FateCode.RATE_LIMITED: ("warn", "gauge"),
+    FateCode.ORDERED_BEHIND: ("warn", "clock"),
+    FateCode.CIRCUIT_OPEN: ("warn", "problem"),
+    FateCode.ENDPOINT_PAUSED: ("warn", "pause"),
+    FateCode.FAILED: ("bad", "bad"),
+    FateCode.PAYLOAD_EXPIRED: ("bad", "gone"),
+}
+_QUIET = ("idle", "info")  # nothing was to be sent
+_TITLES = {
+    FateCode.DELIVERED: "It arrived",
+    FateCode.RETRYING: "It has not arrived yet",
+    FateCode.RATE_LIMITED: "It waits for its turn",
+    FateCode.ORDERED_BEHIND: "It waits behind an earlier message",
+    FateCode.CIRCUIT_OPEN: "The endpoint is down",
+    FateCode.ENDPOINT_PAUSED: "The endpoint is paused",
+    FateCode.ENDPOINT_DISABLED: "The endpoint is disabled",
+    FateCode.CREATED_LATER: "The endpoint was made later",
+    FateCode.FILTERED_TYPE: "The endpoint did not ask for it",
+    FateCode.FILTERED_CHANNEL: "The endpoint did not ask for it",
+    FateCode.FILTERED_PAYLOAD: "The endpoint did not ask for it",
+    FateCode.FAILED: "It did not arrive",
+    FateCode.PAYLOAD_EXPIRED: "It cannot be sent any more",
+    FateCode.DELETED: "The endpoint was deleted",
+}
+
+
+def of_fate(fate: Fate) -> Verdict:
+    """Return the verdict about a message at one endpoint."""
+    tone, icon = _LOOKS.get(fate.code, _QUIET)
+    return Verdict(tone, icon, _TITLES[fate.code], fate.text, fate.next_at)
+
+
+class NamedFate(NamedTuple):
+    """The fate of a message at an endpoint that has a name."""
+
+    name: str
+    fate: Fate
+
+
+def of_fates(wanted: Sequence[NamedFate], *, is_wanted_by_none: bool) -> Verdict:
+    """Return the verdict about a message at the endpoints that want it, the worst first.
+
+    `is_wanted_by_none`: there are endpoints, and none of them wants it.
+    """
+    if not wanted:
+        text = "No endpoint asked for it: below is why."
+        missing = "There is no endpoint yet."
+        return Verdict("idle", "info", "It went nowhere", text if is_wanted_by_none else missing)
+    count = len(wanted)
+    arrived = sum(each.fate.code is FateCode.DELIVERED for each in wanted)
+    if arrived == count:
+        where = "its endpoint" if count == 1 else f"all {number(count)} endpoints"
+        return Verdict("ok", "ok", f"It arrived at {where}", "Nothing needs doing.")
+    worst = min(wanted, key=lambda each: _RANK[each.fate.code])
+    verdict = of_fate(worst.fate)
+    if count == 1:
+        return verdict
+    title = f"It arrived at {number(arrived)} of {number(count)} endpoints"
+    return verdict._replace(title=title, text=f"{worst.name}: {verdict.text}")
+
+
+_WORST = (
+    FateCode.FAILED,
+    FateCode.PAYLOAD_EXPIRED,
+    FateCode.ENDPOINT_PAUSED,
+    FateCode.CIRCUIT_OPEN,
+    FateCode.ORDERED_BEHIND,
+    FateCode.RETRYING,
+    FateCode.RATE_LIMITED,
+)
+_RANK = {code: _WORST.index(code) if code in _WORST else len(_WORST) for code in FateCode}
