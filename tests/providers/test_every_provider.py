@@ -43,12 +43,17 @@ _SECRETS = (
     "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056",
     "registry:suite-secret-0123456789",
     "pdl_ntfset_registry-suite-secret-0123456789",
+    "44782DEF547AAA06C910C43932B1EB0C" * 4,
+    "REGISTRYSUITESECRET0123",
 )
 _OTHERS = (
     "another-secret-9876543210-abcdef",
     "another:secret-9876543210",
     "whsec_" + base64.b64encode(b"y" * 32).decode(),
     "pdl_ntfset_another-secret-9876543210",
+    "fedcba9876543210fedcba9876543210",
+    "FEDCBA9876543210FEDCBA9876543210" * 4,
+    "ANOTHERSECRET9876543210",
 )
 # Their proof does not cover every byte of the body, by the provider's own design.
 _PARTLY = {"adyen", "amazon-ses", "braintree", "przelewy24", "trustpayments"}

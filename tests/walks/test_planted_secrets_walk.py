@@ -66,6 +66,8 @@ class Planted:
             text.encode().hex(),
             f"planted:{text}",
             f"pdl_ntf_{text}",
+            text.encode().hex() * 2,
+            f"PLANTEDSECRETOFSOURCE{self.number:03}",
         )
 
     def _settings(self) -> dict[str, Any]:

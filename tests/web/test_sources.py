@@ -9,6 +9,8 @@ import pytest
 
 from tests.web import pretend
 from tests.web.served_gateway import ServedGateway
+from tillbell.configure.source_checks import check_secrets
+from tillbell.providers import PROVIDERS
 
 SECRET = "pretend-secret-1"
 
@@ -125,6 +127,46 @@ def test_what_is_wrong_is_told_where_it_is(
     assert place == where
     assert told in message
     assert "short" not in message
+
+
+# What people paste in place of a secret, by the forms that each provider documents; then a secret.
+PASTED = [
+    ("stripe", "sk_test_51H8abcdefghijklmnop", "whsec_" + "a" * 32),
+    ("paddle", "pdl_sdbx_apikey_01gtgztp8f", "pdl_ntfset_01gtgztp8f4kek3yd4g1wrksa3_abc"),
+    ("paypal", "EBWKjlELKMYqRNQ6sYvFo64FtaRLRR5BdHEESmha49TM", "0EH40505U7160970P"),
+    ("square", "EAAAEOuLQObrVwJvCvoio3H13b8Ssqz1", "0wcD3pkgVxpRvQqiCrMYdw"),
+    ("shopify", "shpat_1234567890abcdef1234567890abcdef", "shpss_" + "0a" * 16),
+    ("mollie", "live_dHar4XY7LxsDOtmnkVtjNVWXLSlXsM", "a-signing-secret-of-mollie"),
+    ("razorpay", "rzp_live_ILgsfZCZoFIKMb", "a-secret-of-ours"),
+    ("checkoutcom", "sk_sbox_abcdefghijklmnopqrstuvwx", "8V8x0dLK%AyD*DNS8JJr"),
+    ("gocardless", "live_40characters_of_an_access_token_0000", "pAZ0Aq-the-secret-of-it"),
+    ("woocommerce", "ck_" + "0a" * 20, "cs_" + "0a" * 20),
+    ("mercadopago", "APP_USR-1234567890-0101-abcdef", "0a" * 32),
+    ("authorizenet", "SimonKey16chars1", "0A" * 64),
+    ("payu", "300746", "13a980d4f851f3d9a1cfc792fb1f5e50"),
+    ("worldpay-access", "a password", "00112233445566778899aabbccddeeff"),
+    (
+        "adyen",
+        "AQEyhmfxK4zPYhZCw0m",
+        "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056",
+    ),
+    ("braintree", "access_token$sandbox$abc$def", "1c3e9f0a1b2c3d4e5f60718293a4b5c6"),
+    ("github", "github_pat_11ABCDEFG0abcdefghijkl", "a-secret-of-ours"),
+    ("resend", "re_123456789_abcdefghijklmnop", "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    ("postmark", "a-server-token", "user:a-password"),
+]
+
+
+@pytest.mark.parametrize(("provider", "pasted", "secret"), PASTED)
+def test_a_text_that_cannot_be_the_providers_secret_is_refused(
+    provider: str, pasted: str, secret: str
+) -> None:
+    known = PROVIDERS[provider]
+    (refused,) = check_secrets(known, [pasted], "secrets")
+    assert known.secret is not None
+    assert refused.msg.endswith(f"Where it is: {known.secret.about}")
+    assert pasted not in refused.msg
+    assert check_secrets(known, [secret], "secrets") == []
 
 
 def test_a_source_without_its_secret_is_refused_by_name(
@@ -255,7 +297,9 @@ def test_rotation_in_a_stream_refuses_nothing(served: ServedGateway, sources: st
 def test_an_empty_secret_cannot_be_rotated_in(served: ServedGateway, sources: str) -> None:
     source = made(served, sources)
     path = f"{sources}/{source['id']}/secret/rotate"
-    assert problems(served.http.post(path, json={"secret": ""})) == [("body.secret", "is empty")]
+    assert problems(served.http.post(path, json={"secret": ""})) == [
+        ("body.secret", "is empty. Where it is: In its settings.")
+    ]
 
 
 def test_a_test_shows_what_would_become_of_a_callback(served: ServedGateway, sources: str) -> None:

@@ -52,7 +52,8 @@ def check_secrets(provider: Provider, texts: Sequence[str], *where: str | int) -
         problem = "is empty" if not text.strip() else rule.problem(text)
         if problem is not None:
             at = (*where, number) if where == ("secrets",) else where
-            problems.append(Problem(("body", *at), problem, "secret"))
+            message = f"{problem}. Where it is: {rule.about}"
+            problems.append(Problem(("body", *at), message, "secret"))
     return problems
 
 

@@ -25,7 +25,7 @@ from tillbell.providers.kit.base import (
 )
 from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.parcels import STATUSES, ParcelMeaning, meaning_of
-from tillbell.providers.kit.proof import secret_problem
+from tillbell.providers.kit.proof import not_another_credential
 from tillbell.providers.kit.reading import (
     KEY_MAX,
     json_object,
@@ -110,7 +110,7 @@ PROVIDER = Provider(
     bare_trust=None,
     secret=SecretRule(
         "AfterShip Tracking → Settings → Notifications → Webhooks → Webhook secret.",
-        problem=secret_problem,
+        problem=not_another_credential(asat_="an API key"),
     ),
     answers="200; 401 when the signature does not match. Up to 14 repeats.",
     verify=PROOF.verify,

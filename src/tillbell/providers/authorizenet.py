@@ -33,7 +33,7 @@ from tillbell.providers.kit.base import (
     SourceSetup,
 )
 from tillbell.providers.kit.bodymac import BodyMac
-from tillbell.providers.kit.proof import secret_problem
+from tillbell.providers.kit.proof import formed_secret
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
@@ -183,7 +183,7 @@ PROVIDER = Provider(
     bare_trust=None,
     secret=SecretRule(
         "Authorize.Net → Account → Security Settings → API Credentials and Keys → Signature Key.",
-        problem=secret_problem,
+        problem=formed_secret(r"[0-9A-Fa-f]{128}", "128 hexadecimal digits"),
     ),
     answers="200; 401 when the signature does not match.",
     verify=PROOF.verify,

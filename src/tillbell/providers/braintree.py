@@ -47,7 +47,7 @@ from tillbell.providers.kit.proof import (
     is_one_of,
     key_bytes,
     mac,
-    secret_problem,
+    not_another_credential,
     verify_with_secrets,
 )
 from tillbell.providers.kit.reading import (
@@ -379,7 +379,13 @@ PROVIDER = Provider(
     bare_trust=None,
     secret=SecretRule(
         "Braintree → Settings → API → the private key of the API user.",
-        problem=secret_problem,
+        problem=not_another_credential(
+            **{
+                "access_token$": "an access token",
+                "sandbox_": "a tokenization key",
+                "production_": "a tokenization key",
+            }
+        ),
     ),
     answers="200; 401 when the signature does not match.",
     verify=verify,

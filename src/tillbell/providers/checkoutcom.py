@@ -35,7 +35,7 @@ from tillbell.providers.kit.base import (
 )
 from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.card import card_details
-from tillbell.providers.kit.proof import secret_problem
+from tillbell.providers.kit.proof import not_another_credential
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
@@ -304,7 +304,7 @@ PROVIDER = Provider(
     bare_trust=None,
     secret=SecretRule(
         "Checkout.com → Developers → Webhooks → the webhook → Signature key.",
-        problem=secret_problem,
+        problem=not_another_credential(sk_="a secret API key", pk_="a public API key"),
     ),
     answers="200; 401 when the signature does not match.",
     verify=PROOF.verify,

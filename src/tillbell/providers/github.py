@@ -24,7 +24,7 @@ from tillbell.providers.kit.base import (
     Verdict,
 )
 from tillbell.providers.kit.bodymac import BodyMac
-from tillbell.providers.kit.proof import secret_problem
+from tillbell.providers.kit.proof import not_another_credential
 from tillbell.providers.kit.reading import form, json_object, required_text, text
 from tillbell.providers.kit.requests import FORM, JSON, json_body, request, usual
 
@@ -84,7 +84,7 @@ PROVIDER = Provider(
     bare_trust=None,
     secret=SecretRule(
         about="GitHub → Settings → Webhooks → Secret: the text that you chose there.",
-        problem=secret_problem,
+        problem=not_another_credential(ghp_="an access token", github_pat_="an access token"),
     ),
     answers="200; 401 when the signature does not match.",
     verify=verify,

@@ -32,7 +32,7 @@ from tillbell.providers.kit.base import (
 from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.forwarding import forwarded_event
 from tillbell.providers.kit.order_fields import parts
-from tillbell.providers.kit.proof import secret_problem
+from tillbell.providers.kit.proof import not_another_credential
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
@@ -201,7 +201,8 @@ PROVIDER = Provider(
     best_trust=Trust.SIGNED,
     bare_trust=None,
     secret=SecretRule(
-        "GoCardless → Developers → the webhook endpoint → secret.", problem=secret_problem
+        "GoCardless → Developers → the webhook endpoint → secret.",
+        problem=not_another_credential(live_="an access token", sandbox_="an access token"),
     ),
     answers="204; 498 when the signature does not match.",
     verify=PROOF.verify,

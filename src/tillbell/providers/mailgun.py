@@ -34,7 +34,7 @@ from tillbell.providers.kit.proof import (
     is_one_of,
     key_bytes,
     mac,
-    secret_problem,
+    not_another_credential,
     verify_with_secrets,
 )
 from tillbell.providers.kit.reading import (
@@ -167,7 +167,8 @@ PROVIDER = Provider(
     best_trust=Trust.PARTIALLY_SIGNED,
     bare_trust=None,
     secret=SecretRule(
-        "Mailgun → Settings → API security → HTTP webhook signing key.", problem=secret_problem
+        "Mailgun → Settings → API security → HTTP webhook signing key.",
+        problem=not_another_credential(**{"pubkey-": "the public validation key"}),
     ),
     answers="200; 401 when the signature does not match; 406 to what cannot be read, so that it "
     "is not sent again.",

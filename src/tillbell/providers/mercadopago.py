@@ -40,7 +40,7 @@ from tillbell.providers.kit.proof import (
     is_one_of,
     key_bytes,
     mac,
-    secret_problem,
+    not_another_credential,
     verify_with_secrets,
 )
 from tillbell.providers.kit.reading import (
@@ -209,7 +209,9 @@ PROVIDER = Provider(
         "Mercado Pago → Your integrations → the application → Webhooks → secret signature; "
         "notifications of QR codes have none.",
         is_required=False,
-        problem=secret_problem,
+        problem=not_another_credential(
+            **{"APP_USR-": "an access token", "TEST-": "an access token"}
+        ),
     ),
     answers="200; 401 when the signature does not match.",
     verify=verify,

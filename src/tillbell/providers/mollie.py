@@ -35,7 +35,7 @@ from tillbell.providers.kit.proof import (
     from_hex,
     is_one_of,
     mac,
-    secret_problem,
+    not_another_credential,
     verify_with_secrets,
 )
 from tillbell.providers.kit.reading import (
@@ -309,7 +309,9 @@ PROVIDER = Provider(
     secret=SecretRule(
         "Mollie → Developers → Webhooks → the webhook's signing secret; classic ones have none.",
         is_required=False,
-        problem=secret_problem,
+        problem=not_another_credential(
+            live_="an API key", test_="an API key", access_="an access token"
+        ),
     ),
     answers="200, also for ids that nobody knows; 401 when an event's signature does not match.",
     verify=verify,

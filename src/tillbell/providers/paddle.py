@@ -157,7 +157,7 @@ PROVIDER = Provider(
     bare_trust=None,
     secret=SecretRule(
         "Paddle → Developer tools → Notifications → the destination → Secret key (pdl_ntf_…).",
-        problem=prefixed_secret("pdl_"),
+        problem=prefixed_secret("pdl_ntf"),
     ),
     answers="200; 401 when the signature does not match or is too old.",
     verify=PROOF.verify,

@@ -44,7 +44,7 @@ from tillbell.providers.kit.base import (
 )
 from tillbell.providers.kit.certsig import certificates, is_signed_by, sign_with
 from tillbell.providers.kit.order_fields import parts
-from tillbell.providers.kit.proof import NO_SECRET, from_base64, secret_problem, verify_with_secrets
+from tillbell.providers.kit.proof import NO_SECRET, formed_secret, from_base64, verify_with_secrets
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
@@ -403,7 +403,10 @@ PROVIDER = Provider(
     secret=SecretRule(
         "PayPal → Apps & Credentials → the app → Webhooks → Webhook ID: it goes into what is "
         "signed.",
-        problem=secret_problem,
+        problem=formed_secret(
+            r"[0-9A-Z]{10,50}",
+            "capital letters and digits: the id of the webhook, no client id or secret",
+        ),
     ),
     answers="200; 401 when the signature does not match. Up to 25 repeats in three days.",
     verify=verify,

@@ -38,10 +38,10 @@ from tillbell.providers.kit.order_fields import parts
 from tillbell.providers.kit.proof import (
     SIGNATURE_MAX,
     digest,
+    formed_secret,
     from_hex,
     key_bytes,
     same,
-    secret_problem,
     verify_with_secrets,
 )
 from tillbell.providers.kit.reading import (
@@ -211,7 +211,8 @@ PROVIDER = Provider(
     best_trust=Trust.SIGNED,
     bare_trust=None,
     secret=SecretRule(
-        "PayU panel → My shops → the POS → Second key (MD5).", problem=secret_problem
+        "PayU panel → My shops → the POS → Second key (MD5).",
+        problem=formed_secret(r"[0-9A-Fa-f]{32}", "32 hexadecimal digits"),
     ),
     answers="200; 401 when the signature does not match.",
     verify=verify,

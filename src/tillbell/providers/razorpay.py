@@ -31,7 +31,7 @@ from tillbell.providers.kit.base import (
 from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.card import card_details
 from tillbell.providers.kit.forwarding import forwarded_event
-from tillbell.providers.kit.proof import secret_problem
+from tillbell.providers.kit.proof import not_another_credential
 from tillbell.providers.kit.reading import (
     json_object,
     object_member,
@@ -243,7 +243,7 @@ PROVIDER = Provider(
     secret=SecretRule(
         "Razorpay Dashboard → Account & Settings → Webhooks → the webhook's secret, which you "
         "choose there. It is not the API key's secret.",
-        problem=secret_problem,
+        problem=not_another_credential(rzp_="an API key id"),
     ),
     answers="200; 401 when the signature does not match.",
     verify=PROOF.verify,

@@ -23,6 +23,7 @@ from tillbell.providers.kit.base import (
     SimulationCase,
     SourceSetup,
 )
+from tillbell.providers.kit.proof import prefixed_secret
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
@@ -113,6 +114,10 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     return request(case, url, body, standard_proof.signing_headers(case, setup, body, start))
 
 
+def _secret_problem(secret: str) -> str | None:
+    return prefixed_secret("whsec_")(secret) or standard_proof.secret_problem(secret)
+
+
 PROVIDER = Provider(
     name="resend",
     title="Resend",
@@ -122,7 +127,7 @@ PROVIDER = Provider(
     bare_trust=None,
     secret=SecretRule(
         about="Resend → Webhooks → the endpoint → Signing secret (whsec_…).",
-        problem=standard_proof.secret_problem,
+        problem=_secret_problem,
     ),
     answers="200; 401 when the signature does not match.",
     verify=standard_proof.verify,

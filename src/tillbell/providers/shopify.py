@@ -55,7 +55,7 @@ from tillbell.providers.kit.order_fields import (
     parts,
     sum_of,
 )
-from tillbell.providers.kit.proof import secret_problem
+from tillbell.providers.kit.proof import not_another_credential
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
@@ -426,7 +426,9 @@ PROVIDER = Provider(
     secret=SecretRule(
         "The app's client secret; for webhooks made in the admin, the text shown under Settings → "
         "Notifications → Webhooks.",
-        problem=secret_problem,
+        problem=not_another_credential(
+            shpat_="an access token", shpca_="an access token", shppa_="an access token"
+        ),
     ),
     answers="200; 401 when the signature does not match.",
     verify=verify,

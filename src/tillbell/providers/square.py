@@ -36,7 +36,7 @@ from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.card import card_details
 from tillbell.providers.kit.forwarding import forwarded_event
 from tillbell.providers.kit.order_fields import parts
-from tillbell.providers.kit.proof import key_bytes, secret_problem
+from tillbell.providers.kit.proof import key_bytes, not_another_credential
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
@@ -232,7 +232,7 @@ PROVIDER = Provider(
     bare_trust=None,
     secret=SecretRule(
         "Square Developer Console → Webhooks → the subscription → Signature key.",
-        problem=secret_problem,
+        problem=not_another_credential(EAAA="an access token", sq0="an application id or secret"),
     ),
     answers="200; 401 when the signature does not match.",
     verify=verify,

@@ -47,7 +47,7 @@ from tillbell.providers.kit.base import (
 from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.forwarding import forwarded_event
 from tillbell.providers.kit.order_fields import amount, count, currency, known, parts, sum_of
-from tillbell.providers.kit.proof import secret_problem
+from tillbell.providers.kit.proof import not_another_credential
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
@@ -307,7 +307,7 @@ PROVIDER = Provider(
     bare_trust=None,
     secret=SecretRule(
         "WooCommerce → Settings → Advanced → Webhooks → the webhook → Secret.",
-        problem=secret_problem,
+        problem=not_another_credential(ck_="a consumer key"),
     ),
     answers="200, also to the unsigned ping; 401 when the signature does not match.",
     verify=verify,

@@ -28,7 +28,13 @@ from tillbell.providers.kit.base import (
     SourceSetup,
     Verdict,
 )
-from tillbell.providers.kit.proof import from_hex, is_one_of, mac, verify_with_secrets
+from tillbell.providers.kit.proof import (
+    formed_secret,
+    from_hex,
+    is_one_of,
+    mac,
+    verify_with_secrets,
+)
 from tillbell.providers.kit.reading import (
     KEY_MAX,
     fold,
@@ -220,7 +226,7 @@ PROVIDER = Provider(
     bare_trust=None,
     secret=SecretRule(
         "The webhook's signing secret, in hex, from Worldpay.",
-        problem=secret_problem,
+        problem=formed_secret(r"(?:[0-9A-Fa-f]{2}){8,}", "hexadecimal digits"),
     ),
     answers="200, also for what cannot be read; 401 when the signature does not match.",
     verify=verify,

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address, ip_network
 
@@ -133,6 +134,35 @@ def prefixed_secret(prefix: str) -> Callable[[str], str | None]:
         return (
             secret_problem(secret) or f"the secret begins with {prefix}, as the provider shows it"
         )
+
+    return problem
+
+
+def not_another_credential(**credentials: str) -> Callable[[str], str | None]:
+    """Return a check that refuses other credentials of the provider, which are pasted by mistake.
+
+    `credentials` has their documented prefixes, with names for a person. Nothing else is asked of a
+    secret whose form the provider does not document.
+    """
+
+    def problem(secret: str) -> str | None:
+        for prefix, name in credentials.items():
+            if secret.strip().startswith(prefix):
+                return f"this is {name} ({prefix}…), not the secret that signs callbacks"
+        return secret_problem(secret)
+
+    return problem
+
+
+def formed_secret(pattern: str, form: str) -> Callable[[str], str | None]:
+    """Return a check of secrets that have this form at the provider; `form` says it in words."""
+    compiled = re.compile(pattern)
+
+    def problem(secret: str) -> str | None:
+        spaces = secret_problem(secret)
+        if spaces is not None:
+            return spaces
+        return None if compiled.fullmatch(secret) else f"the secret is {form}"
 
     return problem
 
