@@ -88,6 +88,25 @@ def test_older_paths_are_served(served: ServedGateway, app_id: str) -> None:
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_what_only_the_hosted_product_has_is_said_to_be_not_offered(
+    served: ServedGateway, app_id: str
+) -> None:
+    for path in (
+        f"/app/{app_id}/integration",
+        f"/app/{app_id}/endpoint/ep/transformation",
+        "/auth/whoami",
+        "/connector",
+        "/environment/export",
+        "/event-type/import/openapi",
+        "/stats/usage/event-types",
+        "/stream/strm_1/sink",
+    ):
+        refused = served.http.post(path, json={})
+        assert refused.status_code == 404, path
+        assert "does not offer" in refused.json()["detail"], path
+    assert "offer" not in served.http.get("/app/x/nowhere").json()["detail"]
+
+
 def test_applications_and_event_types_come_oldest_first(served: ServedGateway, app_id: str) -> None:
     del app_id
     http = served.http

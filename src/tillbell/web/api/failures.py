@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
@@ -12,7 +13,16 @@ from starlette.routing import Match
 from tillbell.errors import MethodNotAllowed, NotFound, TillbellError
 from tillbell.web.api import described
 from tillbell.web.edge.asgi_types import HttpAnswer
+from tillbell.web.edge.paths import BASE
 from tillbell.web.edge.problems import as_problem, render_code, render_invalid, render_problem
+
+# What SDKs ask for that only Svix's hosted product has.
+_HOSTED = re.compile(
+    rf"{BASE}/(?:stats/|environment/|ingest/|stream(?:/|$)|connector|destination|transformation"
+    r"|event-type/import/|auth/(?:whoami|stream)"
+    r"|app/[^/]+/(?:integration|destination|autoconfig|events)"
+    r"|app/[^/]+/endpoint/[^/]+/(?:transformation|mtls|oauth))"
+)
 
 
 def install(api: FastAPI) -> None:
@@ -42,8 +52,15 @@ async def _on_framework_error(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return _response(render_problem(MethodNotAllowed(_allowed(request))))
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return _response(render_problem(NotFound("There is no such page.")))
+        return _response(render_problem(NotFound(_no_page(request.url.path))))
     return _response(render_code(error.status_code, "malformed", str(error.detail), []))
+
+
+def _no_page(path: str) -> str:
+    """Say why a path is not served, also if Svix's hosted product serves it."""
+    if _HOSTED.match(path):
+        return "Tillbell does not offer this part of the Svix API: docs/svix.md lists what it has."
+    return "There is no such page."
 
 
 def _allowed(request: Request) -> tuple[str, ...]:
