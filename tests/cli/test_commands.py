@@ -192,6 +192,12 @@ def test_a_signature_made_here_verifies_here(tmp_path: Path) -> None:
     assert tillbell("signature", "verify", body, *flags, *signature).returncode == 0
     wrong = tillbell("signature", "verify", "{}", *flags, *signature)
     assert (wrong.returncode, wrong.stdout) == (1, "not valid\n")
+    no_secret = tillbell(
+        "signature", "verify", body, *signature, "--secret", "nonsense", *flags[2:]
+    )
+    assert no_secret.returncode == 2
+    assert "secret: " in no_secret.stderr
+    assert "not valid" not in no_secret.stdout + no_secret.stderr
     stripped = tillbell(
         "signature", "explain", "-", *flags, *signature, stdin='{"a": "é"}', PYTHONUTF8="1"
     )

@@ -163,6 +163,15 @@ def test_a_lost_master_key_is_never_replaced_by_a_new_one(served: Served) -> Non
     assert not (served.data_dir / "master.key").exists()
 
 
+def test_a_file_that_is_no_database_is_told_before_the_lost_key(tmp_path: Path) -> None:
+    (tmp_path / "tillbell.db").write_bytes(bytes(range(256)) * 64)
+    refused = tillbell("serve", "--data-dir", str(tmp_path), "--port", "0")
+    assert refused.returncode == 2
+    assert "is not a database" in refused.stderr
+    assert "master key" not in refused.stderr
+    assert not (tmp_path / "master.key").exists()
+
+
 def test_another_master_key_is_found_out_at_start(served: Served) -> None:
     key = key_in(served.said)
     assert '"uid":"a"' in call(served, key, "/app", '{"name": "a", "uid": "a"}')

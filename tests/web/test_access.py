@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -492,3 +493,22 @@ def test_no_answer_allows_another_origin(served: ServedGateway) -> None:
     for origin in ("null", "https://evil.example"):
         answer = served.http.get("/app", headers={"origin": origin})
         assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_an_admin_key_of_the_settings_that_is_replaced_or_removed_is_logged(
+    served: ServedGateway, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def start_with(key: str | None) -> list[str]:
+        served.do(served.gateway.api_keys.ensure_admin(key))
+        lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+        told = [line for line in lines if line["event"].startswith("admin_key.")]
+        assert all(line["level"] == "warning" for line in told)
+        return [line["event"] for line in told]
+
+    first, second = "configured-key-0001", "configured-key-0002"
+    assert start_with(first) == []
+    assert start_with(second) == ["admin_key.replaced"]
+    assert start_with(None) == ["admin_key.removed"]
+    for key in (first, second):
+        with served.client(key) as client:
+            assert client.get("/app").status_code == 401

@@ -107,6 +107,28 @@ def test_attempts_are_listed_shown_and_filtered(served: ServedGateway, app_id: s
     assert (shown.id, shown.payload, shown.status) == (sent.id, PAYLOAD, MessageStatus.SUCCESS)
 
 
+def test_pages_of_a_messages_attempts_stay_while_more_are_made(
+    served: ServedGateway, app_id: str
+) -> None:
+    """Also if two endpoints' attempts begin in the same moment."""
+    endpoints = [listening(served, app_id, f"/page{number}") for number in range(3)]
+    message = served.svix.message.create(app_id, order()).id
+    served.wait_for_attempts(message, 3)
+    path = f"/app/{app_id}/attempt/msg/{message}"
+    every = served.http.get(path).json()["data"]
+    shown, query = [], {"limit": "1"}
+    for endpoint in endpoints:
+        page = served.http.get(path, params=query).json()
+        shown += page["data"]
+        query["iterator"] = page["iterator"]
+        served.svix.message_attempt.resend(app_id, message, endpoint)
+        served.wait_for_attempts(message, 3 + len(shown))
+    assert page["done"]
+    assert shown == every
+    back = served.http.get(path, params={"iterator": f"-{query['iterator']}"}).json()["data"]
+    assert back == served.http.get(path).json()["data"][:-1]
+
+
 def test_the_latest_attempt_comes_first_whatever_its_message(
     served: ServedGateway, app_id: str
 ) -> None:
@@ -142,6 +164,19 @@ def test_the_latest_attempt_comes_first_whatever_its_message(
     third = times[2]
     assert listed(after=third)["data"] == every[:3]
     assert listed(before=third)["data"] == every[3:]
+    first = listed(limit=2, before=times[0])
+    served.svix.message_attempt.resend(app_id, sent[2], endpoint)
+    served.wait_for_attempts(sent[2], 2)
+    assert first["data"] == every[1:3]
+    older = listed(limit=2, iterator=first["iterator"])
+    assert older["data"] == every[3:], "what came meanwhile moves no page"
+    newer = listed(limit=9, iterator=first["prevIterator"])["data"]
+    assert newer[1:] == every[:1]
+    assert newer[0]["msgId"] == sent[2]
+    assert listed(limit=9, iterator=older["prevIterator"], after=third)["data"] == [
+        newer[0],
+        *every[:3],
+    ]
     for wrong in (every[0]["id"], sent[0]):
         path = f"/app/{app_id}/attempt/endpoint/{endpoint}?iterator={wrong}"
         refused = served.http.get(path)
