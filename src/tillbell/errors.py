@@ -35,12 +35,22 @@ from tillbell.error_codes import ErrorCode
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a text something is wrong, in characters, and what was probably meant."""
+
+    position: int
+    length: int
+    suggestion: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One violation: where (`loc`, a path), what is wrong (`msg`), which rule (`type`)."""
 
     loc: tuple[str | int, ...]
     msg: str
     type: str = "value_error"
+    place: Place | None = None  # within a text
 
 
 class TillbellError(Exception):

@@ -27,7 +27,7 @@ BODIES = {"message.create": b'{"eventType":"order.paid","payload":{}}'}
 # What is promised of each route, told apart from how the program declares it.
 READS = ("message.precheck", "authentication.logout")  # by POST
 OF_EVERYBODY = ("event-type.list", "event-type.catalog", "event-type.get", "provider.")
-OF_THE_KEY = ("background-task.", "authentication.logout", "cashier.", "overview.")
+OF_THE_KEY = ("background-task.", "authentication.logout", "cashier.", "overview.", "filter.")
 PORTAL = {  # what a portal token needs, by the names of Svix; what is not here is not for portals
     Capability.VIEW_BASE: (
         "application.get",
@@ -51,7 +51,9 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
         "message-attempt.get",
         "delivery.list",
         "delivery.get",
+        "overview.messages",
         "overview.endpoints",
+        "filter.completion",
         "overview.deliveries",
         "overview.attempts",
         "why.endpoint",
@@ -83,10 +85,12 @@ RENAMED = {
     "api-key": "key",
     "authentication": "portal",
     "cashier": "transaction",
+    "filter": "event-type",
     "message-attempt": "attempt",
     "message-poller": "message",
 }
 SINGULAR = {
+    "messages": "message",
     "endpoints": "endpoint",
     "deliveries": "delivery",
     "attempts": "attempt",

@@ -187,9 +187,15 @@ def _messages(tour: Tour) -> None:
     ask("GET", f"/app/shop/delivery/{attempt.delivery_id}")
     ask("POST", "/app/shop/msg/evt-1001/endpoint/erp/resend")
     tour.served.wait_for_attempts(sent["id"], 2)
+    _endpoints(tour)
+
+
+def _endpoints(tour: Tour) -> None:
+    ask = tour.ask
     ask("GET", "/app/shop/endpoint", params={"order": "ascending"})
     ask("GET", "/app/shop/endpoint/erp/stats")
     ask("GET", "/app/shop/endpoint/erp/attempt-stats")
+    ask("GET", "/filter/completion", params={"list": "delivery", "filter": "status:f"})
 
 
 def _polls(tour: Tour) -> None:
@@ -346,7 +352,8 @@ def _operators(tour: Tour) -> None:
     messages = tour.served.http.get("/app/shop/msg", params={"limit": 250}).json()["data"]
     _await_attempts(tour, [message["id"] for message in messages])
     for kind in (
-        *("endpoint", "delivery", "attempt", "callback", "transaction", "conflict", "audit"),
+        *("message", "endpoint", "delivery", "attempt", "callback", "transaction", "conflict"),
+        "audit",
     ):
         ask("GET", f"/{kind}", params={"limit": 1})
     ask("GET", "/hold")

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -31,17 +32,29 @@ from tillbell.deliver.tasks import TaskProgress, TaskRunner
 from tillbell.error_codes import ErrorCode
 from tillbell.errors import ConflictError, MissingPayload, NotFound, Refused
 from tillbell.model.endpoints import Endpoint
-from tillbell.model.messages import Delivery, Message, Trigger
+from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
 from tillbell.model.records import Task
 from tillbell.rules.delivery.fate import Fate, FateCode, endpoint_obstacle, resend_obstacle
+from tillbell.rules.filters.clauses import ListFilter, from_plain, one_of, to_plain
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.outbound import DeliverySelection, MissedPeriod
+from tillbell.storage.ports.outbound import RESENDABLE, DeliverySelection, MissedPeriod, Page
 
 BATCH_SIZE = 500  # deliveries of one commit
+SEARCHED_AT_ONCE = 5_000  # deliveries that one step looks at, if a filter needs it
+ENDED = (DeliveryState.SUCCEEDED, DeliveryState.FAILED)
 
 RECOVER = "endpoint.recover"
 BULK_REPLAY = "endpoint.bulk-replay"
 REPLAY_MISSING = "endpoint.replay"
+
+
+class _ResendBatch(NamedTuple):
+    """The deliveries of one step of a task."""
+
+    ids: list[str]
+    cursor: str
+    is_last: bool
+    states: Sequence[DeliveryState] = RESENDABLE
 
 
 class DeliveryResender:
@@ -130,6 +143,18 @@ class DeliveryResender:
         refuse_stopped(endpoint)
         return await self._begin(BULK_REPLAY, selection)
 
+    async def replay_filtered(self, endpoint: Endpoint, filter_: ListFilter) -> Task:
+        """Begin to resend the deliveries of an endpoint that fit a filter now. As above."""
+        refuse_stopped(endpoint)
+        if not any(clause.field == "status" for clause in filter_.clauses):
+            filter_ = filter_.and_(one_of("status", *ENDED))
+        arguments = {
+            "app_id": endpoint.scope,
+            "endpoint_id": endpoint.id,
+            "filter": to_plain(filter_.and_(one_of("endpoint", endpoint.id))),
+        }
+        return await self._tasks.begin(BULK_REPLAY, endpoint.scope, arguments)
+
     async def replay_missing(self, endpoint: Endpoint, since: Micros, until: Micros) -> Task:
         """Begin to send the messages of that time that never had a delivery to the endpoint.
 
@@ -144,21 +169,39 @@ class DeliveryResender:
         return await self._tasks.begin(kind, selection.app_id, arguments)
 
     async def _resend_step(self, task: Task) -> TaskProgress:
-        selection = _selection(task)
-        app_id, endpoint_id = selection.app_id, selection.endpoint_id
+        app_id, endpoint_id = task.arguments["app_id"], task.arguments["endpoint_id"]
         if await self._config_cache.compiled_endpoint(app_id, endpoint_id) is None:
             return TaskProgress(task.cursor, 0, is_last=True)  # it was removed meanwhile
-        ids = await self._database.select(selection, task.cursor, BATCH_SIZE)
-        if not ids:
-            return TaskProgress(task.cursor, 0, is_last=True)
+        batch = await self._batch(task)
+        if not batch.ids:
+            return TaskProgress(batch.cursor, 0, is_last=batch.is_last)
         now = self._clock.now()
-        counts = await self._database.resend(app_id, ids, now, Trigger.MANUAL, selection.states)
+        counts = await self._database.resend(app_id, batch.ids, now, Trigger.MANUAL, batch.states)
         self._lanes.note_due(app_id, endpoint_id, now)
         skipped = Counter(
             missing_payload=counts.missing_payload,
-            changed_meanwhile=len(ids) - counts.moved - counts.missing_payload,
+            changed_meanwhile=len(batch.ids) - counts.moved - counts.missing_payload,
         )
-        return TaskProgress(ids[-1], counts.moved, is_last=len(ids) < BATCH_SIZE, skipped=skipped)
+        return TaskProgress(batch.cursor, counts.moved, is_last=batch.is_last, skipped=skipped)
+
+    async def _batch(self, task: Task) -> _ResendBatch:
+        """Return the next deliveries that a task takes."""
+        if "filter" in task.arguments:
+            return await self._filtered_batch(task)
+        selection = _selection(task)
+        ids = await self._database.select(selection, task.cursor, BATCH_SIZE)
+        cursor = ids[-1] if ids else task.cursor
+        return _ResendBatch(ids, cursor, len(ids) < BATCH_SIZE, selection.states)
+
+    async def _filtered_batch(self, task: Task) -> _ResendBatch:
+        page = Page(BATCH_SIZE, task.cursor or None, ascending=True)
+        slice_ = await self._database.filtered_deliveries(
+            task.arguments["app_id"], from_plain(task.arguments["filter"]), page, SEARCHED_AT_ONCE
+        )
+        ids = [row.delivery.id for row in slice_.rows]
+        if len(ids) == BATCH_SIZE:
+            return _ResendBatch(ids, ids[-1], is_last=False)
+        return _ResendBatch(ids, slice_.end or task.cursor, is_last=slice_.end is None)
 
     async def _missing_step(self, task: Task) -> TaskProgress:
         selection = _selection(task)

@@ -14,10 +14,14 @@ from tillbell.deliver.tasks import TaskProgress, TaskRunner
 from tillbell.model.callbacks import Callback
 from tillbell.model.records import Task
 from tillbell.receive.reprocess import BATCH_SIZE, Reprocessor
+from tillbell.rules.filters.clauses import ListFilter, from_plain, to_plain
+from tillbell.storage.ports.as_clauses import with_callback
 from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.filtered import Slice
 from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.storage.ports.outbound import Page
 
+SEARCHED_AT_ONCE = 5_000  # callbacks that one step looks at, if a filter needs it
 REPROCESS_TASK = "callback.replay"  # as it is stored, and shown by the API
 
 
@@ -33,36 +37,39 @@ class BulkReprocessor:
         self._clock = clock
         tasks.register(REPROCESS_TASK, self._step)
 
-    async def begin(self, app_id: str, filter_: CallbackFilter) -> Task:
+    async def begin(self, app_id: str, filter_: ListFilter) -> Task:
         """Start a task over the callbacks that were received until now."""
-        arguments = _to_arguments(self.until_now(filter_))
+        arguments = {"filter": to_plain(self.until_now(filter_))}
         return await self._tasks.begin(REPROCESS_TASK, app_id, arguments)
 
-    def until_now(self, filter_: CallbackFilter) -> CallbackFilter:
+    def until_now(self, filter_: ListFilter) -> ListFilter:
         """Exclude what is received later: reprocessing itself stores callbacks."""
         now = self._clock.now()
         return filter_._replace(before=min(filter_.before or now, now))
 
-    async def selected(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
-        """Return the callbacks that a filter selects, oldest first."""
-        return await self._database.callbacks(app_id, filter_, page._replace(ascending=True))
+    async def selected(self, app_id: str, filter_: ListFilter, page: Page) -> Slice[Callback]:
+        """Return the callbacks that a filter selects, oldest first, of the next slice."""
+        oldest = page._replace(ascending=True)
+        return await self._database.filtered_callbacks(app_id, filter_, oldest, SEARCHED_AT_ONCE)
 
     async def _step(self, task: Task) -> TaskProgress:
         page = Page(limit=BATCH_SIZE, iterator=task.cursor or None)
-        callbacks = await self.selected(task.scope, _from_arguments(task.arguments), page)
+        slice_ = await self.selected(task.scope, _filter_of(task.arguments), page)
         count = 0
-        for callback in callbacks:
+        for callback in slice_.rows:
             await self._reprocessor.wait_for_capacity()
             result = await self._reprocessor.reprocess(callback)
             count += result.callback is not None
-        cursor = callbacks[-1].id if callbacks else task.cursor
-        return TaskProgress(cursor, count, is_last=len(callbacks) < BATCH_SIZE)
+        if len(slice_.rows) == BATCH_SIZE:
+            return TaskProgress(slice_.rows[-1].id, count, is_last=False)
+        return TaskProgress(slice_.end or task.cursor, count, is_last=slice_.end is None)
 
 
-def _to_arguments(filter_: CallbackFilter) -> dict[str, Any]:
-    members = {name: value for name, value in filter_._asdict().items() if value is not None}
-    arguments: dict[str, Any] = msgspec.to_builtins(members)
-    return arguments
+def _filter_of(arguments: dict[str, Any]) -> ListFilter:
+    """Return the filter of a task; before, they had the members of `CallbackFilter`."""
+    if "filter" in arguments:
+        return from_plain(arguments["filter"])
+    return with_callback(ListFilter(), _from_arguments(arguments))
 
 
 def _from_arguments(arguments: dict[str, Any]) -> CallbackFilter:

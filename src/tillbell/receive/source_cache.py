@@ -149,6 +149,10 @@ class SourceCache:
             return by_id
         return next((c for c in self._of(app_id) if c.source.uid == id_or_uid), None)
 
+    def of_scope(self, app_id: str | None) -> list[CompiledSource]:
+        """Return the sources of an application; None: of all."""
+        return [c for c in self._compiled_by_id.values() if app_id in (None, c.source.scope)]
+
     def token(self, source: Source) -> str:
         """Return the last segment of a source's URL."""
         return self._vault.open(source.token, source.id)

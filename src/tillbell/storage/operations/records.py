@@ -45,6 +45,18 @@ def put(
     write_audit(db, audit)
 
 
+@read
+def ids_named(db: DbReader, kind: type[Record], id_or_uid: str) -> list[str]:
+    """Read the ids of records in all applications."""
+    if db.query("record_of_any_scope", (kind.__name__, id_or_uid)):
+        return [id_or_uid]
+    return [
+        str(id_)
+        for (app_id,) in db.query("application_ids")
+        for (id_,) in db.query("record_id_of_uid", (kind.__name__, app_id, id_or_uid, ""))
+    ]
+
+
 def keys(record: Record) -> Iterator[tuple[str, ...]]:
     """Name what storing a record decides: the record, and who has its uid."""
     kind = type(record).__name__

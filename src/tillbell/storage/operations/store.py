@@ -8,6 +8,7 @@ from tillbell.storage.operations import (
     claims,
     configuration_audit,
     decisions,
+    filtered_reads,
     idempotency,
     message_reads,
     messages,
@@ -69,6 +70,7 @@ class RegistryMethods:
     put = records.put
     get = records.get
     list = records.list_
+    ids_named = records.ids_named
     failing_endpoints = records.failing_endpoints
     remove = records.remove
 
@@ -160,6 +162,18 @@ class StatisticsMethods:
     purge_statistics = statistics.purge_statistics
 
 
+class FilteredMethods:
+    """`FilteredLists`."""
+
+    filtered_messages = filtered_reads.filtered_messages
+    filtered_deliveries = filtered_reads.filtered_deliveries
+    filtered_attempts = filtered_reads.filtered_attempts
+    filtered_attempts_by_time = filtered_reads.filtered_attempts_by_time
+    filtered_callbacks = filtered_reads.filtered_callbacks
+    filtered_transactions = filtered_reads.filtered_transactions
+    filtered_conflicts = filtered_reads.filtered_conflicts
+
+
 class StoreMethods(
     OutboundMethods,
     OutboundReadMethods,
@@ -169,6 +183,7 @@ class StoreMethods(
     OverviewMethods,
     PeopleMethods,
     StatisticsMethods,
+    FilteredMethods,
     probe.ProbeMethods,
 ):
     """All that is the same for every database."""
@@ -176,5 +191,5 @@ class StoreMethods(
     size = probe.size
 
 
-class ListMethods(OutboundListMethods, InboundListMethods, OverviewMethods):
+class ListMethods(OutboundListMethods, InboundListMethods, OverviewMethods, FilteredMethods):
     """`HistoryReads`."""

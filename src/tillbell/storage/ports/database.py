@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tillbell.clock import Micros
 from tillbell.storage.ports.cluster import ClusterStore
+from tillbell.storage.ports.filtered import FilteredLists
 from tillbell.storage.ports.inbound import InboundLists, InboundReads, InboundStore
 from tillbell.storage.ports.outbound import (
     OutboundLists,
@@ -20,7 +21,7 @@ from tillbell.storage.ports.people import PeopleStore
 from tillbell.storage.ports.statistics import StatisticsStore
 
 
-class HistoryReads(OutboundLists, InboundLists, OverviewLists, Protocol):
+class HistoryReads(OutboundLists, InboundLists, OverviewLists, FilteredLists, Protocol):
     """Lists for people. They may come from a replica that lags behind: base no decision on them."""
 
 
@@ -33,6 +34,7 @@ class Database(
     OverviewLists,
     PeopleStore,
     StatisticsStore,
+    FilteredLists,
     ClusterStore,
     Protocol,
 ):

@@ -355,6 +355,10 @@ class Registry(Protocol):
         """
         ...
 
+    async def ids_named(self, kind: type[Record], id_or_uid: str) -> list[str]:
+        """Return the ids of the records of a kind with that id, else with that uid, everywhere."""
+        ...
+
     async def get(self, kind: type[R], id_or_uid: str, scope: str | None = "") -> R | None:
         """Return the record of that kind and scope by id or uid; an id wins over an equal uid.
 

@@ -12,7 +12,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import psycopg
@@ -34,7 +34,7 @@ from tillbell.storage.session.connection import (
     NotCommitted,
     Row,
 )
-from tillbell.storage.session.statements import load
+from tillbell.storage.session.statements import Where, load
 
 sql = load("postgres")
 
@@ -56,7 +56,7 @@ _UNREADABLE = (
 )
 _monotonic = SystemClock().monotonic
 _NUMBERED = re.compile(r"\?(\d+)")
-_NAMED = re.compile(r"(?<!:):(?!:)([a-z_]+)\b")
+_NAMED = re.compile(r"(?<!:):(?!:)([a-z_]+\d*)\b")
 _ARRAY = re.compile(r"\?(\d+)::(\w+)\[\]")
 _ROWS = re.compile(r"^(SELECT|WITH)\b|\bRETURNING\b")
 # Another process wrote the same at the same moment: the operation must begin anew.
@@ -225,7 +225,14 @@ class PostgresConnection(DbConnection):
         self._reads_in_transactions = True
 
     def query(self, name: str, bindings: Bindings = (), *forms: str) -> list[Row]:
-        native = _native(name, forms)
+        return self._query(_native(name, forms), bindings)
+
+    def query_where(
+        self, name: str, where: Where, bindings: Mapping[str, Any], *forms: str
+    ) -> list[Row]:
+        return self._query(_native_filtered(name, forms, where), bindings)
+
+    def _query(self, native: _NativeStatement, bindings: Bindings) -> list[Row]:
         values = _in_order(bindings, native.names)
         if self._reads_in_transactions:
             return self._read_in_transaction(native, values)
@@ -376,7 +383,16 @@ class _NativeStatement(NamedTuple):
 @cache
 def _native(name: str, forms: tuple[str, ...]) -> _NativeStatement:
     """Return a statement with PostgreSQL's placeholders."""
-    text = sql(name, *forms)
+    return _with_placeholders(sql(name, *forms))
+
+
+@lru_cache(maxsize=500)
+def _native_filtered(name: str, forms: tuple[str, ...], where: Where) -> _NativeStatement:
+    """Return a list with the conditions of a filter, in the same way."""
+    return _with_placeholders(sql.with_where(name, forms, where))
+
+
+def _with_placeholders(text: str) -> _NativeStatement:
     names = tuple(dict.fromkeys(_NAMED.findall(text)))
     kinds = {int(number): kind for number, kind in _ARRAY.findall(text)}
     text = _NAMED.sub(lambda match: f"${names.index(match[1]) + 1}", text)

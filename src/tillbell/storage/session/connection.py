@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tillbell.errors import StoreUnavailable
+from tillbell.storage.session.statements import Where
 
 Row = tuple[Any, ...]
 Bindings = Sequence[Any] | Mapping[str, Any]
@@ -78,6 +79,12 @@ class DbReader(Protocol):
 
     def query(self, name: str, bindings: Bindings = (), *forms: str) -> list[Row]:
         """Run a statement, in those of its forms, and return its rows."""
+        ...
+
+    def query_where(
+        self, name: str, where: Where, bindings: Mapping[str, Any], *forms: str
+    ) -> list[Row]:
+        """Run a list with the conditions of a filter (`Statements.with_where`)."""
         ...
 
 

@@ -32,6 +32,7 @@ class DbTransaction:
     def __init__(self, connection: DbConnection) -> None:
         self._connection = connection
         self.query = connection.query
+        self.query_where = connection.query_where
         self.query_later = connection.query_later
         self.execute_each = connection.execute_each
         self.lock = connection.lock

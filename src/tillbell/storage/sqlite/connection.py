@@ -6,7 +6,8 @@ Only this file and `database.py` know the driver.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import apsw
 
 from tillbell.errors import Misconfigured, NumberTooLarge, StoreUnavailable
 from tillbell.storage.session.connection import Bindings, DbConnection, KnownResult, Row
-from tillbell.storage.session.statements import load
+from tillbell.storage.session.statements import Where, load
 from tillbell.storage.sqlite.multi_row import chunks, widened
 
 sql = load("sqlite")
+_filtered = lru_cache(maxsize=500)(sql.with_where)
 
 # Small checkpoints (4 MB): all commits wait while one is made.
 CHECKPOINT_PAGES = 1_000
@@ -81,6 +83,12 @@ class SqliteConnection(DbConnection):
     def query(self, name: str, bindings: Bindings = (), *forms: str) -> list[Row]:
         with translated():
             return list(self.connection.execute(sql(name, *forms), bindings))
+
+    def query_where(
+        self, name: str, where: Where, bindings: Mapping[str, Any], *forms: str
+    ) -> list[Row]:
+        with translated():
+            return list(self.connection.execute(_filtered(name, forms, where), bindings))
 
     def query_later(self, name: str, bindings: Bindings = ()) -> KnownResult:
         return KnownResult(rows=self.query(name, bindings))

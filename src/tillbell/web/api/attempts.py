@@ -13,9 +13,13 @@ from tillbell.app import Gateway
 from tillbell.clock import iso
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.ids import attempt_cursor, read_attempt_cursor
+from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import FAILURES, Attempt, Result
 from tillbell.rules.delivery.headers import is_secret_header
+from tillbell.rules.filters.clauses import FilterList, ListFilter
+from tillbell.storage.ports.as_clauses import with_result, with_started
 from tillbell.storage.ports.outbound import AttemptFilter, MessageFilter, Page
+from tillbell.web.api.filtered import FilterText, read_filter, search_page
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
 from tillbell.web.api.messages import MessageOf
 from tillbell.web.api.paging import ListPage, PageOf, list_page
@@ -146,12 +150,18 @@ async def list_by_endpoint(
     filter_: MessageFilterOf,
     query: AttemptQueryOf,
     gateway: GatewayOf,
+    text: FilterText = None,
     with_content: WithContent = True,
     with_msg: Annotated[bool, Query()] = False,
 ) -> Response:
     """List an endpoint's attempts by their start: the latest attempt is first."""
-    selection = _filter(filter_, query)._replace(endpoint_id=endpoint.id)
-    attempts = await _attempts(gateway, endpoint.scope, selection, query, page)
+    if text is None:
+        selection = _filter(filter_, query)._replace(endpoint_id=endpoint.id)
+        attempts = await _attempts(gateway, endpoint.scope, selection, query, page)
+    else:
+        listed = await read_filter(gateway, endpoint.scope, FilterList.ATTEMPT, text)
+        listed = _with_members(listed, filter_, query)
+        attempts = await _filtered_attempts(gateway, endpoint, listed, page)
     messages = await _messages(gateway, endpoint.scope, attempts.rows) if with_msg else {}
     docs = [
         attempt_doc(attempt, with_content=with_content, msg=messages.get(attempt.message_id))
@@ -281,6 +291,27 @@ async def resend(message: MessageOf, endpoint: EndpointOf, gateway: GatewayOf) -
     """
     is_first = await gateway.delivery_resender.resend(message.app_id, message.id, endpoint.id)
     return answer({}, 201 if is_first else 202)
+
+
+def _with_members(filter_: ListFilter, messages: MessageFilter, query: AttemptQuery) -> ListFilter:
+    is_accepted = None if query.status is None else query.status is Status.SUCCESS
+    codes = codes_of(query.status_code_class)
+    return with_result(with_started(filter_, messages), is_accepted=is_accepted, codes=codes)
+
+
+async def _filtered_attempts(
+    gateway: Gateway, endpoint: Endpoint, filter_: ListFilter, page: Page
+) -> ListPage[Attempt]:
+    if page.iterator is not None:
+        _check_cursor(page.iterator)
+    history = gateway.database.history
+    return await search_page(
+        lambda page, size: history.filtered_attempts_by_time(
+            endpoint.scope, endpoint.id, filter_, page, size
+        ),
+        page,
+        lambda attempt: attempt_cursor(attempt.id, attempt.started_at),
+    )
 
 
 def _filter(messages: MessageFilter, query: AttemptQuery) -> AttemptFilter:

@@ -17,8 +17,11 @@ from tillbell.model.callbacks import Callback, Outcome
 from tillbell.model.messages import DeliveryState
 from tillbell.receive.reprocess import ReparsedCallback, UnreadableRequest
 from tillbell.receive.verify_and_parse import CallbackReading
+from tillbell.rules.filters.clauses import FilterList, ListFilter
+from tillbell.storage.ports.as_clauses import with_callback
 from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.filtered import FilterIn, FilterText, read_filter, search_page
 from tillbell.web.api.filters import TimeQuery, instant
 from tillbell.web.api.masked_callback import (
     ReadingOut,
@@ -27,7 +30,7 @@ from tillbell.web.api.masked_callback import (
     request_out,
     verdict_word,
 )
-from tillbell.web.api.paging import OrderedPageOf, listed
+from tillbell.web.api.paging import ListPage, OrderedPageOf, row_id
 from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
@@ -137,6 +140,7 @@ class ReplayManyIn(ReplayIn):
     )
     since: Time | None = None
     until: Time | None = None
+    filter_: FilterIn = Field(default=None, alias="filter")
 
 
 class DifferenceOut(Out):
@@ -301,13 +305,25 @@ def _source_id(gateway: Gateway, app_id: str, id_or_uid: str | None) -> str | No
 
 @router.get("")
 async def list_(
-    app: ApplicationOf, page: OrderedPageOf, filter_: FilterOf, gateway: GatewayOf
+    app: ApplicationOf,
+    page: OrderedPageOf,
+    members: FilterOf,
+    gateway: GatewayOf,
+    text: FilterText = None,
 ) -> Listed[CallbackOut]:
     """List callbacks, newest first."""
-    return await listed(
-        lambda page: gateway.database.history.callbacks(app.id, filter_, page),
-        page,
-        CallbackOut.of,
+    filter_ = with_callback(await read_filter(gateway, app.id, FilterList.CALLBACK, text), members)
+    rows = await callback_page(gateway, app.id, filter_, page)
+    return rows.showing([CallbackOut.of(callback) for callback in rows.rows])
+
+
+async def callback_page(
+    gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
+) -> ListPage[Callback]:
+    """Return a page of the callbacks of an application; None: of all."""
+    history = gateway.database.history
+    return await search_page(
+        lambda page, size: history.filtered_callbacks(scope, filter_, page, size), page, row_id
     )
 
 
@@ -352,20 +368,21 @@ async def replay_many(
     app: ApplicationOf, body: ReplayManyIn, gateway: GatewayOf, response: Response
 ) -> ReplayManyOut:
     """Replay the callbacks that match a filter, in the background. A dry run shows previews."""
-    filter_ = _replay_filter(gateway, app.id, body)
+    loc = ("body", "filter")
+    filter_ = await read_filter(gateway, app.id, FilterList.CALLBACK, body.filter_, loc)
+    filter_ = with_callback(filter_, _replay_filter(gateway, app.id, body))
     if not body.dry_run:
         task = await gateway.bulk_reprocessor.begin(app.id, filter_)
         return ReplayManyOut(dry_run=False, task_id=task.id, previews=[], done=True)
     response.status_code = 200
-    callbacks = await gateway.bulk_reprocessor.selected(
-        app.id, gateway.bulk_reprocessor.until_now(filter_), Page(limit=PREVIEWS_MAX + 1)
-    )
+    filter_ = gateway.bulk_reprocessor.until_now(filter_)
+    oldest = Page(limit=PREVIEWS_MAX, ascending=True)
+    callbacks = await callback_page(gateway, app.id, filter_, oldest)
     previews = [
         _preview_out(await gateway.reprocessor.reparse_with_advice(callback))
-        for callback in callbacks[:PREVIEWS_MAX]
+        for callback in callbacks.rows
     ]
-    done = len(callbacks) <= PREVIEWS_MAX
-    return ReplayManyOut(dry_run=True, task_id=None, previews=previews, done=done)
+    return ReplayManyOut(dry_run=True, task_id=None, previews=previews, done=callbacks.done)
 
 
 @router.post("/{callback_id}/replay")

@@ -20,9 +20,12 @@ from tillbell.money import format_amount
 from tillbell.process.manual.actions import read_transaction
 from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
 from tillbell.process.manual.conflicts import ConflictAnswer
+from tillbell.rules.filters.clauses import FilterList, ListFilter, one_of
+from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.amounts import AmountText, checked_amount
+from tillbell.web.api.filtered import FilterText, read_filter, search_page
 from tillbell.web.api.manual_actions import SECOND_KEY, ActIn, proposed
-from tillbell.web.api.paging import OrderedPageOf, listed
+from tillbell.web.api.paging import ListPage, OrderedPageOf, row_id
 from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
@@ -133,15 +136,26 @@ async def list_(
     is_open: Annotated[
         bool, Query(alias="open", description="Only those that are not resolved.")
     ] = False,
+    text: FilterText = None,
 ) -> Listed[ConflictOut]:
     """List conflicts, newest first."""
+    filter_ = await read_filter(gateway, app.id, FilterList.CONFLICT, text)
     transaction_id = await _transaction_id(gateway, app, transaction)
-    return await listed(
-        lambda page: gateway.database.history.conflicts(
-            app.id, page, transaction_id, open_only=is_open
-        ),
-        page,
-        ConflictOut.of,
+    if transaction_id is not None:
+        filter_ = filter_.and_(one_of("transaction", transaction_id))
+    if is_open:
+        filter_ = filter_.and_(one_of("status", "open"))
+    rows = await conflict_page(gateway, app.id, filter_, page)
+    return rows.showing([ConflictOut.of(conflict) for conflict in rows.rows])
+
+
+async def conflict_page(
+    gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
+) -> ListPage[MoneyConflict]:
+    """Return a page of the conflicts of an application; None: of all."""
+    history = gateway.database.history
+    return await search_page(
+        lambda page, size: history.filtered_conflicts(scope, filter_, page, size), page, row_id
     )
 
 

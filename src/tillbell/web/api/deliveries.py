@@ -13,7 +13,11 @@ from tillbell.clock import iso
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import DeliveryState, Message
+from tillbell.model.records import Application
+from tillbell.rules.filters.clauses import Clause, FilterList, ListFilter, one_of
+from tillbell.storage.ports.as_clauses import with_message
 from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page, StateFilter
+from tillbell.web.api.filtered import FilterText, read_filter, search_page
 from tillbell.web.api.filters import MessageFilterOf
 from tillbell.web.api.messages import the_message
 from tillbell.web.api.paging import ListPage, PageOf, in_memory_page, list_page
@@ -74,8 +78,18 @@ async def list_(
     endpoint_id: NameQuery = None,
     msg_id: NameQuery = None,
     states: StatesQuery = None,
+    text: FilterText = None,
 ) -> Response:
-    """List the deliveries of an endpoint or of a message. One of the two must be named."""
+    """List the deliveries of an endpoint or of a message: one of the two must be named.
+
+    With `filter` neither need be named: it lists the deliveries of the application.
+    """
+    if text is not None:
+        listed = await read_filter(gateway, app.id, FilterList.DELIVERY, text)
+        listed = with_message(listed, filter_)
+        named = await _named_clauses(gateway, app, endpoint_id, msg_id, states)
+        rows = await delivery_page(gateway, app.id, listed.and_(*named), page)
+        return answer(rows.document([await delivery_doc(gateway, row) for row in rows.rows]))
     if (endpoint_id is None) == (msg_id is None):
         problem = "name either endpoint_id or msg_id"
         raise Invalid(Problem(("query", "endpoint_id"), problem, "missing"))
@@ -101,6 +115,33 @@ async def get(
     if row is None:
         raise NotFound("There is no such delivery.")
     return answer(await delivery_doc(gateway, row))
+
+
+async def _named_clauses(
+    gateway: Gateway,
+    app: Application,
+    endpoint_id: str | None,
+    msg_id: str | None,
+    states: list[DeliveryState] | None,
+) -> list[Clause]:
+    clauses = []
+    if msg_id is not None:
+        clauses.append(one_of("message", (await the_message(msg_id, app, gateway)).id))
+    if endpoint_id is not None:
+        clauses.append(one_of("endpoint", (await the_endpoint(endpoint_id, app, gateway)).id))
+    if states:
+        clauses.append(one_of("status", *states))
+    return clauses
+
+
+async def delivery_page(
+    gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
+) -> ListPage[DeliveryRow]:
+    """Return a page of the deliveries of an application; None: of all."""
+    history = gateway.database.history
+    return await search_page(
+        lambda page, size: history.filtered_deliveries(scope, filter_, page, size), page, _id_of
+    )
 
 
 async def _of_message(

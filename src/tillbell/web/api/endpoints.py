@@ -18,6 +18,7 @@ from tillbell.catalog import CATALOG
 from tillbell.clock import DAY, HOUR, Micros, from_datetime, to_datetime
 from tillbell.configure.endpoints import EndpointChanges
 from tillbell.deliver.application_views import ApplicationView
+from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.deliver.publish import MessageDraft, PublishReceipt
 from tillbell.deliver.resend import refuse_stopped
 from tillbell.errors import Forbidden, Invalid, NotFound, Problem
@@ -27,13 +28,18 @@ from tillbell.model.records import Application
 from tillbell.profiles import PROFILES
 from tillbell.rules.delivery.own_tags import EXAMPLE_TAG
 from tillbell.rules.delivery.selectors import check_event_type
+from tillbell.rules.filters.clauses import FilterList, ListFilter
+from tillbell.rules.filters.endpoints import asks_health, endpoint_fits
+from tillbell.storage.ports.as_clauses import with_times
 from tillbell.storage.ports.outbound import DeliverySelection, Page, Totals
 from tillbell.web.api.endpoint_health import (
     EndpointHealthOut,
+    HealthStatus,
     health_members,
     health_of,
     health_of_page,
 )
+from tillbell.web.api.filtered import FilterIn, FilterText, read_filter
 from tillbell.web.api.filters import TimeQuery, codes_of, refuse_wildcards, time_range
 from tillbell.web.api.paging import Keep, OrderedPageOf, filtered_page, list_page, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc, states_of
@@ -414,6 +420,7 @@ class BulkReplayIn(Window):
     tag: Label | None = None
     status: Status | None = None
     status_code_class: StatusCodeClass | None = None
+    filter_: FilterIn = Field(default=None, alias="filter")
 
 
 # Svix's SDKs name themselves: `svix-libs/2.6.0/java`. Older ones read a secret as an error.
@@ -438,9 +445,14 @@ HiddenTypes = Annotated[frozenset[str], Depends(hidden_types)]
 
 
 @router.get("")
-async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
+async def list_(
+    app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf, text: FilterText = None
+) -> Listed[EndpointOut]:
     """List an application's endpoints."""
-    return await endpoint_list(gateway, app.id, page)
+    if text is None:
+        return await endpoint_list(gateway, app.id, page)
+    filter_ = await read_filter(gateway, app.id, FilterList.ENDPOINT, text)
+    return await filtered_endpoints(gateway, app.id, filter_, page)
 
 
 @router.post("", status_code=201)
@@ -581,6 +593,22 @@ async def endpoint_list(
     return endpoints.showing([EndpointOut.of(row, healths[row.id], now) for row in endpoints.rows])
 
 
+async def filtered_endpoints(
+    gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
+) -> Listed[EndpointOut]:
+    """Return a page of the endpoints of a scope that fit a filter; None: of every scope."""
+
+    async def keep(endpoint: Endpoint) -> bool:
+        health = HealthStatus.OK
+        if asks_health(filter_):
+            stored = await health_of(gateway, endpoint)
+            is_failing = stored is not None and stored.failing_since is not None
+            health = HealthStatus.FAILING if is_failing else HealthStatus.OK
+        return endpoint.scope != OPERATIONAL and endpoint_fits(endpoint, health, filter_)
+
+    return await endpoint_list(gateway, scope, page, keep)
+
+
 def shown_headers(endpoint: Endpoint, opened: dict[str, str]) -> HeadersOut:
     """Return the custom headers in the shape that callers see: no value of a sensitive one.
 
@@ -653,7 +681,12 @@ async def replay_missing(endpoint: EndpointOf, body: Window, gateway: GatewayOf)
 
 @router.post("/{endpoint_id}/bulk-replay", status_code=202)
 async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: GatewayOf) -> TaskOut:
-    """Send the deliveries that match a filter again; without `status`, all finished ones."""
+    """Send the deliveries that match a filter again; without `status`, all finished ones.
+
+    `filter` is that of the list of deliveries: what the list shows now is what is sent again.
+    """
+    if body.filter_ is not None:
+        return await _filtered_replay(gateway, endpoint, body)
     since, until = time_range(body.since, body.until, gateway.clock.now())
     refuse_wildcards(body.event_types or (), ("body", "eventTypes"))
     finished = (DeliveryState.SUCCEEDED, DeliveryState.FAILED)
@@ -671,6 +704,19 @@ async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: Gateway
         status_codes=codes_of(body.status_code_class),
     )
     return TaskOut.of(await gateway.delivery_resender.bulk_replay(endpoint, selection))
+
+
+async def _filtered_replay(gateway: Gateway, endpoint: Endpoint, body: BulkReplayIn) -> TaskOut:
+    beside = body.model_fields_set - {"since", "until", "filter_"}
+    if beside:
+        problem = "say it in `filter`, or leave `filter` out"
+        raise Invalid(*(Problem(("body", name), problem, "filter") for name in sorted(beside)))
+    since, until = time_range(body.since, body.until, gateway.clock.now())
+    loc = ("body", "filter")
+    text = body.filter_
+    filter_ = await read_filter(gateway, endpoint.scope, FilterList.DELIVERY, text, loc)
+    filter_ = with_times(filter_, since, until)
+    return TaskOut.of(await gateway.delivery_resender.replay_filtered(endpoint, filter_))
 
 
 @router.post(

@@ -100,6 +100,7 @@ TAGS: Mapping[str, str] = {
     "Event Type": "The kinds of messages: your own, and a catalogue for commerce and payments.",
     "Message Poller": "Messages for receivers that cannot accept requests.",
     "Overview": "Lists over all applications, for operators.",
+    "Filter": "Help with writing filters of lists.",
     "Source": "A configured sender of callbacks at one provider, with the URL to enter there.",
     "Callback": "What providers sent, what became of it, and processing it again.",
     "Provider": "The providers whose callbacks are understood, and what their sources need.",

@@ -17,9 +17,12 @@ from tillbell.ids import made_at
 from tillbell.model.endpoints import Endpoint, EndpointStatus
 from tillbell.model.messages import Delivery, Message
 from tillbell.rules.delivery.payload import RETENTION_DAYS_MAX, RETENTION_HOURS_MAX
+from tillbell.rules.filters.clauses import FilterList, ListFilter
+from tillbell.storage.ports.as_clauses import with_message
 from tillbell.storage.ports.outbound import AttemptFilter, MessageFilter, Page
 from tillbell.web.api.applications import ApplicationIn
 from tillbell.web.api.endpoints import EndpointOut, shown_endpoint
+from tillbell.web.api.filtered import FilterText, read_filter, search_page
 from tillbell.web.api.filters import MessageFilterOf, WithContent
 from tillbell.web.api.paging import (
     AscendingPageOf,
@@ -162,10 +165,15 @@ async def list_(
     page: PageOf,
     filter_: MessageFilterOf,
     gateway: GatewayOf,
+    text: FilterText = None,
     with_content: WithContent = True,
 ) -> Response:
     """List messages, newest first."""
-    messages = await newest_messages(gateway, [app.id], filter_, page)
+    if text is None:
+        messages = await newest_messages(gateway, [app.id], filter_, page)
+    else:
+        listed = await read_filter(gateway, app.id, FilterList.MESSAGE, text)
+        messages = await message_page(gateway, app.id, with_message(listed, filter_), page)
     docs = [
         await message_doc(gateway, message, with_content=with_content) for message in messages.rows
     ]
@@ -187,6 +195,16 @@ async def newest_messages(
         return merged[::-1] if page.backwards else merged
 
     return await list_page(fetch, page, row_id)
+
+
+async def message_page(
+    gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
+) -> ListPage[Message]:
+    """Return a page of the messages of an application that fit a filter; None: of all."""
+    history = gateway.database.history
+    return await search_page(
+        lambda page, size: history.filtered_messages(scope, filter_, page, size), page, row_id
+    )
 
 
 @router.post("/precheck/active")

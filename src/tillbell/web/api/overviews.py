@@ -7,30 +7,47 @@ from typing import Annotated
 from fastapi import Depends, Query, Response
 
 from tillbell.app import Gateway
-from tillbell.clock import Micros
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
 from tillbell.model.callbacks import Callback
 from tillbell.model.endpoints import Endpoint, EndpointHealth
-from tillbell.model.messages import Attempt, DeliveryState, Message, Result
 from tillbell.model.transactions import MoneyConflict, Transaction
+from tillbell.rules.filters.clauses import FilterList, one_of
 from tillbell.rules.payments.booking import transaction_data
-from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
-from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page
+from tillbell.storage.ports.as_clauses import (
+    with_callback,
+    with_message,
+    with_result,
+    with_transaction,
+)
+from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.attempts import AttemptOut, AttemptQueryOf, attempt_doc
 from tillbell.web.api.audit import AuditOut, TargetQuery
-from tillbell.web.api.callbacks import CallbackOut, OverviewFilterOf, callback_members
-from tillbell.web.api.conflicts import ConflictOut, conflict_members
-from tillbell.web.api.deliveries import DeliveryOut, StatesQuery, delivery_doc
+from tillbell.web.api.callbacks import (
+    CallbackOut,
+    OverviewFilterOf,
+    callback_members,
+    callback_page,
+)
+from tillbell.web.api.conflicts import ConflictOut, conflict_members, conflict_page
+from tillbell.web.api.deliveries import DeliveryOut, StatesQuery, delivery_doc, delivery_page
 from tillbell.web.api.endpoint_health import HealthStatus
-from tillbell.web.api.endpoints import EndpointOut, endpoint_list
+from tillbell.web.api.endpoints import EndpointOut, filtered_endpoints
+from tillbell.web.api.filtered import FilterText, read_filter, search_page
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
-from tillbell.web.api.paging import OrderedPageOf, filtered_page, list_page, listed, row_id
-from tillbell.web.api.rendering import answer
+from tillbell.web.api.messages import message_page
+from tillbell.web.api.paging import OrderedPageOf, list_page, listed, row_id
+from tillbell.web.api.rendering import MessageOut, answer, message_doc
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, resource
 from tillbell.web.api.shapes import Listed, Status
 from tillbell.web.api.transactions import FilterOf as TransactionFilterOf
-from tillbell.web.api.transactions import TransactionOut
+from tillbell.web.api.transactions import TransactionOut, transaction_page
+
+
+class OverviewMessageOut(MessageOut):
+    """A message of one of the applications."""
+
+    app_id: str
 
 
 class OverviewCallbackOut(CallbackOut):
@@ -89,28 +106,40 @@ async def the_scope(
 ScopeOf = Annotated[str | None, Depends(the_scope)]
 
 
+@router.get("/message", response_model=Listed[OverviewMessageOut])
+async def messages(
+    scope: ScopeOf,
+    page: OrderedPageOf,
+    gateway: GatewayOf,
+    members: MessageFilterOf,
+    text: FilterText = None,
+    with_content: WithContent = True,
+) -> Response:
+    """List the messages of all applications, newest first."""
+    filter_ = with_message(await read_filter(gateway, scope, FilterList.MESSAGE, text), members)
+    rows = await message_page(gateway, scope, filter_, page)
+    docs = [
+        await message_doc(gateway, row, with_content=with_content) | {"appId": row.app_id}
+        for row in rows.rows
+    ]
+    return answer(rows.document(docs))
+
+
 @router.get("/endpoint")
 async def endpoints(
     scope: ScopeOf,
     page: OrderedPageOf,
     gateway: GatewayOf,
+    text: FilterText = None,
     health: Annotated[HealthStatus | None, Query()] = None,
 ) -> Listed[EndpointOut]:
     """List the endpoints of all applications; `health=failing`: those that fail now."""
-    if health is HealthStatus.FAILING:
+    if health is HealthStatus.FAILING and not text:
         return await _failing(gateway, scope, page)
-
-    async def keep(endpoint: Endpoint) -> bool:
-        return endpoint.scope != OPERATIONAL
-
-    listed = await endpoint_list(gateway, scope, page, keep)
-    if health is None:
-        return listed
-    data = [endpoint for endpoint in listed.data if endpoint.health is health]
-    return listed.model_copy(update={"data": data})
-
-
-NO_FILTER = MessageFilter()
+    filter_ = await read_filter(gateway, scope, FilterList.ENDPOINT, text)
+    if health is not None:
+        filter_ = filter_.and_(one_of("health", health))
+    return await filtered_endpoints(gateway, scope, filter_, page)
 
 
 @router.get(
@@ -121,25 +150,18 @@ async def deliveries(
     scope: ScopeOf,
     page: OrderedPageOf,
     gateway: GatewayOf,
-    filter_: MessageFilterOf,
+    members: MessageFilterOf,
+    text: FilterText = None,
     states: StatesQuery = None,
 ) -> Response:
     """List the deliveries of all applications, those of the newest message first.
 
     `state=failed`: those that need help.
     """
-
-    async def keep(row: DeliveryRow) -> bool:
-        return (not states or row.delivery.state in states) and _wants(filter_, row.message)
-
-    rows = await filtered_page(
-        lambda page: gateway.database.history.deliveries(
-            scope, page, failed_only=states == [DeliveryState.FAILED]
-        ),
-        page,
-        lambda row: row.delivery.id,
-        keep,
-    )
+    filter_ = with_message(await read_filter(gateway, scope, FilterList.DELIVERY, text), members)
+    if states:
+        filter_ = filter_.and_(one_of("status", *states))
+    rows = await delivery_page(gateway, scope, filter_, page)
     return answer(rows.document([await delivery_doc(gateway, row) for row in rows.rows]))
 
 
@@ -152,19 +174,18 @@ async def attempts(
     page: OrderedPageOf,
     gateway: GatewayOf,
     query: AttemptQueryOf,
+    text: FilterText = None,
     with_content: WithContent = True,
 ) -> Response:
     """List the attempts of all applications, those of the newest message first."""
-    codes = codes_of(query.status_code_class)
-
-    async def keep(attempt: Attempt) -> bool:
-        if codes is not None and not codes[0] <= attempt.status_code <= codes[1]:
-            return False
-        is_accepted = attempt.result is Result.ACCEPTED
-        return query.status is None or (query.status is Status.SUCCESS) == is_accepted
-
-    rows = await filtered_page(
-        lambda page: gateway.database.history.attempts_by_message(scope, page), page, row_id, keep
+    filter_ = with_result(
+        await read_filter(gateway, scope, FilterList.ATTEMPT, text),
+        is_accepted=None if query.status is None else query.status is Status.SUCCESS,
+        codes=codes_of(query.status_code_class),
+    )
+    history = gateway.database.history
+    rows = await search_page(
+        lambda page, size: history.filtered_attempts(scope, filter_, page, size), page, row_id
     )
     return answer(
         rows.document([attempt_doc(attempt, with_content=with_content) for attempt in rows.rows])
@@ -173,42 +194,34 @@ async def attempts(
 
 @router.get("/callback")
 async def callbacks(
-    scope: ScopeOf, page: OrderedPageOf, gateway: GatewayOf, filter_: OverviewFilterOf
+    scope: ScopeOf,
+    page: OrderedPageOf,
+    gateway: GatewayOf,
+    members: OverviewFilterOf,
+    text: FilterText = None,
 ) -> Listed[OverviewCallbackOut]:
     """List the callbacks of all applications, newest first."""
-    history = gateway.database.history
-    if scope is not None:
-        rows = await list_page(lambda page: history.callbacks(scope, filter_, page), page, row_id)
-    else:
-
-        async def keep(callback: Callback) -> bool:
-            return _matches(filter_, callback)
-
-        rows = await filtered_page(history.all_callbacks, page, row_id, keep)
+    filter_ = with_callback(await read_filter(gateway, scope, FilterList.CALLBACK, text), members)
+    rows = await callback_page(gateway, scope, filter_, page)
     return rows.showing([OverviewCallbackOut.of(callback) for callback in rows.rows])
 
 
 @router.get("/transaction")
 async def transactions(
-    scope: ScopeOf, page: OrderedPageOf, gateway: GatewayOf, filter_: TransactionFilterOf
+    scope: ScopeOf,
+    page: OrderedPageOf,
+    gateway: GatewayOf,
+    members: TransactionFilterOf,
+    text: FilterText = None,
 ) -> Listed[OverviewTransactionOut]:
     """List the transactions of all applications, newest first.
 
     `reference` and `user_id` find them in any application.
     """
-    history = gateway.database.history
-    if scope is not None:
-        rows = await list_page(
-            lambda page: history.transactions(scope, filter_, page), page, row_id
-        )
-    elif filter_.reference is not None or filter_.user_id is not None:
-        rows = await list_page(lambda page: history.find_transactions(filter_, page), page, row_id)
-    else:
-
-        async def keep(transaction: Transaction) -> bool:
-            return _is_wanted(filter_, transaction)
-
-        rows = await filtered_page(history.all_transactions, page, row_id, keep)
+    filter_ = with_transaction(
+        await read_filter(gateway, scope, FilterList.TRANSACTION, text), members
+    )
+    rows = await transaction_page(gateway, scope, filter_, page)
     return rows.showing([OverviewTransactionOut.of(transaction) for transaction in rows.rows])
 
 
@@ -217,22 +230,16 @@ async def conflicts(
     scope: ScopeOf,
     page: OrderedPageOf,
     gateway: GatewayOf,
+    text: FilterText = None,
     is_open: Annotated[
         bool, Query(alias="open", description="Only those that are not resolved.")
     ] = False,
 ) -> Listed[OverviewConflictOut]:
     """List the conflicts of all applications, newest first."""
-    history = gateway.database.history
-    if scope is not None:
-        rows = await list_page(
-            lambda page: history.conflicts(scope, page, open_only=is_open), page, row_id
-        )
-    else:
-
-        async def keep(conflict: MoneyConflict) -> bool:
-            return not is_open or conflict.resolved_at is None
-
-        rows = await filtered_page(history.all_conflicts, page, row_id, keep)
+    filter_ = await read_filter(gateway, scope, FilterList.CONFLICT, text)
+    if is_open:
+        filter_ = filter_.and_(one_of("status", "open"))
+    rows = await conflict_page(gateway, scope, filter_, page)
     return rows.showing([OverviewConflictOut.of(conflict) for conflict in rows.rows])
 
 
@@ -244,43 +251,6 @@ async def audit(
     return await listed(
         lambda page: gateway.database.history.audit_log(scope, page, target), page, AuditOut.of
     )
-
-
-def _wants(filter_: MessageFilter, message: Message) -> bool:
-    if filter_ == NO_FILTER:
-        return True
-    types, channel, tag = filter_.event_types, filter_.channel, filter_.tag
-    return (
-        (types is None or message.event_type in types)
-        and (channel is None or channel in message.channels)
-        and (tag is None or tag in message.tags)
-        and _is_within(message.created_at, filter_.after, filter_.before)
-    )
-
-
-def _matches(filter_: CallbackFilter, callback: Callback) -> bool:
-    return (
-        filter_.source_id in (None, callback.source_id)
-        and filter_.provider in (None, callback.provider)
-        and (filter_.outcomes is None or callback.outcome in filter_.outcomes)
-        and filter_.is_refused in (None, callback.trust is None)
-        and filter_.transaction_id in (None, callback.transaction_id)
-        and _is_within(callback.received_at, filter_.after, filter_.before)
-    )
-
-
-def _is_wanted(filter_: TransactionFilter, transaction: Transaction) -> bool:
-    return (
-        filter_.status in (None, transaction.status)
-        and filter_.direction in (None, transaction.direction)
-        and filter_.kind in (None, transaction.kind)
-        and filter_.parent_id in (None, transaction.parent_id)
-        and _is_within(transaction.created_at, filter_.after, filter_.before)
-    )
-
-
-def _is_within(at: Micros, after: Micros | None, before: Micros | None) -> bool:
-    return (after is None or at >= after) and (before is None or at < before)
 
 
 async def _failing(gateway: Gateway, scope: str | None, page: Page) -> Listed[EndpointOut]:

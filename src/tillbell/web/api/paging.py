@@ -76,21 +76,27 @@ class ListPage(NamedTuple, Generic[T]):
     iterator: str | None
     prev_iterator: str | None
     done: bool
+    searched: int | None = None  # rows that were looked at, if that ended the page
 
     def showing(self, data: list[Shape]) -> Listed[Shape]:
         """Return the answer with this data for its rows."""
         return Listed(
-            data=data, iterator=self.iterator, prev_iterator=self.prev_iterator, done=self.done
+            data=data,
+            iterator=self.iterator,
+            prev_iterator=self.prev_iterator,
+            done=self.done,
+            searched=self.searched,
         )
 
     def document(self, data: list[Any]) -> dict[str, Any]:
         """Return the answer as plain JSON values, whose data may hold raw parts."""
-        return {
+        document = {
             "data": data,
             "iterator": self.iterator,
             "done": self.done,
             "prevIterator": self.prev_iterator,
         }
+        return document if self.searched is None else document | {"searched": self.searched}
 
 
 async def listed(
@@ -118,10 +124,11 @@ def row_id(row: Identified) -> str:
 async def list_page(fetch: Fetch[T], page: Page, id_of: Callable[[T], str]) -> ListPage[T]:
     """Fetch one page, and one row more to learn whether another page follows."""
     rows = list(await fetch(page._replace(limit=page.limit + 1)))
-    return _cut(rows, page, id_of)
+    return cut_page(rows, page, id_of)
 
 
-def _cut(rows: list[T], page: Page, id_of: Callable[[T], str]) -> ListPage[T]:
+def cut_page(rows: list[T], page: Page, id_of: Callable[[T], str]) -> ListPage[T]:
+    """Cut a page from its rows, in the order of the list, and perhaps one row more."""
     done = len(rows) <= page.limit
     if not done:
         rows = rows[-page.limit :] if page.backwards else rows[: page.limit]
@@ -144,9 +151,9 @@ async def filtered_page(
         matching = [row for row in rows if await keep(row)]
         accepted = matching + accepted if page.backwards else accepted + matching
         if len(rows) < batch.limit or len(accepted) > page.limit:
-            return _cut(accepted, page, id_of)
+            return cut_page(accepted, page, id_of)
         batch = batch._replace(iterator=id_of(rows[0] if page.backwards else rows[-1]))
-    return _cut(accepted, page, id_of)._replace(iterator=batch.iterator, done=False)
+    return cut_page(accepted, page, id_of)._replace(iterator=batch.iterator, done=False)
 
 
 def in_memory_page(rows: Sequence[T], page: Page, id_of: Callable[[T], str]) -> ListPage[T]:
@@ -157,7 +164,7 @@ def in_memory_page(rows: Sequence[T], page: Page, id_of: Callable[[T], str]) -> 
         after = [row for row in ordered[len(before) :] if id_of(row) != page.iterator]
         ordered = before if page.backwards else after
     limit = page.limit + 1
-    return _cut(ordered[-limit:] if page.backwards else ordered[:limit], page, id_of)
+    return cut_page(ordered[-limit:] if page.backwards else ordered[:limit], page, id_of)
 
 
 def _precedes(id_: str, page: Page) -> bool:

@@ -115,6 +115,11 @@ class Listed(Out, Generic[T]):
     iterator: str | None = Field(description="Pass it as `iterator` for the next page.")
     prev_iterator: str | None = Field(default=None, description="Pass it for the page before.")
     done: bool = Field(description="Whether this was the last page.")
+    searched: int | None = Field(
+        default=None,
+        exclude_if=lambda searched: searched is None,
+        description="How many rows were looked at; the page ended there, and more may follow.",
+    )
 
 
 class Ordering(StrEnum):
@@ -197,6 +202,11 @@ class InvalidEntry(Out):
     )
     msg: str = Field(description="The rule, in words.")
     type: str = Field(description="The rule, as a word for programs.")
+    position: int = Field(default=0, description="Of a filter: where it is wrong, in characters.")
+    length: int = Field(default=0, description="Of a filter: how many characters are wrong.")
+    suggestion: str | None = Field(
+        default=None, description="Of a filter: what was probably meant there; null: no idea."
+    )
 
 
 class InvalidOut(Out):

@@ -27,16 +27,19 @@ from tillbell.model.transactions import (
 from tillbell.money import format_amount
 from tillbell.process.manual.actions import NewTransaction
 from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
+from tillbell.rules.filters.clauses import FilterList, ListFilter
 from tillbell.rules.payments.attempts import attempts_of
 from tillbell.rules.payments.booking import transaction_data
+from tillbell.storage.ports.as_clauses import with_transaction
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import TransactionFilter
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.amounts import AmountText, checked_amount
 from tillbell.web.api.conflicts import ConflictOut
+from tillbell.web.api.filtered import FilterText, read_filter, search_page
 from tillbell.web.api.filters import TimeQuery, instant
 from tillbell.web.api.manual_actions import SECOND_KEY, ActIn, proposed
-from tillbell.web.api.paging import OrderedPageOf, listed
+from tillbell.web.api.paging import ListPage, OrderedPageOf, row_id
 from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
@@ -327,13 +330,25 @@ FilterOf = Annotated[TransactionFilter, Depends(transaction_filter)]
 
 @router.get("")
 async def list_(
-    app: ApplicationOf, page: OrderedPageOf, filter_: FilterOf, gateway: GatewayOf
+    app: ApplicationOf,
+    page: OrderedPageOf,
+    members: FilterOf,
+    gateway: GatewayOf,
+    text: FilterText = None,
 ) -> Listed[TransactionOut]:
     """List transactions, newest first."""
-    return await listed(
-        lambda page: gateway.database.history.transactions(app.id, filter_, page),
-        page,
-        transaction_out,
+    filter_ = await read_filter(gateway, app.id, FilterList.TRANSACTION, text)
+    rows = await transaction_page(gateway, app.id, with_transaction(filter_, members), page)
+    return rows.showing([transaction_out(transaction) for transaction in rows.rows])
+
+
+async def transaction_page(
+    gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
+) -> ListPage[Transaction]:
+    """Return a page of the transactions of an application; None: of all."""
+    history = gateway.database.history
+    return await search_page(
+        lambda page, size: history.filtered_transactions(scope, filter_, page, size), page, row_id
     )
 
 

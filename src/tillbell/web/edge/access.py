@@ -51,6 +51,8 @@ ACCESS: dict[str, Access] = {
     "endpoint.replay-missing": Access("endpoint", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
     "endpoint.bulk-replay": Access("endpoint", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
     "endpoint.send-example": Access("endpoint", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
+    "filter.completion": Access("event-type", READ, OWN, VIEW),
+    "overview.messages": Access("message", READ, OWN, VIEW),
     "overview.endpoints": Access("endpoint", READ, OWN, VIEW),
     "overview.deliveries": Access("delivery", READ, OWN, VIEW),
     "overview.attempts": Access("attempt", READ, OWN, VIEW),

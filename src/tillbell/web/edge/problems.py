@@ -13,6 +13,7 @@ for an idempotency key names the request that gets it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +80,15 @@ def render_problem(error: TillbellError) -> HttpAnswer:
 def render_invalid(problems: tuple[Problem, ...]) -> HttpAnswer:
     """Write a 422."""
     detail = [
-        {"loc": [str(part) for part in p.loc], "msg": p.msg, "type": p.type}
+        {"loc": [str(part) for part in p.loc], "msg": p.msg, "type": p.type} | _place(p)
         for p in problems[:PROBLEMS_MAX]
     ]
     body = msgspec.json.encode({"code": Invalid.code, "detail": detail})
     return HttpAnswer(HTTPStatus.UNPROCESSABLE_ENTITY, [(b"content-type", _JSON)], body)
+
+
+def _place(problem: Problem) -> dict[str, Any]:
+    return asdict(problem.place) if problem.place is not None else {}
 
 
 def render_code(status: int, code: ErrorCode, detail: str, headers: Headers) -> HttpAnswer:
