@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tillbell.clock import SystemClock
 from tillbell.configure.passwords import THREADS, WAITING_MAX, HashCost, Passwords
 from tillbell.errors import TooMany
 from tillbell.rules.accounts import email_problem, name_problem, normal_email, password_problem
@@ -27,6 +28,24 @@ async def test_a_password_is_right_however_its_letters_were_composed() -> None:
     assert not (await passwords.check(hashed, "zuti kljuc\u00c5")).is_right
     assert not (await passwords.check(None, "žuti ključ")).is_right
     assert not (await passwords.check("no hash", "žuti ključ")).is_right
+
+
+async def test_an_unknown_person_costs_as_much_as_a_known_one() -> None:
+    """Of some tries the quickest counts: others may be slow because the machine is busy."""
+    passwords = Passwords(HashCost(passes=1, memory_kib=32_768))
+    hashed = await passwords.hash("correct horse battery")
+    clock = SystemClock()
+
+    async def least_s(stored: str | None) -> float:
+        took = []
+        for _ in range(4):
+            started = clock.monotonic()
+            await passwords.check(stored, "wrong horse battery")
+            took.append(clock.monotonic() - started)
+        return min(took)
+
+    known, unknown = await least_s(hashed), await least_s(None)
+    assert known / 3 < unknown < known * 3
 
 
 async def test_few_wait_and_the_others_are_told_to_come_back() -> None:

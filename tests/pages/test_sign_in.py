@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.pages.browser import Visitor
+from tests.pages.browser import NARROW, WIDE, Visitor
 from tests.patience import PATIENCE_S
 from tests.web.served_gateway import OWNER, ServedGateway
 from tillbell.configure.passwords import HashCost, Passwords
@@ -245,6 +245,7 @@ def test_a_form_of_another_site_is_refused_and_changes_nothing(
     for fields, headers in refused:
         answer = client.post("/logout", fields, **headers)
         assert answer.status_code == 403, (fields, headers)
+        assert "Nothing was changed" in answer.text
         assert "TILLBELL_PUBLIC_URL" in answer.text or "Open the page again" in answer.text
     assert client.get("/messages").status_code == 200
 
@@ -359,6 +360,16 @@ def test_of_two_who_use_the_set_up_link_at_the_same_time_one_becomes_owner(
         assert len(served.do(served.gateway.people.everybody())) == 1
 
 
+def look_at(visitor: Visitor) -> None:
+    """Fail if a page breaks a rule of accessibility in a theme, or is wider than a telephone."""
+    for theme in ("dark", "light"):
+        visitor.theme(theme)
+        assert visitor.axe() == []
+    visitor.width(NARROW)
+    assert visitor.scrolls_sideways() <= 0
+    visitor.width(WIDE)
+
+
 def test_from_the_printed_link_to_home_and_out_again(
     tmp_path_factory: pytest.TempPathFactory, browser: Browser
 ) -> None:
@@ -366,14 +377,13 @@ def test_from_the_printed_link_to_home_and_out_again(
         link = served.do(served.gateway.people.new_setup_link())
         visitor = Visitor(browser, served.url, "")
         page = visitor.open(f"/setup/{link}")
-        assert visitor.axe() == []
         page.get_by_label("E-mail").fill("ana@shop.example")
         page.get_by_label("Name").fill("Ana Petrović")
         page.get_by_label("Password", exact=True).fill("password1234")
         page.get_by_label("Password again").fill("password1234")
         page.get_by_role("button", name="Make the account").click()
         expect(page.get_by_text("a guesser tries")).to_be_visible()
-        assert visitor.axe() == []
+        look_at(visitor)
         page.get_by_label("Password", exact=True).fill("correct horse battery")
         page.get_by_label("Password again").fill("correct horse battery")
         page.get_by_role("button", name="Make the account").click()
@@ -388,11 +398,12 @@ def test_from_the_printed_link_to_home_and_out_again(
         page.get_by_label("Password").fill("wrong horse battery")
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("alert")).to_contain_text("After 4 more tries")
-        assert visitor.axe() == []
+        look_at(visitor)
         page.get_by_label("Password").fill("correct horse battery")
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(re.compile(f"{served.url}/(first-run)?$"))
         visitor.open(f"/setup/{link}")
-        expect(page.get_by_role("heading", name="This link works no more")).to_be_visible()
+        expect(page.get_by_role("heading", name="This link no longer works")).to_be_visible()
+        look_at(visitor)
         assert [line for line in visitor.noticed if "404" not in line] == []
         visitor.close()

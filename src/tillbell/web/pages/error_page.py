@@ -10,6 +10,7 @@ from tillbell.errors import TillbellError
 from tillbell.logs import log_event
 from tillbell.web.edge.paths import REQUEST_ID, ROUTE
 from tillbell.web.edge.problems import render_problem
+from tillbell.web.pages.forms import ForeignForm
 from tillbell.web.pages.page import Visit, answer, visit_of
 from tillbell.web.pages.session import signed_in
 from tillbell.web.pages.templating import render
@@ -32,11 +33,15 @@ _ADVICE = {
 async def show(request: Request, error: TillbellError) -> Response:
     """Answer with the page of an error: inside the frame for somebody who is signed in."""
     status = render_problem(error).status
+    title = _TITLES.get(status, "This did not work")
+    advice = _ADVICE.get(status, "Go back and try again.")
+    if isinstance(error, ForeignForm):
+        title, advice = "Nothing was changed", error.advice
     values = {
         "status": status,
-        "title": _TITLES.get(status, "This did not work"),
+        "title": title,
         "text": str(error),
-        "advice": _ADVICE.get(status, "Go back and try again."),
+        "advice": advice,
         "request_id": request.scope.get(REQUEST_ID, ""),
     }
     visit = await _frame(request)

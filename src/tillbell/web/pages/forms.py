@@ -26,7 +26,11 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class ForeignForm(Forbidden):
-    """A form was not sent by a page of ours, or that page is too old."""
+    """A form was not sent by a page of ours, or that page is too old. `advice`: what to do."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 async def read_form(request: Request) -> dict[str, str]:
@@ -54,8 +58,8 @@ async def check_sender(request: Request) -> None:
     """Raise `ForeignForm` unless a page of ours sends this, with the token of its cookie."""
     if not _is_from_here(request):
         raise ForeignForm(
-            "The browser says that this was sent by another site, or by another address of this "
-            "one. If it was you: open the page by the address in TILLBELL_PUBLIC_URL."
+            "The browser says that another site has sent this, or another address of this one.",
+            "If it was you, open the page by the address in TILLBELL_PUBLIC_URL and repeat it.",
         )
     sent = request.headers.get(HEADER)
     if sent is None:
@@ -63,8 +67,8 @@ async def check_sender(request: Request) -> None:
     cookie = token_of(request)
     if not cookie or not hmac.compare_digest(sent.encode(), form_token(cookie).encode()):
         raise ForeignForm(
-            "You have signed in or out since this page was opened, or the browser keeps no "
-            "cookies. Nothing was changed. Open the page again and repeat it."
+            "You have signed in or out since this page was opened, or no cookie was kept.",
+            "Open the page again and repeat it.",
         )
 
 
