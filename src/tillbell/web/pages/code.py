@@ -24,6 +24,14 @@ _TOKEN = re.compile(
     r"|(?P<space>[ \t\r\n]+)|(?P<word>[^ \t\r\n{}\[\],:\"]+)",
     re.DOTALL,
 )
+_LINE, _END = Markup('<span class="l">'), Markup("</span>")
+_COLOURS = {
+    "k": Markup('<span class="k">'),
+    "s": Markup('<span class="s">'),
+    "n": Markup('<span class="n">'),
+    "b": Markup('<span class="b">'),
+    "masked": Markup('<span class="masked">'),
+}
 _NUMBER = re.compile(r"-?[0-9].*", re.DOTALL)
 _DEEPEST = 40  # indents beyond it are not drawn
 
@@ -115,9 +123,7 @@ def _note(body: bytes) -> str:
 
 
 def _rows(rows: Iterable[Iterable[Token]]) -> Markup:
-    return Markup("").join(
-        Markup('<span class="l">{}</span>').format(Markup("").join(_coloured(row))) for row in rows
-    )
+    return Markup("").join(_LINE + Markup("").join(_coloured(row)) + _END for row in rows)
 
 
 def _coloured(row: Iterable[Token]) -> Iterator[Markup]:
@@ -126,7 +132,7 @@ def _coloured(row: Iterable[Token]) -> Iterator[Markup]:
         after = next((each.kind for each in listed[place + 1 :] if each.kind != "space"), "")
         css = _css(token, after)
         text = escape(token.text) if token.kind == "space" else marked(token.text)
-        yield Markup('<span class="{}">{}</span>').format(css, text) if css else text
+        yield _COLOURS[css] + text + _END if css else text
 
 
 def _css(token: Token, after: str) -> str:

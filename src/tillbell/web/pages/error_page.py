@@ -46,7 +46,7 @@ async def show(request: Request, error: TillbellError) -> Response:
     }
     visit = await _frame(request)
     if visit is not None:
-        return visit.show("error.html", status, **values)
+        return await visit.show("error.html", status, **values).finished()
     return answer(render("error_bare.html", values), status)
 
 

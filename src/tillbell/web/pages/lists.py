@@ -33,6 +33,7 @@ class Listing(NamedTuple):
     newer: str | None  # iterator of the page before
     older: str | None  # iterator of the page after
     is_first: bool
+    opens: str  # begin of a link that opens a row beside the list; its id follows
     note: str = ""  # what the reader must know about these rows, e.g. how far was searched
 
     @property
@@ -71,8 +72,14 @@ def listing_of(visit: Visit, rows: ListPage[Any], page: Page, note: str = "") ->
         newer=None if is_first else rows.prev_iterator,
         older=rows.iterator if has_older and rows.rows else None,
         is_first=is_first,
+        opens=_opens(visit),
         note=note,
     )
+
+
+def _opens(visit: Visit) -> str:
+    here = visit.here(open=None, of=None)
+    return f"{here}{'&' if '?' in here else '?'}open="
 
 
 async def export(

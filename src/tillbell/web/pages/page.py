@@ -5,6 +5,7 @@ A page is a function of a `Visit`. It calls what the REST API calls and answers 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
@@ -151,7 +152,7 @@ class Visit:
             return self.applications[0]
         raise NotFound("Choose an application first: this id is looked up within one.")
 
-    def show(self, template: str, status: int = 200, /, **values: Any) -> Response:
+    def show(self, template: str, status: int = 200, /, **values: Any) -> RenderedPage:
         """Answer with a template. It has `visit`, `now`, `zone`, `link` and `here` besides."""
         context = {
             "visit": self,
@@ -161,7 +162,23 @@ class Visit:
             "here": self.here,
             **values,
         }
-        return answer(render(template, context), status)
+        return RenderedPage(template, context, status)
+
+
+class RenderedPage(Response):
+    """An answer whose template is rendered on another thread: the loop has deliveries to make."""
+
+    media_type = "text/html; charset=utf-8"
+
+    def __init__(self, template: str, context: dict[str, Any], status: int) -> None:
+        super().__init__(status_code=status, headers=SECURITY_HEADERS)
+        self._template = template
+        self._context = context
+
+    async def finished(self) -> Response:
+        """Return the answer with its body."""
+        body = await asyncio.to_thread(render, self._template, self._context)
+        return answer(body, self.status_code)
 
 
 Handler = Callable[[Visit], Awaitable[Response]]

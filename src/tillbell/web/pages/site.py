@@ -21,6 +21,7 @@ from tillbell.web.pages.page import (
     MENU,
     Entry,
     PublicPage,
+    RenderedPage,
     SitePage,
     chosen_application,
     redirect,
@@ -75,13 +76,18 @@ def _serve(page: SitePage | PublicPage) -> Callable[[Request], Awaitable[Respons
             if person is None:
                 return redirect(_login_before(request))
             app = await chosen_application(request)
-            return await page.handler(await visit_of(request, person, page.place, app))
+            visit = await visit_of(request, person, page.place, app)
+            return await _finished(await page.handler(visit))
         except TillbellError as error:
             return await error_page.show(request, error)
         except Exception as error:  # noqa: BLE001 - supervised: the visitor must be answered
             return await error_page.show_failure(request, error)
 
     return serve
+
+
+async def _finished(response: Response) -> Response:
+    return await response.finished() if isinstance(response, RenderedPage) else response
 
 
 def _login_before(request: Request) -> str:

@@ -24,6 +24,7 @@ _SHORT = {
     "\u00ad": "SHY", "\u2028": "LS", "\u2029": "PS", "\x00": "NUL", "\x1b": "ESC", "\x7f": "DEL",
     "\t": "TAB", "\n": "LF", "\r": "CR", "\x08": "BS", "\x07": "BEL",
 }  # fmt: skip
+_BDI, _BDI_END = Markup("<bdi>"), Markup("</bdi>")
 _BYTE = range(0xDC80, 0xDD00)  # how `surrogateescape` writes a byte
 
 
@@ -44,6 +45,8 @@ def plain(text: str) -> str:
     >>> plain("a\\u202eb")
     'a[RLO]b'
     """
+    if not HIDDEN.search(text):
+        return text
     return HIDDEN.sub(lambda match: f"[{name_of(match[0])}]", text)
 
 
@@ -53,11 +56,13 @@ def visible(text: object) -> Markup:
     >>> visible("\\u202e")
     Markup('<bdi><span class="ctl" data-c="202e" title="RIGHT-TO-LEFT OVERRIDE">RLO</span></bdi>')
     """
-    return Markup("<bdi>{}</bdi>").format(marked(str(text)))
+    return _BDI + marked(str(text)) + _BDI_END
 
 
 def marked(text: str) -> Markup:
     """Return text as markup in which hidden characters are named."""
+    if not HIDDEN.search(text):
+        return escape(text)
     parts = []
     end = 0
     for match in HIDDEN.finditer(text):
