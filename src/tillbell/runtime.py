@@ -87,6 +87,7 @@ class Runtime:
         wait_s = gateway.settings.drain_timeout_s if timeout_s is None else timeout_s
         await gateway.dispatcher.drain(wait_s)
         await gateway.health_monitor.wait_idle()
+        await gateway.people.wait_idle()
 
     async def stop(self) -> None:
         """Leave the cluster and close everything."""

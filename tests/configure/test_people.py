@@ -46,6 +46,8 @@ class Pair(NamedTuple):
     clock: ManualClock
 
     async def log(self) -> list[ConfigurationChange]:
+        for people in (self.one, self.two):
+            await people.wait_idle()
         return [
             entry
             for entry in await self.store.audit_log(None, Page(ascending=True))

@@ -7,13 +7,15 @@ every process at the moment in which it is revoked.
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 from tillbell.clock import DAY, HOUR, MINUTE, Clock, Micros
 from tillbell.configure.passwords import Passwords
 from tillbell.configure.sign_in_throttle import TRIES_OF_ADDRESS, WAIT, SignInThrottle, SignInTry
-from tillbell.errors import Invalid, NotFound, Problem, Unauthenticated
+from tillbell.errors import Invalid, NotFound, Problem, Unauthenticated, Unavailable
 from tillbell.ids import IdMaker
+from tillbell.logs import log_event
 from tillbell.model.configuration_changes import SYSTEM, Actor, ConfigurationChange
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.rules.accounts import (
@@ -86,6 +88,12 @@ class People:
         self._ids = ids
         self._passwords = passwords
         self._throttle = SignInThrottle(clock)
+        self._writing: set[asyncio.Task[None]] = set()  # entries of failed sign-ins
+
+    async def wait_idle(self) -> None:
+        """Wait until every failed sign-in is in the audit log."""
+        while self._writing:
+            await asyncio.wait(set(self._writing))
 
     # ── one-time links ───────────────────────────────────────────────────────────────────────────
 
@@ -163,9 +171,8 @@ class People:
         """
         email = normal_email(email)[: EMAIL_MAX + 1]
         person = await self._store.person_of_email(email)
-        is_known = person is not None and await self._store.is_known_address(
-            person.id, visitor.address
-        )
+        person_id = "" if person is None else person.id
+        is_known = await self._store.is_known_address(person_id, visitor.address)
         attempt = self._throttle.begin(email, visitor.address, is_known=is_known)
         stored = None if person is None or person.disabled_at is not None else person.password_hash
         # One character more than any password has is wrong as well.
@@ -178,7 +185,7 @@ class People:
             if await self._store.add_session(session, checked, replaced, [entry]):
                 self._throttle.succeeded(attempt)
                 return NewSession(person, token)
-        await self._note_failure(attempt, person, visitor)
+        self._note_failure(attempt, person, visitor)
         raise WrongPassword(f"E-mail or password is wrong. {_warning(attempt.left)}")
 
     async def signed_in(self, token: str) -> SignedIn | None:
@@ -242,13 +249,12 @@ class People:
             user_agent=visitor.user_agent[:_USER_AGENT_MAX],
         )
 
-    async def _note_failure(
-        self, attempt: SignInTry, person: Person | None, visitor: Visitor
-    ) -> None:
+    def _note_failure(self, attempt: SignInTry, person: Person | None, visitor: Visitor) -> None:
         """Write into the audit log that somebody failed: at first, and when they have to wait.
 
         Of an e-mail address that nobody has only the wait of its sender is written. What was typed
-        is not: it may be a password.
+        is not: it may be a password. The answer does not wait for it, or its time would say
+        whether there is such a person.
         """
         is_noted = attempt.of_account == 1 or attempt.left == 0
         if attempt.of_address < TRIES_OF_ADDRESS and (person is None or not is_noted):
@@ -257,7 +263,14 @@ class People:
         tries = attempt.of_address if person is None else attempt.of_account
         actor = NOBODY._replace(request_id=visitor.request_id, address=visitor.address)
         entry = self._entry(actor, "person.sign-in-failed", target, {"tries": [None, tries]})
-        await self._store.add_audit_entries([entry])
+        task = asyncio.get_running_loop().create_task(self._store.add_audit_entries([entry]))
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled() and isinstance(error := task.exception(), Unavailable):
+            log_event("chore.postponed", chore="failed_sign_in", error=str(error))
 
     def _entry(
         self, actor: Actor, action: str, target: str, changes: dict[str, list[object]] | None = None
