@@ -55,7 +55,7 @@ def remade(**options: object) -> bytes:
         ({"timestamp": str(NOW * 1000)}, "milliseconds"),
         ({"timestamp": "yesterday"}, "not a whole number"),
         ({"timestamp": "9" * 5000}, "not a whole number"),
-        ({"secret": "whsec_c2hvcnQ="}, "secret: the key has 5 bytes"),
+        ({"secret": "whsec_c2hvcnQ="}, "random bytes; this has 5 bytes"),
         ({"secret": "whsec_" + base64.b64encode(b"y" * 32).decode()}, "the secret is another one"),
         ({"id": "msg_2"}, "the id is not that"),
         ({"secret": SECRET + "\n"}, "white space around it"),

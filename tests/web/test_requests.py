@@ -369,3 +369,25 @@ def test_json_is_read_whatever_its_type_is_called(served: ServedGateway, app_id:
     assert "empty" in empty.json()["detail"]
     typed = {"content-type": "text/plain"}
     assert served.http.post("/app", content=b'{"name": "x"}', headers=typed).is_success
+
+
+def test_a_rule_is_told_so_that_it_can_be_followed(served: ServedGateway, app_id: str) -> None:
+    app = f"/app/{app_id}"
+    message = {"eventType": "", "payload": {}}
+    url = served.receiver.url()
+    cases: tuple[tuple[str, str, Any, str], ...] = (
+        ("GET", f"{app}/msg?before=yesterday", None, "a time such as 2026-"),
+        ("GET", f"{app}/msg?after=2026-13-01T00:00:00Z", None, "a time such as 2026-"),
+        ("POST", f"{app}/msg", message, "must not be empty"),
+        ("POST", f"{app}/endpoint", {"url": "localhost:3000"}, "http:// where it is allowed"),
+        ("POST", f"{app}/endpoint", {"url": url, "secret": "abc"}, "whsec_ and base64 of 24"),
+        ("POST", f"/auth/app-portal-access/{app_id}", None, "must be a JSON object"),
+        ("POST", "/app", [1], "must be a JSON object"),
+    )
+    for method, path, body, rule in cases:
+        refused = served.http.request(method, path, json=body)
+        assert refused.status_code == 422, path
+        (problem,) = refused.json()["detail"]
+        assert rule in problem["msg"], (path, problem)
+    unknown = served.http.post("/app/nobody/msg", json={**message, "eventType": "order.paid"})
+    assert unknown.json()["detail"] == "There is no such application."

@@ -264,4 +264,6 @@ def check_labels(
 def _check_text(text: str, pattern: re.Pattern[str], length_max: int, allowed: str) -> str | None:
     if len(text) > length_max:
         return f"must have at most {length_max} characters"
+    if not text:
+        return "must not be empty"
     return None if pattern.fullmatch(text) else f"may only hold {allowed}"

@@ -86,6 +86,9 @@ def normal_standard_secret(text: str) -> str:
     return PREFIX + text if check_standard_secret(PREFIX + text) is None else text
 
 
+_FORM = f"expected {PREFIX} and base64 of {KEY_MIN} to {KEY_MAX} random bytes"
+
+
 def check_standard_secret(text: str) -> str | None:
     """Return what is wrong with a secret that an owner chose; None if it is valid.
 
@@ -93,7 +96,7 @@ def check_standard_secret(text: str) -> str | None:
     same base64 without the prefix, and `whsk_` ed25519 secrets.
 
     >>> check_standard_secret("whsec_c2hvcnQ=")
-    'the key has 5 bytes; it needs 24 to 64'
+    'expected whsec_ and base64 of 24 to 64 random bytes; this has 5 bytes'
     """
     if text.startswith(ed25519.PUBLIC_PREFIX):
         return "this is a public key; the endpoint needs the secret, whsk_…"
@@ -102,9 +105,9 @@ def check_standard_secret(text: str) -> str | None:
     try:
         key = _decode(text.removeprefix(PREFIX))
     except ValueError:
-        return "expected whsec_ and base64 of 24 to 64 random bytes"
+        return _FORM
     if not KEY_MIN <= len(key) <= KEY_MAX:
-        return f"the key has {len(key)} bytes; it needs {KEY_MIN} to {KEY_MAX}"
+        return f"{_FORM}; this has {len(key)} bytes"
     return None
 
 

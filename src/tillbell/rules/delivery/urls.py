@@ -57,7 +57,7 @@ def parse_url(url: str) -> ParsedUrl:
     shape = _URL.fullmatch(url)
     scheme = (shape[1] if shape else url.partition(":")[0]).lower()
     if scheme not in _DEFAULT_PORTS:
-        refuse("url_scheme", "must begin with https://")
+        refuse("url_scheme", "must begin with https://, or http:// where it is allowed")
     if shape is None:
         refuse("url_syntax", f"must look like {scheme}://host/path")
     if shape[4] is not None:

@@ -128,9 +128,18 @@ def invalid_from(error: ValidationError, *prefix: str) -> Invalid:
 def as_problem(line: Any, prefix: tuple[str, ...] = ()) -> Problem:
     """Turn one line of pydantic's error into a `Problem`."""
     place = tuple(_printable(part) for part in (*prefix, *line["loc"]))
-    rule = RULES.get(line.get("ctx", {}).get("pattern", ""))
+    rule = RULES.get(line.get("ctx", {}).get("pattern", "")) or _rule_of(line["type"], place)
     text = rule or _printable(line["msg"]).removeprefix("Value error, ")
     return Problem(place, text, line["type"])
+
+
+def _rule_of(kind: str, place: tuple[Any, ...]) -> str | None:
+    """Return the rule where pydantic's words do not help; None where they do."""
+    if kind.startswith(("datetime_", "timezone_")):
+        return "must be a time such as 2026-11-30T10:00:00Z"
+    if place == ("body",) and kind in ("missing", "model_attributes_type"):
+        return "must be a JSON object; {} if there is nothing to say"
+    return None
 
 
 def _printable(text: Any) -> Any:

@@ -205,7 +205,7 @@ class MessageCreate:
             await self._create_application(id_or_uid, message.application, principal)
             view = await cache.view(id_or_uid)
         if view is None or not principal.may_see(view.application.id):
-            raise NotFound
+            raise NotFound("There is no such application.")
         return view
 
     def _refuse_near_miss(self, event_type: str) -> None:
