@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -328,3 +329,67 @@ async def test_a_pay_out_of_ours_is_moved_and_others_are_passed_on(
     assert await payments.status("out") is APPROVED
     assert [callback.outcome for callback in await payments.callbacks()] == ["applied", "noted"]
     assert (await payments.told())["stripe.payout.paid"] == 2
+
+
+def in_all(n: int, amount: int) -> Event:
+    """Return the sum of all refunds, as newer versions of the API tell it."""
+    told = charge(n, "refunded", amount_refunded=amount)
+    return Event({**told.fields, "id": f"evt_{n}_in_all_{amount}"})
+
+
+async def test_a_sum_of_refunds_is_booked_once_whichever_events_tell_of_it(
+    payments: PaymentHarness,
+) -> None:
+    stripe = await account(payments, "stripe")
+    lives: tuple[tuple[Callable[[int], list[Event]], int], ...] = (
+        (lambda n: [in_all(n, 3_000), in_all(n, 5_000)], 5_000),
+        (lambda n: [in_all(n, 5_000), in_all(n, 3_000)], 5_000),
+        (
+            lambda n: [
+                in_all(n, 3_000),
+                refund(n, 1, 3_000),
+                in_all(n, 5_000),
+                refund(n, 2, 2_000),
+            ],
+            5_000,
+        ),
+        (
+            lambda n: [
+                refund(n, 2, 2_000),
+                in_all(n, 5_000),
+                in_all(n, 3_000),
+                refund(n, 1, 3_000),
+            ],
+            5_000,
+        ),
+        (lambda n: [in_all(n, 3_000), refund(n, 1, 3_000, "pending")], 10_000),
+        (lambda n: [in_all(n, 10_000), in_all(n, 13_000)], 0),
+    )
+    for number, (events, _) in enumerate(lives, start=77):
+        await payments.create(f"{number}")
+        for event in (*events(number), paid(number)):
+            await stripe.send(event)
+            await stripe.send(event)
+        await payments.pass_time(31)
+        await payments.gateway.unmatched_callbacks.retry_due()
+        await payments.idle()
+        for event in events(number):  # also when they come after it was booked
+            await stripe.send(event)
+        for late in (refund(number, 1, 3_000), refund(number, 2, 2_000)):
+            if lives[number - 77][1] == 5_000:
+                await stripe.send(late)
+
+    books = [await payments.balance(f"{number}") for number in range(77, 77 + len(lives))]
+    assert books == [left for _, left in lives]
+    assert [c.amount for c in await payments.conflicts()] == [3_000]
+
+
+async def test_a_sum_of_refunds_of_a_part_asks_a_person(payments: PaymentHarness) -> None:
+    stripe = await account(payments, "stripe", partialCapture="credit")
+    await payments.create("77")
+    await stripe.send(paid(77, 6_000))
+    for _ in range(2):
+        await stripe.send(charge(77, "refunded", amount_captured=6_000, amount_refunded=4_000))
+
+    assert [c.kind for c in await payments.conflicts("77")] == ["mismatch"]
+    assert await payments.balance("77") == 6_000

@@ -115,8 +115,13 @@ def test_refunds_in_a_charge_are_told_one_by_one() -> None:
     assert kept[0].references == References((), ("pi_1", "ch_1"))
 
 
-def test_a_charge_that_names_no_refund_moves_nothing() -> None:
-    assert isinstance(told("charge.refunded", id="ch_1", amount_refunded=100), NoteNotice)
+def test_a_charge_that_names_no_refund_tells_their_sum_if_all_was_captured() -> None:
+    for captured, value in ((500, "100"), (400, None)):
+        amounts = {"amount": 500, "amount_captured": captured, "amount_refunded": 100}
+        notice = told("charge.refunded", id="ch_1", currency="eur", **amounts)
+        assert isinstance(notice, TransactionNotice)
+        assert notice.is_total
+        assert (notice.amount and notice.amount.value) == value
 
 
 DEBIT = {"id": "txn_1", "amount": -500, "currency": "eur"}

@@ -128,6 +128,7 @@ class TransactionNotice(NamedTuple):
     movement_id: str | None = None  # the provider's id of this movement; a dispute may have several
     same_debit_as: TransactionKind | None = None  # the provider tells one debit as both kinds
     is_closing: bool = False  # it ends what is open, and moves no money that has moved
+    is_total: bool = False  # its amount is that of all refunds of the payment together
     may_be_repeat: bool = (
         False  # nothing tells a second one of that id from a repeat in other bytes
     )

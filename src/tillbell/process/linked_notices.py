@@ -16,6 +16,7 @@ from tillbell.process.notice_context import (
     NoticeContext,
     body_mark,
     claimed_amount,
+    is_just_received,
     named,
     next_retry,
     unmapped_text,
@@ -30,12 +31,15 @@ from tillbell.rules.payments.amounts import AmountMismatch
 from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
 from tillbell.rules.payments.conflicts import is_question_about
 from tillbell.rules.payments.linked import (
+    LOOK_UP,
     MORE_THAN_IS_LEFT,
     NEVER_OPENED,
     LinkedNews,
     amount_left_of_all,
     amount_limit,
+    amount_refunded,
     is_amount_unknown,
+    is_before_its_debit,
     is_held,
     match_linked,
     may_be_uncredited,
@@ -58,10 +62,29 @@ class LinkedDecider:
         self, context: NoticeContext, parent: Transaction, *, is_accepted: bool
     ) -> None:
         """Decide about what is linked to a payment. `is_accepted`: a person says that it is so."""
-        notice, decision = context.notice, context.decision
         stored = await self._reads.linked_transactions(parent.app_id, parent.id)
-        siblings = decision.current_linked(parent.id, stored)
-        claimed = claimed_amount(notice, parent)
+        siblings = context.decision.current_linked(parent.id, stored)
+        claimed = claimed_amount(context.notice, parent)
+        if context.notice.is_total and isinstance(claimed, int):
+            news = LinkedNews(parent, None, siblings, claimed, is_accepted=is_accepted)
+            await self._decide_total(context, news)
+        elif context.notice.is_total:
+            why = f"{named(context.notice)}: the sum of all refunds is not known exactly."
+            mismatch = claimed if isinstance(claimed, AmountMismatch) else AmountMismatch(why)
+            await self._statuses.open_mismatch(context, parent, mismatch)
+        else:
+            await self._decide_one(context, parent, siblings, is_accepted=is_accepted)
+
+    async def _decide_one(
+        self,
+        context: NoticeContext,
+        parent: Transaction,
+        siblings: Sequence[Transaction],
+        *,
+        is_accepted: bool,
+    ) -> None:
+        """Decide about one refund or the like."""
+        notice, claimed = context.notice, claimed_amount(context.notice, parent)
         stated = claimed if isinstance(claimed, int) else None
         provider = context.compiled.provider.name
         own = [s for s in siblings if s.psp_transaction_id is None or s.provider == provider]
@@ -92,6 +115,26 @@ class LinkedDecider:
             )
             await self._book_what_fits(context, parent, siblings)
 
+    async def _decide_total(self, context: NoticeContext, news: LinkedNews) -> None:
+        """Book what a provider counts as refunded, and no callback has told within a while.
+
+        Callbacks about single refunds that come later are about what is booked so.
+        """
+        payment, notice = news.parent, context.notice
+        missing = news.amount - amount_refunded(news.siblings)
+        if missing <= 0:
+            context.add_outcome(Outcome.NOTED, "All that is refunded is known.", payment)
+        elif payment.status is not TransactionStatus.APPROVED:
+            await self._wait_for_approval(context, payment, missing)
+        elif context.reason_unproven is not None:
+            await self._statuses.ask_for_proof(context, payment, context.reason_unproven)
+        elif not news.is_accepted and is_just_received(context.decision):
+            why = f"{named(notice)} waits for callbacks that name what is refunded."
+            wait_for_transaction(context, why, payment)
+        else:
+            counted = context._replace(notice=notice._replace(movement_id=LOOK_UP))
+            await self._move_linked(counted, news._replace(claimed=missing))
+
     async def _wait_for_approval(
         self, context: NoticeContext, payment: Transaction, amount: int | None
     ) -> None:
@@ -118,7 +161,7 @@ class LinkedDecider:
         is_reversal = notice.kind is TransactionKind.CHARGEBACK_REVERSAL
         if is_moving and is_reversal:
             news = await self._with_held_chargeback(context, news)
-            if not amount_limit(notice, news) and self._awaits_chargeback(context, parent):
+            if is_before_its_debit(notice, news) and self._awaits_chargeback(context, parent):
                 return
         mismatch = _mismatch(context, news) if is_moving else None
         parent = news.parent

@@ -132,6 +132,12 @@ def next_retry(decision: Decision) -> Micros | None:
     return min(now + max(FIRST_RETRY_AFTER, waited), received_at + UNMATCHED_WAIT_MAX)
 
 
+def is_just_received(decision: Decision) -> bool:
+    """Tell whether a callback came so lately that others about the same may still come."""
+    callback = decision.callback
+    return callback is not None and decision.now < callback.received_at + FIRST_RETRY_AFTER
+
+
 def unmapped_text(notice: TransactionNotice) -> str:
     """Return what is noted of a word that is not mapped."""
     return f"The status {notice.raw_status[:100]!r} is not mapped; nothing was guessed."

@@ -285,12 +285,25 @@ def _payout(payout: dict[str, Any], setup: SourceSetup) -> Notice:
 
 
 def _refunds_of(charge: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
-    """Read the refunds listed in a charge. Newer versions of the API leave them out."""
+    """Read the refunds listed in a charge. Newer versions of the API tell their sum alone."""
     refunds = parts(object_member(charge, "refunds"), "data")
     if not refunds:
-        return (NoteNotice("charge.refunded names no refund: let Stripe send refund.created too."),)
+        return (_refunds_in_all(charge),)
     of_charge = {"charge": charge.get("id"), "payment_intent": charge.get("payment_intent")}
     return tuple(_refund({**of_charge, **refund}, setup) for refund in refunds)
+
+
+def _refunds_in_all(charge: dict[str, Any]) -> TransactionNotice:
+    """Read the sum of all refunds. If a part was never captured, the sum may hold the rest."""
+    is_whole = text(charge, "amount_captured") in (None, text(charge, "amount"))
+    return TransactionNotice(
+        _parent({"charge": charge.get("id"), "payment_intent": charge.get("payment_intent")}),
+        raw_status="charge.refunded",
+        status=TransactionStatus.APPROVED,
+        kind=TransactionKind.REFUND,
+        amount=_sum(text(charge, "amount_refunded"), charge) if is_whole else None,
+        is_total=True,
+    )
 
 
 def _refund(refund: dict[str, Any], setup: SourceSetup) -> TransactionNotice:

@@ -28,7 +28,7 @@ MORE_THAN_IS_LEFT = "more_than_is_left"  # the substate of what waits for a pers
 NEVER_OPENED = "never_opened"  # the reason of an end that came before its beginning
 # Movements that are ours and not a provider's:
 FAILED_CAPTURE = "failed_capture"  # what a failed capture takes back
-LOOK_UP = "look_up"  # what a look-up counted; its attempts are the refunds that it holds
+LOOK_UP = "look_up"  # what the provider counted; its attempts are the refunds that it holds
 BY_CONFLICT = "accepted"  # a reversal that a person accepted: it is no refund
 # Kinds that a person records where a provider says refund.
 _BY_HAND = frozenset({TransactionKind.REFUND, TransactionKind.REVERSAL, TransactionKind.RETURN})
@@ -232,6 +232,17 @@ def amount_left_of_all(payment: Transaction) -> int:
     return credited_amount(payment) - back
 
 
+def amount_refunded(siblings: Iterable[Transaction]) -> int:
+    """Return the sum of all refunds that are booked or open, in minor units."""
+    return sum(
+        sibling.amount
+        for sibling in siblings
+        if sibling.kind in _BY_HAND
+        and sibling.status not in NEGATIVE
+        and sibling.movement_id not in (FAILED_CAPTURE, BY_CONFLICT)
+    )
+
+
 def is_held(linked: Transaction) -> bool:
     """Tell whether a linked transaction waits, because it takes more than is left."""
     return linked.status is TransactionStatus.PENDING and linked.substate == MORE_THAN_IS_LEFT
@@ -253,6 +264,14 @@ def amount_to_reinstate(notice: TransactionNotice, siblings: Sequence[Transactio
         taken = [sibling for sibling in taken if _is_of_dispute(sibling, id_)]
         returned = [sibling for sibling in returned if _is_of_dispute(sibling, id_)]
     return sum(s.amount for s in taken) - sum(s.amount for s in returned)
+
+
+def is_before_its_debit(notice: TransactionNotice, news: LinkedNews) -> bool:
+    """Tell whether a chargeback reversal has come before what it gives back."""
+    left = amount_to_reinstate(notice, news.siblings)
+    disputes = [s for s in news.siblings if s.kind is TransactionKind.CHARGEBACK]
+    is_known = any(_is_of_dispute(dispute, notice.psp_transaction_id) for dispute in disputes)
+    return not left or (news.amount > left and not is_known)
 
 
 def _is_dispute_debit(sibling: Transaction) -> bool:
