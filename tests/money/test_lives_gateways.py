@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -678,3 +679,17 @@ async def test_przelewy24_counts_what_the_shop_has_verified(payments: PaymentHar
     children = await payments.children("77")
     assert sorted(str(child.status) for child in children) == [DONE, DONE, "Declined"]
     assert (await payments.balance("77"), await payments.conflicts()) == (8_000, [])
+
+
+async def test_the_debit_of_a_dispute_that_was_closed_is_booked(payments: PaymentHarness) -> None:
+    shop = await account(payments, "razorpay", reference="payment.notes.order_id")
+    words = ("captured", "dispute.created", "dispute.lost", "dispute.closed")
+    for n, order in enumerate(permutations(words), start=77):
+        await payments.create(f"{n}")
+        for word in order:
+            about = {"id": "d", "amount": 7_000, "amount_deducted": 7_000}
+            dispute = {} if word == "captured" else {"dispute": about}
+            await shop.send(razor(n, f"payment.{word}", **dispute))
+
+        assert await payments.balance(f"{n}") == 3_000, order
+    assert await payments.conflicts() == []

@@ -317,6 +317,8 @@ class LinkedDecider:
         """Create what is linked, with the status that the notice says."""
         decision, notice = context.decision, context.notice
         assert notice.status is not None
+        if notice.is_closing:  # so that a debit of the same id is another one
+            movement_id = NEVER_OPENED
         linked = self._open_linked(context, parent, known, amount, movement_id)
         if notice.status is not TransactionStatus.PENDING:
             details = context.details

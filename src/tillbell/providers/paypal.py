@@ -114,6 +114,12 @@ DISPUTES = table(
         "CUSTOMER.DISPUTE.RESOLVED NONE": _CLOSED,
     }
 )
+# A refund that the event tells of, and that is not done.
+_REFUNDS_NOT_DONE = {
+    "PENDING": TransactionStatus.PENDING,  # an eCheck that has not cleared
+    "FAILED": TransactionStatus.FAILED,
+    "CANCELLED": TransactionStatus.CANCELLED,
+}
 # They end one attempt to pay. The payer may try again.
 _ENDS_ATTEMPT = frozenset(
     {
@@ -241,11 +247,19 @@ def _notice(word: str, resource: dict[str, Any], setup: SourceSetup) -> Notice |
         notice = _linked(word, resource, setup)
     return notice._replace(
         raw_status=word,
-        status=meaning.status,
+        status=_status(meaning, resource),
         kind=meaning.kind,
         substate=meaning.substate,
         ends_attempt=word in _ENDS_ATTEMPT,
     )
+
+
+def _status(meaning: WordMeaning, resource: dict[str, Any]) -> TransactionStatus:
+    """Return the status of an event; of a refund that of the refund itself, if it is not done."""
+    if meaning.kind is not TransactionKind.REFUND:
+        return meaning.status
+    word = text(resource, "status") or text(resource, "state") or ""
+    return _REFUNDS_NOT_DONE.get(word.upper(), meaning.status)
 
 
 def _order(word: str, order: dict[str, Any], setup: SourceSetup) -> TransactionNotice:

@@ -204,6 +204,7 @@ def _dispute(
         reason=text(dispute, "reason_code"),
         amount=_deducted(dispute) if status is TransactionStatus.APPROVED else _sum(dispute),
         psp_transaction_id=required_text(dispute, "id"),
+        movement_id="lost" if status is TransactionStatus.APPROVED else None,
         is_closing=status is TransactionStatus.CANCELLED,
     )
 
