@@ -7,6 +7,9 @@ import pytest
 from tests.money.lives import Event, Life, account, play
 from tests.money.payment_harness import APPROVED, PENDING, PaymentHarness
 from tests.scale import soak
+from tillbell.errors import ConflictError
+from tillbell.process.manual.audited import ActionReason
+from tillbell.process.manual.conflicts import ConflictAnswer
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -123,17 +126,25 @@ async def test_more_than_was_asked_for_is_a_persons_to_accept(payments: PaymentH
     assert (await payments.balance("77"), conflict.amount) == (10_000, 2_000)
 
 
-async def test_a_refund_without_an_amount_is_visible_and_moves_nothing(
-    payments: PaymentHarness,
-) -> None:
+async def test_a_refund_without_an_amount_asks_a_person(payments: PaymentHarness) -> None:
     payone = await account(payments, "payone", **BELIEVED)
     await payments.create("77")
     await payone.send(status(77, "paid", 0, "100.00", "0.00"))
 
-    await payone.send(status(77, "debit", 1, "70.00", "0.00"))
+    for number in (1, 2):
+        for _ in range(2):
+            await payone.send(status(77, "debit", number, "70.00", "0.00"))
 
     assert await payments.balance("77") == 10_000
-    assert (await payments.callbacks())[-1].outcome == "unmapped"
+    resolver, act = payments.gateway.conflict_resolver, ActionReason("key_1", "looked at it")
+    for conflict in await payments.conflicts("77"):
+        assert conflict.kind == "unconfirmed_linked"
+        with pytest.raises(ConflictError, match="amount"):
+            await payments.accept(conflict.id)
+        answer = ConflictAnswer(amount=1_500)
+        await resolver.resolve(payments.app_id, conflict.id, "accept", act, answer)
+    assert await payments.balance("77") == 7_000
+    assert await payments.conflicts("77") == []
 
 
 async def test_test_money_moves_nothing(payments: PaymentHarness) -> None:

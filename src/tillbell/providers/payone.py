@@ -66,7 +66,7 @@ from tillbell.providers.kit.words import (
     table,
 )
 
-# The form has no amount of a refund or debit, so a person says how much it was.
+# The form has no amount of a refund or debit, so it is a hint: a person says how much it was.
 _GIVEN_BACK = linked(TransactionKind.REFUND)
 ACTIONS = table(
     {
@@ -125,7 +125,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         return ParsedNotices((NoteNotice(f"{action} says nothing about money."),))
     meaning = _meaning(action, fields, setup.config)
     is_payment = meaning is None or meaning.kind is TransactionKind.PAYMENT
-    status = meaning.status if meaning is not None and is_payment else None
+    status = meaning.status if meaning is not None else None
     notice = TransactionNotice(
         References(ours=merchant_reference(fields, setup, REFERENCE), psp=(id_,)),
         raw_status=action,
@@ -142,6 +142,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         is_test=_TEST_MARKS.get(reading.text(fields, "mode") or ""),
         ends_attempt=action == "failed" and status in NEGATIVE,
         is_part=action == "underpaid",
+        is_hint=not is_payment,
     )
     # One number may come twice: pending and completed, or two payments of an invoice.
     return ParsedNotices((notice,))

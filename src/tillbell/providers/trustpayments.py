@@ -102,6 +102,7 @@ _CLEAR = {word: meaning for word, meaning in SETTLEMENTS.items() if word not in 
 KINDS: Mapping[str, TransactionKind] = {
     "AUTH": TransactionKind.PAYMENT,
     "REFUND": TransactionKind.REFUND,
+    "CHARGEBACK": TransactionKind.CHARGEBACK,
 }
 # Requests that move no money.
 NOTES = frozenset(
@@ -178,6 +179,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
             brand=reading.text(fields, "paymenttypedescription"),
         ),
         is_test=_TEST_MARKS.get(reading.text(fields, "livestatus") or ""),
+        is_hint=type_ == "CHARGEBACK",  # what it tells is not documented: a person is asked
         ends_attempt=type_ == "AUTH" and code != SUCCESS and _is_negative(meaning),
     )
     # What identifies a notification is not signed, so only the same bytes repeat it.
@@ -231,7 +233,7 @@ def _references(
     fields: Mapping[str, str], kind: TransactionKind | None, setup: SourceSetup
 ) -> References:
     """Name the payment. The parent of an AUTH is another payment, as of a repeated one."""
-    is_linked = kind is TransactionKind.REFUND
+    is_linked = kind in (TransactionKind.REFUND, TransactionKind.CHARGEBACK)
     name = "parenttransactionreference" if is_linked else "transactionreference"
     return References(
         ours=merchant_reference(fields, setup, REFERENCE),
