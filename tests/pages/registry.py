@@ -26,6 +26,8 @@ PAGES = (
     Looked("messages-drawer", "/messages?open={message}&of={app}", needs_data=True),
     Looked("messages-app", "/messages?app={app}", needs_data=True),
     Looked("message", "/messages/{message}?app={app}", needs_data=True),
+    Looked("transactions", "/transactions"),
+    Looked("transaction", "/transactions/{transaction}?app={app}", needs_data=True),
     Looked("nothing", "/nothing", status=404),
     Looked("components", "/ui/components"),
 )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
+import time
 from typing import Any
 
 from tests.web.served_gateway import ServedGateway
 
+STRIPE_SECRET = "whsec_pages0123456789"
 Names = dict[str, str]  # name in a path → id
 
 RLO = "\u202e"
@@ -47,7 +52,8 @@ def usual(served: ServedGateway) -> Names:
     ]
     for id_ in ids:
         served.wait_for_attempts(id_, 2)
-    return {"app": "baobab", "message": ids[0], "endpoint": good, "failing": bad}
+    money = _payments(served, app, "Cards")
+    return {"app": "baobab", "message": ids[0], "endpoint": good, "failing": bad, **money}
 
 
 def hostile(served: ServedGateway) -> Names:
@@ -69,7 +75,76 @@ def hostile(served: ServedGateway) -> Names:
         ids.append(_publish(served, app, "order.paid", {"data": data}))
     for id_ in ids:
         served.wait_for_attempts(id_, len(names))
-    return {"app": "hostile", "message": ids[0], "endpoint": names[0], "failing": names[1]}
+    money = _payments(served, app, HOSTILE[1], HOSTILE[0])
+    ends = {"endpoint": names[0], "failing": names[1]}
+    return {"app": "hostile", "message": ids[0], **ends, **money}
+
+
+def _payments(served: ServedGateway, app: str, source_name: str, text: str = "1001") -> Names:
+    """Make a payment that is credited and then doubted, one that waits, a held pay-out, and
+    callbacks that are repeated, fit nothing, or prove nothing.
+    """
+    body = {"name": source_name, "provider": "stripe", "uid": "cards", "secrets": [STRIPE_SECRET]}
+    path = str(_ok(served, f"/app/{app}/source", body)["path"])
+    pay_in = {"direction": "pay_in", "amount": "149.99", "currency": "EUR", "sourceId": "cards"}
+    paid = {**pay_in, "pspTransactionId": "pi_paid", "orderId": text, "userId": text}
+    paid_id = str(_ok(served, f"/app/{app}/transaction", {**paid, "uid": "PAY-1001"})["id"])
+    waits = _ok(served, f"/app/{app}/transaction", {**pay_in, "merchantReference": text})
+    pay_out = {"direction": "pay_out", "amount": "20", "currency": "EUR", "uid": "OUT-7"}
+    _ok(served, f"/app/{app}/transaction", pay_out)
+    _ok(served, f"/app/{app}/transaction/OUT-7/hold", {"reason": text})
+    ids = []
+    for number, (type_, intent, secret) in enumerate(
+        (
+            ("payment_intent.succeeded", "pi_paid", STRIPE_SECRET),
+            ("payment_intent.succeeded", "pi_paid", STRIPE_SECRET),
+            ("payment_intent.canceled", "pi_paid", STRIPE_SECRET),
+            ("payment_intent.succeeded", "pi_unknown", STRIPE_SECRET),
+            ("payment_intent.succeeded", "pi_paid", "whsec_another"),
+        )
+    ):
+        event = _stripe_event(f"evt_{max(number, 1)}", type_, intent, text)
+        served.http.post(served.url + path, content=event, headers=_stripe_headers(event, secret))
+        served.wait_for_callbacks()
+    listed = served.http.get(f"/app/{app}/callback").json()["data"]
+    ids = [str(callback["id"]) for callback in listed]
+    return {
+        "transaction": paid_id,
+        "waiting": str(waits["id"]),
+        "source": "cards",
+        "callback": ids[-1],
+        "refused": ids[0],
+    }
+
+
+def _stripe_event(id_: str, type_: str, intent: str, text: str) -> bytes:
+    status = type_.rpartition(".")[2]
+    about = {
+        "id": intent,
+        "object": "payment_intent",
+        "amount": 14999,
+        "amount_received": 14999 if status == "succeeded" else 0,
+        "currency": "eur",
+        "status": status,
+        "description": text,
+        "metadata": {text: text},
+    }
+    event = {
+        "id": id_,
+        "object": "event",
+        "created": int(time.time()),
+        "livemode": True,
+        "type": type_,
+        "data": {"object": about},
+    }
+    return json.dumps(event).encode()
+
+
+def _stripe_headers(body: bytes, secret: str) -> dict[str, str]:
+    """Sign as Stripe does: https://docs.stripe.com/webhooks#verify-manually."""
+    at = int(time.time())
+    mac = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"stripe-signature": f"t={at},v1={mac}", "content-type": "application/json"}
 
 
 def _application(served: ServedGateway, name: str, uid: str) -> str:

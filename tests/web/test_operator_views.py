@@ -182,6 +182,12 @@ def test_the_message_of_a_transaction_has_a_fate(shop: Shop) -> None:
     assert (fate["code"], fate["eventType"]) == ("delivered", "transaction.pending")
     assert [each["code"] for each in fate["data"]] == ["delivered"]
     assert step["sequence"] == 1
+    assert fate["standing"]["code"] == "not_reported"
+    assert any("No callback names it" in line for line in fate["standing"]["missing"])
+    assert [(step["kind"], step["word"]) for step in fate["steps"]] == [
+        ("created", "Pending"),
+        ("message", "succeeded"),
+    ]
 
 
 # ── lists over applications ──────────────────────────────────────────────────────────────────────

@@ -138,6 +138,11 @@ class SourceCache:
         """Return a source by its id."""
         return self._compiled_by_id.get(source_id)
 
+    def name(self, source_id: str) -> str:
+        """Name a source for people; one that is deleted by its id."""
+        compiled = self.compiled(source_id)
+        return compiled.source.name if compiled is not None else source_id
+
     def has_unknown_provider(self, source_id: str) -> bool:
         """Tell whether a source is stored whose provider has no adapter in this version."""
         return source_id in self._unknown_provider_ids

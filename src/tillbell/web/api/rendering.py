@@ -70,7 +70,7 @@ async def message_doc(gateway: Gateway, message: Message, *, with_content: bool)
         "channels": message.channels or None,
         "tags": message.tags or None,
         "timestamp": iso(message.created_at),
-        "deliverAt": _iso_or_none(message.deliver_at),
+        "deliverAt": iso_or_none(message.deliver_at),
         "contentType": message.content_type,
         "payload": await _payload(gateway, message) if with_content else WITHOUT_CONTENT,
     }
@@ -94,7 +94,7 @@ def delivery_status(delivery: Delivery, fate: Fate | None) -> Doc:
     return {
         "status": status,
         "statusText": status.name.lower(),
-        "nextAttempt": _iso_or_none(fate.next_at) if fate and is_waiting else None,
+        "nextAttempt": iso_or_none(fate.next_at) if fate and is_waiting else None,
     }
 
 
@@ -114,8 +114,8 @@ def fate_doc(fate: Fate) -> Doc:
     return {
         "code": fate.code,
         "text": fate.text,
-        "since": _iso_or_none(fate.since),
-        "nextAt": _iso_or_none(fate.next_at),
+        "since": iso_or_none(fate.since),
+        "nextAt": iso_or_none(fate.next_at),
     }
 
 
@@ -134,5 +134,6 @@ def trigger_type(trigger: Trigger) -> int:
     return 0 if trigger is Trigger.SCHEDULED else 1
 
 
-def _iso_or_none(at: Micros | None) -> str | None:
+def iso_or_none(at: Micros | None) -> str | None:
+    """Return an instant as text; None for None."""
     return iso(at) if at is not None else None

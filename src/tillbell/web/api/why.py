@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from fastapi import Response
 from pydantic import Field
 
+from tillbell.clock import iso
 from tillbell.errors import NotFound
 from tillbell.model.messages import Message
+from tillbell.process.transaction_story import TransactionStory, transaction_story
 from tillbell.rules.delivery.fate import Fate, FateCode
+from tillbell.rules.payments.standing import StandingCode
+from tillbell.rules.payments.story import StepKind, StoryStep
 from tillbell.web.api.messages import MessageOf
-from tillbell.web.api.rendering import Doc, FateOut, answer, fate_doc
+from tillbell.web.api.rendering import Doc, FateOut, answer, fate_doc, iso_or_none
 from tillbell.web.api.routes import EndpointId, GatewayOf, resource
 from tillbell.web.api.shapes import Out
 from tillbell.web.api.transactions import TransactionOf
@@ -29,8 +35,41 @@ class MessageFateOut(Out):
     data: list[EndpointFateOut] = Field(description="One entry for each endpoint.")
 
 
+class StandingOut(Out):
+    """What is true of a transaction, what is missing, and what to do."""
+
+    code: StandingCode = Field(description="What is true of it.")
+    text: str = Field(description="What is true, and what to do, in words.")
+    missing: list[str] = Field(description="What is not known, or has not come yet, in words.")
+    next_at: datetime | None = Field(
+        description="When its provider is asked next (UTC); null: it is not asked by itself."
+    )
+
+
+class StoryStepOut(Out):
+    """One step of the story of a transaction: who told us what, and what became of it."""
+
+    at: datetime = Field(description="When it happened (UTC).")
+    kind: StepKind = Field(description="What it is.")
+    title: str = Field(description="Who did or said what, in words.")
+    text: str = Field(description="How it was believed, and why.")
+    word: str | None = Field(
+        description="The status, outcome or state that it led to; null: to none."
+    )
+    changed: bool = Field(description="Whether it changed something; else it was only heard.")
+    callback_id: str | None
+    msg_id: str | None = Field(description="The message that was published; null: none.")
+    transaction_id: str | None = Field(description="The linked transaction; null: none.")
+    conflict_id: str | None = Field(description="The conflict that it is about; null: none.")
+
+
 class TransactionFateOut(FateOut):
-    """The fate of the message of a transaction's latest step, at the most urgent endpoint."""
+    """The fate of the message of a transaction's latest step, and the story of the transaction."""
+
+    standing: StandingOut
+    steps: list[StoryStepOut] = Field(
+        description="What happened, oldest first, with the latest 250 callbacks at most."
+    )
 
     msg_id: str | None = Field(description="null: the message is no longer kept.")
     event_type: str | None = Field(description="Its event type; null: it is no longer kept.")
@@ -89,12 +128,15 @@ async def message(message: MessageOf, gateway: GatewayOf) -> Response:
     response_model=TransactionFateOut,
 )
 async def transaction(transaction: TransactionOf, gateway: GatewayOf) -> Response:
-    """Tell why the message of a transaction's latest step has not arrived, or that it has."""
-    transitions = await gateway.database.transitions(transaction.app_id, transaction.id)
-    message_id = str(transitions[-1].details.get("messageId", ""))
+    """Tell who said what about a transaction, what was believed and why, and what is missing.
+
+    `code`, `text` and `data` tell whether the message of its latest step has arrived.
+    """
+    story = await transaction_story(gateway.database, gateway.source_cache.name, transaction)
+    message_id = str(story.transitions[-1].details.get("messageId", ""))
     latest = await gateway.database.message(transaction.app_id, message_id)
     fates = await gateway.fates.of_message(latest) if latest is not None else {}
-    return answer(_transaction_doc(latest, fates))
+    return answer({**_transaction_doc(latest, fates), **_story_doc(story)})
 
 
 def _transaction_doc(message: Message | None, fates: dict[str, Fate]) -> Doc:
@@ -108,6 +150,34 @@ def _transaction_doc(message: Message | None, fates: dict[str, Fate]) -> Doc:
         "msgId": message.id if message is not None else None,
         "eventType": message.event_type if message is not None else None,
         "data": _docs(fates),
+    }
+
+
+def _story_doc(story: TransactionStory) -> Doc:
+    standing = story.standing
+    return {
+        "standing": {
+            "code": standing.code,
+            "text": standing.text,
+            "missing": list(standing.missing),
+            "nextAt": iso_or_none(standing.next_at),
+        },
+        "steps": [_step_doc(step) for step in story.steps],
+    }
+
+
+def _step_doc(step: StoryStep) -> Doc:
+    return {
+        "at": iso(step.at),
+        "kind": step.kind,
+        "title": step.title,
+        "text": step.text,
+        "word": step.word or None,
+        "changed": step.is_change,
+        "callbackId": step.callback_id,
+        "msgId": step.message_id,
+        "transactionId": step.transaction_id,
+        "conflictId": step.conflict_id,
     }
 
 

@@ -33,6 +33,17 @@ def publish(base: str, app: str) -> str:
     return _post(f"{base}/app/{app}/msg", _MESSAGE)
 
 
+def create_transaction(base: str, app: str) -> str:
+    """Return the command that creates a pay-in."""
+    body = '{"direction": "pay_in", "amount": "149.99", "currency": "EUR", "uid": "PAY-1001"}'
+    return _post(f"{base}/app/{app}/transaction", body)
+
+
+def keep_conflict(base: str, app: str, conflict_id: str) -> str:
+    """Return the command that keeps a transaction as it is. `accept` in its place believes."""
+    return _post(f"{base}/app/{app}/conflict/{conflict_id}/keep", '{"reason": "why you keep it"}')
+
+
 def _post(url: str, body: str) -> str:
     return (
         f"curl -s {url} \\\n"

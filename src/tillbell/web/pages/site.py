@@ -15,7 +15,15 @@ from tillbell.web.edge.access import PUBLIC_PAGES as ACCESS_TO_ALL
 from tillbell.web.edge.page_route import wants_html
 from tillbell.web.edge.paths import ROUTE
 from tillbell.web.edge.problems import render_problem
-from tillbell.web.pages import components, error_page, first_run, home, messages, sign_in
+from tillbell.web.pages import (
+    components,
+    error_page,
+    first_run,
+    home,
+    messages,
+    sign_in,
+    transactions,
+)
 from tillbell.web.pages.forms import SAFE_METHODS, check_sender
 from tillbell.web.pages.page import (
     MENU,
@@ -34,6 +42,7 @@ PAGES: tuple[SitePage, ...] = (
     *home.PAGES,
     *first_run.PAGES,
     *messages.PAGES,
+    *transactions.PAGES,
     *sign_in.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES

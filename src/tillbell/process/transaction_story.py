@@ -1,0 +1,87 @@
+"""Read the story of a transaction, and its standing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tillbell.model.transactions import Effect, MoneyConflict, Transaction, Transition
+from tillbell.rules.payments.standing import Standing, standing
+from tillbell.rules.payments.story import SentMessage, StoryFacts, StoryStep, story_steps
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.inbound import CallbackFilter
+from tillbell.storage.ports.outbound import Page
+
+CALLBACKS_MAX = 250  # the latest that a story tells of
+CONFLICTS_MAX = 250
+
+
+class TransactionStory(NamedTuple):
+    """A transaction with all that happened to it."""
+
+    transaction: Transaction
+    standing: Standing
+    steps: list[StoryStep]  # oldest first
+    transitions: list[Transition]
+    effects: list[Effect]
+    conflicts: list[MoneyConflict]  # newest first
+    children: list[Transaction]
+    is_whole: bool  # False: it had more callbacks than are told
+
+    @property
+    def open_conflicts(self) -> list[MoneyConflict]:
+        """What waits for a person."""
+        return [conflict for conflict in self.conflicts if conflict.resolved_at is None]
+
+
+async def transaction_story(
+    database: Database, source_name: Callable[[str], str], transaction: Transaction
+) -> TransactionStory:
+    """Read all that is stored about a transaction. `source_name` names a source by its id."""
+    app_id, id_ = transaction.app_id, transaction.id
+    history = database.history
+    transitions, effects, callbacks, conflicts, children = await asyncio.gather(
+        database.transitions(app_id, id_),
+        database.effects(app_id, id_),
+        history.callbacks(app_id, CallbackFilter(transaction_id=id_), Page(CALLBACKS_MAX)),
+        history.conflicts(app_id, Page(CONFLICTS_MAX), id_),
+        database.linked_transactions(app_id, id_),
+    )
+    facts = StoryFacts(
+        transaction,
+        transitions,
+        effects,
+        callbacks,
+        conflicts,
+        children,
+        await _messages(database, app_id, transitions),
+        source_name,
+    )
+    unresolved = [conflict for conflict in conflicts if conflict.resolved_at is None]
+    was_reported = bool(callbacks) or any(step.raw_status for step in transitions)
+    return TransactionStory(
+        transaction,
+        standing(transaction, unresolved, was_reported=was_reported),
+        story_steps(facts),
+        transitions,
+        effects,
+        conflicts,
+        children,
+        is_whole=len(callbacks) < CALLBACKS_MAX,
+    )
+
+
+async def _messages(
+    database: Database, app_id: str, transitions: list[Transition]
+) -> dict[str, SentMessage]:
+    """Read the messages about a transaction that are still kept."""
+    ids = [str(id_) for step in transitions if (id_ := step.details.get("messageId"))]
+    messages = await asyncio.gather(*(database.message(app_id, id_) for id_ in ids))
+    sent = {}
+    for message in messages:
+        if message is not None:
+            deliveries = await database.deliveries_of_message(app_id, message.id)
+            states = tuple(delivery.state for delivery in deliveries)
+            sent[message.id] = SentMessage(message.id, message.event_type, states)
+    return sent

@@ -1,0 +1,294 @@
+"""Transactions, and one transaction with its story: who told us what, and what it moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from tillbell.clock import iso
+from tillbell.errors import NotFound
+from tillbell.model.records import Application
+from tillbell.model.transactions import (
+    Direction,
+    MoneyConflict,
+    PaymentAttempt,
+    Transaction,
+    TransactionKind,
+    TransactionStatus,
+)
+from tillbell.money import format_amount
+from tillbell.process.transaction_story import TransactionStory, transaction_story
+from tillbell.rules.payments.attempts import attempts_of
+from tillbell.rules.payments.standing import StandingCode, taken_back
+from tillbell.rules.payments.story import StepKind
+from tillbell.storage.ports.inbound import TransactionFilter
+from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.paging import ListPage, list_page, row_id
+from tillbell.web.pages import curl
+from tillbell.web.pages.lists import export, listing_of, page_of
+from tillbell.web.pages.page import SitePage, Visit
+
+_COLUMNS = (
+    "created",
+    "updated",
+    "application",
+    "id",
+    "uid",
+    "type",
+    "direction",
+    "status",
+    "amount",
+    "currency",
+    "credited",
+    "taken_back",
+    "provider",
+    "provider_id",
+    "order_id",
+    "merchant_reference",
+    "user_id",
+)
+STEP_ICONS = {
+    StepKind.CREATED: "coin",
+    StepKind.CALLBACK: "callback",
+    StepKind.ACTION: "customer",
+    StepKind.EFFECT: "coin",
+    StepKind.MESSAGE: "message",
+    StepKind.CONFLICT: "review",
+    StepKind.DECISION: "customer",
+    StepKind.LINKED: "transaction",
+}
+# How the first sentence of the page looks: tone and icon.
+VERDICTS = {
+    StandingCode.NEEDS_DECISION: ("hold", "review"),
+    StandingCode.ON_HOLD: ("hold", "pause"),
+    StandingCode.NOT_REPORTED: ("warn", "question"),
+    StandingCode.UNDER_WAY: ("warn", "clock"),
+    StandingCode.SETTLED: ("ok", "ok"),
+    StandingCode.PARTLY_SETTLED: ("warn", "notequal"),
+    StandingCode.PARTLY_TAKEN_BACK: ("ok", "ok"),
+    StandingCode.TAKEN_BACK: ("warn", "left"),
+    StandingCode.ENDED: ("bad", "bad"),
+}
+
+
+class TransactionRow(NamedTuple):
+    """One row of the list."""
+
+    transaction: Transaction
+    app_name: str  # as links name it
+    app_title: str
+    name: str  # by which people know it
+
+
+class Sum(NamedTuple):
+    """An amount of a transaction that is not zero, or that people look for."""
+
+    word: str
+    amount: str
+    note: str = ""
+
+
+class Reference(NamedTuple):
+    """A name by which the transaction is found."""
+
+    word: str
+    value: str
+
+
+class ShownTransaction(NamedTuple):
+    """A transaction with all that its page says."""
+
+    transaction: Transaction
+    app: Application
+    app_name: str
+    name: str
+    amount: str
+    source_name: str  # "" if no source is known
+    story: TransactionStory
+    sums: list[Sum]
+    references: list[Reference]
+    attempts: list[PaymentAttempt]
+    parent: Transaction | None
+
+
+async def list_(visit: Visit) -> Response:
+    """Show transactions, newest first."""
+
+    async def fetch_rows(page: Page) -> ListPage[TransactionRow]:
+        listed = await list_page(lambda page: _transactions(visit, page), page, row_id)
+        rows = [transaction_row(visit, transaction) for transaction in listed.rows]
+        return ListPage(rows, listed.iterator, listed.prev_iterator, listed.done)
+
+    exported = await export(visit, "transactions", fetch_rows, _COLUMNS, _cells)
+    if exported is not None:
+        return exported
+    page = page_of(visit)
+    rows = await fetch_rows(page)
+    return visit.show(
+        "transactions.html",
+        rows=rows.rows,
+        listing=listing_of(visit, rows, page),
+        amount_of=format_amount,
+        example=curl.create_transaction(
+            curl.api_url(visit.gateway.settings), visit.app_name or "shop"
+        ),
+    )
+
+
+async def show(visit: Visit) -> Response:
+    """Show a transaction by its id or uid."""
+    gateway = visit.gateway
+    app = await visit.the_app()
+    transaction = await gateway.database.transaction(app.id, visit.path("trx"))
+    if transaction is None:
+        raise NotFound("There is no such transaction.")
+    story = await transaction_story(gateway.database, gateway.source_cache.name, transaction)
+    parent = None
+    if transaction.parent_id is not None:
+        parent = await gateway.database.transaction(app.id, transaction.parent_id)
+    source_id = transaction.source_id
+    shown = ShownTransaction(
+        transaction=transaction,
+        app=app,
+        app_name=app.uid or app.id,
+        name=name_of(transaction),
+        amount=format_amount(transaction.amount, transaction.currency),
+        source_name=gateway.source_cache.name(source_id) if source_id else "",
+        story=story,
+        sums=list(_sums(transaction)),
+        references=list(_references(transaction)),
+        attempts=list(attempts_of(transaction)),
+        parent=parent,
+    )
+    return visit.show(
+        "transaction.html",
+        t=shown,
+        verdict=VERDICTS[story.standing.code],
+        icons=STEP_ICONS,
+        hides_quiet=visit.query("quiet") == "no",
+        four_eyes=gateway.settings.four_eyes,
+        amount_of=format_amount,
+        name_of=name_of,
+        keeps=[
+            curl.keep_conflict(curl.api_url(gateway.settings), shown.app_name, conflict.id)
+            for conflict in story.open_conflicts
+        ],
+        consequences=[accept_consequences(c, transaction) for c in story.open_conflicts],
+    )
+
+
+PAGES = (
+    SitePage("/transactions", list_, "/transactions"),
+    SitePage("/transactions/{trx}", show, "/transactions"),
+)
+
+
+def name_of(transaction: Transaction) -> str:
+    """Return the name by which people know a transaction, its id at last."""
+    return (
+        transaction.uid
+        or transaction.merchant_reference
+        or transaction.order_id
+        or transaction.psp_transaction_id
+        or transaction.id
+    )
+
+
+def accept_consequences(conflict: MoneyConflict, transaction: Transaction) -> list[str]:
+    """Say what accepting the news of a conflict does."""
+    amount = None
+    if conflict.amount is not None and conflict.currency is not None:
+        amount = f"{format_amount(conflict.amount, conflict.currency)} {conflict.currency}"
+    if conflict.candidates:
+        lines = ["It is decided as news about the transaction that you name."]
+    elif conflict.kind == "unconfirmed_linked":
+        lines = ["What the callback says is booked as if it were proven."]
+    elif (
+        transaction.status is TransactionStatus.APPROVED
+        and conflict.status is not TransactionStatus.APPROVED
+    ):
+        lines = ["What was credited is taken back once, by a linked reversal."]
+    elif conflict.status is TransactionStatus.APPROVED:
+        lines = [f"{amount} is booked, once." if amount else "The amount that you state is booked."]
+    else:
+        lines = [f"It becomes {conflict.status}."]
+    return [*lines, "Its endpoints are told."]
+
+
+async def _transactions(visit: Visit, page: Page) -> list[Transaction]:
+    history = visit.gateway.database.history
+    if visit.app is not None:
+        return await history.transactions(visit.app.id, TransactionFilter(), page)
+    return await history.all_transactions(page)
+
+
+def transaction_row(visit: Visit, transaction: Transaction) -> TransactionRow:
+    """Return a transaction as a row of a list."""
+    app = next((app for app in visit.applications if app.id == transaction.app_id), None)
+    return TransactionRow(
+        transaction=transaction,
+        app_name=(app.uid or app.id) if app is not None else transaction.app_id,
+        app_title=app.name if app is not None else transaction.app_id,
+        name=name_of(transaction),
+    )
+
+
+def _sums(transaction: Transaction) -> Iterator[Sum]:
+    """Yield what is booked and said, in the currency of the transaction."""
+    is_payment = transaction.kind is TransactionKind.PAYMENT
+    booked = "credited" if transaction.direction is Direction.PAY_IN else "debited"
+    rows = [
+        ("asked for", transaction.amount, True, ""),
+        ("authorized", transaction.authorized, False, "as the provider says"),
+        ("captured", transaction.captured, False, "as the provider says"),
+        (booked, transaction.credited, is_payment, ""),
+        ("refunded", transaction.refunded, is_payment, ""),
+        ("charged back", transaction.charged_back, False, ""),
+        ("reinstated", transaction.reinstated, False, ""),
+        ("reversed", transaction.reversed_, False, ""),
+        ("left of it", transaction.credited - taken_back(transaction), is_payment, ""),
+    ]
+    for word, minor, is_always, note in rows:
+        if minor or is_always:
+            yield Sum(word, format_amount(minor, transaction.currency), note)
+
+
+def _references(transaction: Transaction) -> Iterator[Reference]:
+    provider = transaction.provider or "the provider"
+    for word, value in (
+        ("Transaction", transaction.id),
+        ("Your uid", transaction.uid),
+        ("Order", transaction.order_id),
+        ("Merchant reference", transaction.merchant_reference),
+        ("User", transaction.user_id),
+        (f"Id at {provider}", transaction.psp_transaction_id),
+        (f"Reference of {provider}", transaction.psp_reference),
+    ):
+        if value:
+            yield Reference(word, value)
+
+
+def _cells(row: TransactionRow) -> list[object]:
+    transaction, currency = row.transaction, row.transaction.currency
+    return [
+        iso(transaction.created_at),
+        iso(transaction.updated_at),
+        row.app_name,
+        transaction.id,
+        transaction.uid,
+        transaction.kind,
+        transaction.direction,
+        transaction.status,
+        format_amount(transaction.amount, currency),
+        currency,
+        format_amount(transaction.credited, currency),
+        format_amount(taken_back(transaction), currency),
+        transaction.provider,
+        transaction.psp_transaction_id,
+        transaction.order_id,
+        transaction.merchant_reference,
+        transaction.user_id,
+    ]
+
