@@ -291,4 +291,3 @@ def _cells(row: TransactionRow) -> list[object]:
         transaction.merchant_reference,
         transaction.user_id,
     ]
-
