@@ -445,7 +445,10 @@ def checked_lists(rows: Rows, store: Database) -> list[Checked]:
             delivery_cases(rows),
             lambda row: str(row.message.app_id),
         ),
-        *(Checked(*parts, lambda row: str(row.app_id)) for parts in plain),
+        *(
+            Checked(list_, fetch, its_rows, cases, lambda row: str(row.app_id))
+            for list_, fetch, its_rows, cases in plain
+        ),
     ]
 
 

@@ -27,7 +27,15 @@ BODIES = {"message.create": b'{"eventType":"order.paid","payload":{}}'}
 # What is promised of each route, told apart from how the program declares it.
 READS = ("message.precheck", "authentication.logout")  # by POST
 OF_EVERYBODY = ("event-type.list", "event-type.catalog", "event-type.get", "provider.")
-OF_THE_KEY = ("background-task.", "authentication.logout", "cashier.", "overview.", "filter.")
+OF_THE_KEY = (
+    "background-task.",
+    "authentication.logout",
+    "cashier.",
+    "overview.",
+    "filter.",
+    "search.",
+    "export.",
+)
 PORTAL = {  # what a portal token needs, by the names of Svix; what is not here is not for portals
     Capability.VIEW_BASE: (
         "application.get",
@@ -52,6 +60,10 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
         "delivery.list",
         "delivery.get",
         "overview.messages",
+        "export.messages",
+        "export.deliveries",
+        "export.attempts",
+        "search.find",
         "overview.endpoints",
         "filter.completion",
         "overview.deliveries",
@@ -275,7 +287,7 @@ def test_every_route_lets_in_whom_it_declares(
 def promised_resource(route: Route) -> str:
     """The resource in a scope is what the route is about, by the name in its path."""
     first, name = route.name.split(".")
-    if first in ("overview", "why"):
+    if first in ("overview", "export", "why"):
         nouns = {"endpoint": "delivery", "message": "delivery"} if first == "why" else {}
         return nouns.get(name, SINGULAR.get(name, name))
     return RENAMED.get(first, first)

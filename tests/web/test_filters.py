@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from typing import Any, NamedTuple
 
 import httpx
@@ -180,3 +183,125 @@ def test_a_filter_is_completed_where_the_cursor_stands(shop: FilteredShop) -> No
     assert completed(http, list="message", filter='tag:"a b",type:"')[2] == []
     assert "24h" in completed(http, list="message", filter="since:")[2]
     assert len(completed(http, list="conflict", filter="")[2]) > 5
+
+
+# ── export ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def exported(http: httpx.Client, list_: str, **query: Any) -> str:
+    answer = http.get(f"/export/{list_}", params=query)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-disposition"].startswith("attachment")
+    return answer.text
+
+
+def test_an_export_has_exactly_the_rows_of_the_list(shop: FilteredShop) -> None:
+    client = shop.client
+    for list_, text in [
+        ("message", "-type:transaction.*"),
+        ("delivery", "status:succeeded,waiting"),
+        ("attempt", "code:5xx"),
+        ("callback", "source:psp"),
+        ("transaction", "amount:>=1"),
+        ("conflict", "status:open"),
+    ]:
+        shown = client.http.get(
+            f"/{list_}", params={"filter": text, "app": client.app_id, "limit": 250}
+        ).json()["data"]
+        assert shown, list_
+        query = {"filter": text, "app": client.app_id}
+        lines = exported(client.http, list_, **query, format="ndjson").splitlines()
+        stable = [json.loads(line) for line in lines]
+        assert [row["id"] for row in stable] == [row["id"] for row in shown]
+        assert stable[-1].keys() >= {"id", "appId"}
+        if list_ in ("callback", "transaction", "conflict", "message"):
+            assert stable == shown, list_
+        rows = list(csv.DictReader(io.StringIO(exported(client.http, list_, **query))))
+        assert [row["id"] for row in rows] == [row["id"] for row in shown]
+        if list_ == "transaction":
+            assert [row["amount"] for row in rows] == [row["amount"] for row in shown]
+    entries = client.http.get("/audit", params={"app": client.app_id, "limit": 250}).json()["data"]
+    assert sum(entry["action"] == "transaction.export" for entry in entries) == 2
+    wrong = client.http.get("/export/message", params={"filter": "tag"})
+    assert wrong.status_code == 422
+
+
+def test_no_cell_of_an_export_is_a_formula(shop: FilteredShop) -> None:
+    client = shop.client
+    for number, text in enumerate(("=1+1", "+1", "-1+1", "@x", "\t=1", " =1", "-5.00")):
+        body = {"eventType": "order.paid", "payload": {"n": number}, "eventId": f"{text} ".rstrip()}
+        answer = client.http.post(f"{client.path}/msg", json=body)
+        assert answer.status_code == 202, answer.text
+    table = exported(client.http, "message", app=client.app_id, filter="data.n:>=0")
+    cells = [row["eventId"] for row in csv.DictReader(io.StringIO(table))]
+    assert len(cells) == 7
+    assert {cell for cell in cells if not cell.startswith("'")} == {"-5.00"}
+
+
+def test_a_long_export_is_sent_in_parts(shop: FilteredShop) -> None:
+    client = ShopClient(shop.client.served)
+    body = {"eventType": "order.paid", "payload": {"n": 1}}
+    ids = [client.post("msg", body).json()["id"] for _ in range(205)]
+    query = {"app": client.app_id, "format": "ndjson"}
+    with client.http.stream("GET", "/export/message", params=query) as answer:
+        assert answer.headers["transfer-encoding"] == "chunked"
+        lines = list(answer.iter_lines())
+    assert [json.loads(line)["id"] for line in lines] == ids[::-1]
+    assert client.http.head("/export/message", params=query).status_code == 200
+
+
+# ── search ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_search_finds_things_by_any_id_or_name(shop: FilteredShop, served: ServedGateway) -> None:
+    client, http = shop.client, shop.client.http
+    transaction = client.shown("u-1")
+    delivery = shop.ids("/delivery", "endpoint:down", app=client.app_id)[0]
+    attempt = shop.ids("/attempt", "code:500", app=client.app_id)[0]
+    callback = shop.ids(f"{client.path}/callback", "status:conflict")[0]
+    conflict = shop.ids(f"{client.path}/conflict", "status:open")[0]
+
+    def kinds(text: str, asker: httpx.Client = http, **query: Any) -> list[tuple[str, str]]:
+        answer = asker.get("/search", params={"q": text, **query})
+        assert answer.status_code == 200, answer.text
+        hits = answer.json()["data"]
+        for hit in hits:
+            assert asker.get(served.url + hit["href"]).status_code == 200, hit
+        return [(hit["type"], hit["id"]) for hit in hits]
+
+    for text, type_, id_ in [
+        (client.app_id, "application", client.app_id),
+        (shop.messages["paid"], "message", shop.messages["paid"]),
+        ("evt-1", "message", shop.messages["paid"]),
+        (delivery, "delivery", delivery),
+        (attempt, "attempt", attempt),
+        (transaction["id"], "transaction", transaction["id"]),
+        ("u-1", "transaction", transaction["id"]),
+        ("1001", "transaction", transaction["id"]),
+        (callback, "callback", callback),
+        (conflict, "conflict", conflict),
+        (client.endpoint["id"], "endpoint", client.endpoint["id"]),
+        (client.source["id"], "source", client.source["id"]),
+        ("order.paid", "event-type", "order.paid"),
+    ]:
+        assert (type_, id_) in kinds(text), text
+        assert (type_, id_) in kinds(text, app=client.app_id), text
+    assert kinds("nothing like it") == []
+    assert [kind for kind, _ in kinds("ada", app=client.app_id)] == ["transaction"]
+
+
+def test_a_search_finds_only_what_the_key_may_see(
+    shop: FilteredShop, served: ServedGateway
+) -> None:
+    def kinds(text: str, asker: httpx.Client) -> list[str]:
+        hits = asker.get("/search", params={"q": text}).json()["data"]
+        return [hit["type"] for hit in hits]
+
+    other = ShopClient(served)
+    with served.client(served.make_key("read", app_id=other.app_id)) as bound:
+        for text in (shop.messages["paid"], "evt-1", "1001", shop.client.app_id):
+            assert kinds(text, bound) == []
+    few = served.make_key("search:read", "message:read", app_id=shop.client.app_id)
+    with served.client(few) as bound:
+        assert kinds("evt-1", bound) == ["message"]
+        assert kinds("1001", bound) == []

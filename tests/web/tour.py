@@ -66,7 +66,8 @@ class Tour:
         url = path if path.startswith("/v1") else BASE + path
         answer = http.request(method, self.served.url + url, json=body, **more)
         assert answer.is_success, (method, path, answer.text)
-        shown = answer.json() if answer.content else None
+        is_json = answer.headers.get("content-type") == "application/json"
+        shown = answer.json() if answer.content and is_json else None
         name, parameters = self._operation(method, url)
         example = self.examples.setdefault(name, {"parameters": {}, "responses": {}})
         example["parameters"] |= self.plain({**parameters, **more.get("params", {})})
@@ -356,6 +357,9 @@ def _operators(tour: Tour) -> None:
         "audit",
     ):
         ask("GET", f"/{kind}", params={"limit": 1})
+        if kind not in ("endpoint", "audit"):
+            ask("GET", f"/export/{kind}", params={"filter": "since:24h", "format": "csv"})
+    ask("GET", "/search", params={"q": "evt-1001"})
     ask("GET", "/hold")
     ask("POST", "/hold/release")
     ask("POST", "/reseal")

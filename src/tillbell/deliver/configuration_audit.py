@@ -69,6 +69,24 @@ class ConfigurationAudit:
         """Return the entry of a look at a record's secret."""
         return self._entry(record, "read-secret", now, {})
 
+    def of_export(
+        self, list_: str, app_id: str, query: dict[str, str], now: Micros
+    ) -> ConfigurationChange:
+        """Return the entry of an export of a list; of every application for ""."""
+        actor = _actor.get()
+        return ConfigurationChange(
+            id=self._ids.new("aud", now),
+            app_id=app_id,
+            at=now,
+            actor=actor.id,
+            actor_name=actor.name,
+            action=f"{list_}.export",
+            target=app_id,
+            request_id=actor.request_id,
+            address=actor.address,
+            changes={name: [None, value] for name, value in query.items()},
+        )
+
     def _entry(
         self, record: Record, verb: str, now: Micros, changes: dict[str, Any]
     ) -> ConfigurationChange:

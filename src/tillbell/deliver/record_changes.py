@@ -145,6 +145,11 @@ class RecordChanges(ABC):
         else:
             self._evict(kind, scope, id_)
 
+    async def note_export(self, list_: str, app_id: str | None, query: dict[str, str]) -> None:
+        """Write into the audit log that rows of a list are exported."""
+        entry = self._audit.of_export(list_, app_id or "", query, self._clock.now())
+        await self._registry.put(audit=[entry])
+
     async def note_secret_read(self, record: Record) -> None:
         """Write into the audit log that a record's secret is shown."""
         entry = self._audit.of_secret_read(record, self._clock.now())

@@ -27,6 +27,7 @@ from tillbell.storage.session.connection import DbReader, Row
 
 T = TypeVar("T")
 _WALKS_MAX = 8  # values of one clause that are walks of their own
+_NO_MESSAGE = "msg_!"  # sorts before every id
 _PAYLOADS_AT_ONCE = 20  # payloads that are in memory to be checked
 
 
@@ -107,7 +108,7 @@ def filtered_messages(
     """Read a slice of messages."""
 
     def walks(scope: str | None) -> _Plan:
-        if ids := _message_ids(db, scope, filter_):
+        if ids := _values(filter_, "id") or _message_ids(db, scope, filter_):
             base = _Walk("filtered_messages", ("of_app",), scope or "")
             return _Plan([base.within(id_[:-1], id_ + LAST) for id_ in ids], is_exact=False)
         is_exact = _covers(filter_, set())
@@ -282,11 +283,11 @@ def _values(filter_: ListFilter, field: str) -> tuple[str, ...]:
 def _message_ids(db: DbReader, scope: str | None, filter_: ListFilter) -> tuple[str, ...]:
     """Return the ids of the few messages that a filter names, by id or by event id."""
     if ids := _values(filter_, "message"):
-        return tuple(id_ for id_ in ids if "_" in id_) or ("msg_",)
+        return tuple(id_ for id_ in ids if "_" in id_) or (_NO_MESSAGE,)
     events = _values(filter_, "event")
     if events and scope is not None:
         rows = [row for key in events for row in _named_message(db, scope, key)]
-        return tuple(dict.fromkeys(str(row[0]) for row in rows)) or ("msg_",)
+        return tuple(dict.fromkeys(str(row[0]) for row in rows)) or (_NO_MESSAGE,)
     return ()
 
 

@@ -9,7 +9,6 @@ from fastapi import Query
 from pydantic import Field
 
 from tillbell.app import Gateway
-from tillbell.errors import Forbidden
 from tillbell.providers import PROVIDERS
 from tillbell.rules.filters.clauses import FilterList
 from tillbell.rules.filters.completion import (
@@ -22,9 +21,8 @@ from tillbell.rules.filters.completion import (
 from tillbell.rules.filters.grammar import TEXT_MAX
 from tillbell.rules.filters.qualifiers import NameOf, Qualifier
 from tillbell.web.api.overviews import ScopeOf
-from tillbell.web.api.routes import GatewayOf, PrincipalOf, resource
+from tillbell.web.api.routes import GatewayOf, PrincipalOf, may, resource
 from tillbell.web.api.shapes import Out
-from tillbell.web.edge.access import ACCESS
 from tillbell.web.edge.auth import Principal
 
 _NAMES_MAX = 500
@@ -86,19 +84,11 @@ async def _known(
         return sorted(gateway.config_cache.known_event_types() - hidden)
     if qualifier.field == "provider":
         return sorted(PROVIDERS)
-    if qualifier.names is NameOf.SOURCE and _may(principal, "source.list"):
+    if qualifier.names is NameOf.SOURCE and may(principal, "source.list"):
         sources = [compiled.source for compiled in gateway.source_cache.of_scope(scope)]
         return [source.uid or source.name for source in sources[:_NAMES_MAX]]
     is_endpoint = qualifier.names is NameOf.ENDPOINT
-    if is_endpoint and scope is not None and _may(principal, "endpoint.list"):
+    if is_endpoint and scope is not None and may(principal, "endpoint.list"):
         endpoints = await gateway.config_cache.endpoints(scope)
         return [endpoint.uid or endpoint.id for endpoint in endpoints[:_NAMES_MAX]]
     return []
-
-
-def _may(principal: Principal, operation: str) -> bool:
-    try:
-        principal.require(ACCESS[operation])
-    except Forbidden:
-        return False
-    return True

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from tillbell.app import Gateway
 from tillbell.configure.endpoints import Endpoints
 from tillbell.configure.key_usage import KeyUsage
-from tillbell.errors import NotFound
+from tillbell.errors import Forbidden, NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Application
 from tillbell.web.api.known_names import check_names
@@ -79,6 +79,15 @@ def operation_id(route: APIRoute) -> str:
 def also_answers(status: int, model: type[BaseModel], description: str) -> dict[int | str, Any]:
     """Document a second way in which a route succeeds."""
     return {status: {"model": model, "description": description}}
+
+
+def may(principal: Principal, operation: str) -> bool:
+    """Tell whether a key may use an operation, by its name."""
+    try:
+        principal.require(ACCESS[operation])
+    except Forbidden:
+        return False
+    return True
 
 
 async def the_gateway(request: Request) -> Gateway:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, NamedTuple
 
 from tillbell.errors import Malformed, TooLarge
@@ -17,15 +18,16 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class HttpAnswer(NamedTuple):
-    """A whole response. Header names are in lower case."""
+    """A response. Header names are in lower case. `parts`: its body, made while it is sent."""
 
     status: int
     headers: Headers
     body: bytes
+    parts: AsyncGenerator[bytes, None] | None = None
 
     def with_headers(self, more: Iterable[tuple[bytes, bytes]]) -> HttpAnswer:
         """Return the same response with more headers, after its own."""
-        return HttpAnswer(self.status, [*self.headers, *more], self.body)
+        return HttpAnswer(self.status, [*self.headers, *more], self.body, self.parts)
 
 
 Handler = Callable[[Scope, Receive], Awaitable[HttpAnswer]]  # a part that answers requests
@@ -46,6 +48,48 @@ async def send_answer(send: Send, answer: HttpAnswer, *, without_body: bool = Fa
         headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if without_body else answer.body})
+
+
+async def stream_answer(
+    send: Send, receive: Receive, answer: HttpAnswer, *, without_body: bool = False
+) -> None:
+    """Send a response in its parts. It ends when the client is gone, whatever follows."""
+    parts = answer.parts
+    assert parts is not None
+    headers = [h for h in answer.headers if h[0] != b"content-length"]
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        while not without_body and (part := await _next_part(parts, gone)) is not None:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        gone.cancel()
+        await parts.aclose()
+
+
+async def _next_part(
+    parts: AsyncGenerator[bytes, None], gone: asyncio.Future[None]
+) -> bytes | None:
+    """Return the next part; None at the end, or when the client is gone."""
+    part = asyncio.ensure_future(_part_of(parts))
+    try:
+        waiting: list[asyncio.Future[Any]] = [part, gone]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return part.result() if part.done() else None
+    finally:
+        if not part.done():
+            part.cancel()
+            await asyncio.wait([part])
+
+
+async def _part_of(parts: AsyncGenerator[bytes, None]) -> bytes | None:
+    return await anext(parts, None)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:

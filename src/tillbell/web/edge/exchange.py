@@ -25,6 +25,7 @@ from tillbell.web.edge.asgi_types import (
     Send,
     header,
     send_answer,
+    stream_answer,
 )
 from tillbell.web.edge.cors import CorsRules
 from tillbell.web.edge.paths import REQUEST_ID, is_api
@@ -63,7 +64,11 @@ class HttpExchange:
             answer = await self._answer(scope, receive)
         if answer.status >= _ERROR:
             answer = name_request(answer, request_id)
-        await send_answer(send, answer.with_headers(more_headers), without_body=is_head)
+        named = answer.with_headers(more_headers)
+        if named.parts is None:
+            await send_answer(send, named, without_body=is_head)
+        else:
+            await self._stream(scope, receive, send, named, is_head=is_head)
         self.note(scope, answer, started, "HEAD" if is_head else scope["method"])
 
     async def _answer(self, scope: Scope, receive: Receive) -> HttpAnswer:
@@ -74,6 +79,15 @@ class HttpExchange:
             return render_problem(error)
         except Exception as error:  # noqa: BLE001 - supervised: the caller must be answered
             return self.failed(scope, error)
+
+    async def _stream(
+        self, scope: Scope, receive: Receive, send: Send, answer: HttpAnswer, *, is_head: bool
+    ) -> None:
+        """Send an answer in parts. After a bug it ends where it is, and the client sees that."""
+        try:
+            await stream_answer(send, receive, answer, without_body=is_head)
+        except Exception as error:  # noqa: BLE001 - supervised: the server closes the connection
+            self.failed(scope, error)
 
     def failed(self, scope: Scope, error: Exception) -> HttpAnswer:
         """Return the answer to a request that met a bug, which is logged and counted."""

@@ -130,7 +130,8 @@ class IdempotentAnswers:
         """Store the answer to a use of a key, unless it may be tried again."""
         if answer.status >= _SERVER_ERROR:
             return
-        packed = base64.b85encode(_encode(_StoredAnswer(*answer))).decode()
+        stored = _StoredAnswer(answer.status, answer.headers, answer.body)
+        packed = base64.b85encode(_encode(stored)).decode()
         sealed = self._gateway.vault.seal(packed, use.key)
         await self._gateway.database.store_idempotent_answer(
             use._replace(answer=sealed.encode()), self._gateway.clock.now()

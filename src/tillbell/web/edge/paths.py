@@ -9,6 +9,7 @@ REQUEST_ID = "tillbell.request_id"
 ROUTE = "tillbell.route"  # the path with names in place of its values
 JSON_BODY = "tillbell.json"  # the body, decoded
 IGNORED = "tillbell.ignored"  # members of the body that nobody read, a list of their paths
+STREAM = "tillbell.stream"  # the parts of an answer's body, an asynchronous generator of bytes
 APPLICATION = "tillbell.application"  # id of the application that a request is about
 
 

@@ -29,7 +29,7 @@ from tillbell.web.edge.idempotency import (
     idempotency_name,
     refuse_key,
 )
-from tillbell.web.edge.paths import IGNORED, JSON_BODY, REQUEST_ID, ROUTE
+from tillbell.web.edge.paths import IGNORED, JSON_BODY, REQUEST_ID, ROUTE, STREAM
 from tillbell.web.edge.resolved_path import PathResolver
 from tillbell.web.edge.strict_json import check_json
 
@@ -115,7 +115,7 @@ class RestApi:
         return await self._collect(scope, receive)
 
     async def _collect(self, scope: Scope, receive: Receive) -> HttpAnswer:
-        """Return the whole answer of the framework. None of our routes streams."""
+        """Return the answer of the framework, whole or with the parts that are to be sent."""
         status, headers, parts = 0, list[tuple[bytes, bytes]](), list[bytes]()
 
         async def send(event: Scope) -> None:
@@ -126,7 +126,7 @@ class RestApi:
                 parts.append(event.get("body", b""))
 
         await self._app(scope, receive, send)
-        answer = HttpAnswer(status, headers, b"".join(parts))
+        answer = HttpAnswer(status, headers, b"".join(parts), scope.get(STREAM))
         return _naming(answer, scope[IGNORED]) if IGNORED in scope else answer
 
 
