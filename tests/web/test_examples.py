@@ -10,21 +10,20 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from tests.web.document import written_document
 from tests.web.served_gateway import ServedGateway
 from tests.web.tour import FILE, make_examples
-from tillbell.web.api.rest import openapi_document
 
-DOCUMENT = openapi_document()
 HINT = "run `python -m tests.web.tour` and look at what has changed"
 
 
 def operations() -> Iterator[dict[str, Any]]:
-    for item in DOCUMENT["paths"].values():
+    for item in written_document()["paths"].values():
         yield from item.values()
 
 
 def check(schema: dict[str, Any], example: Any, where: str) -> None:
-    whole = {**schema, "components": DOCUMENT["components"]}
+    whole = {**schema, "components": written_document()["components"]}
     problems = [problem.message for problem in jsonschema_rs.iter_errors(whole, example)]
     assert problems == [], f"{where}: {HINT}"
 
@@ -55,7 +54,8 @@ def test_every_operation_has_valid_examples() -> None:
 
 def test_every_common_error_has_a_valid_example() -> None:
     errors = {
-        name: example["value"] for name, example in DOCUMENT["components"]["examples"].items()
+        name: example["value"]
+        for name, example in written_document()["components"]["examples"].items()
     }
     assert {f"Status{status}" for status in (400, 401, 403, 404, 409, 413, 422)} == set(errors)
     for name, example in errors.items():

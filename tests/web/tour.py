@@ -16,12 +16,12 @@ from typing import Any
 
 import httpx
 
+from tests.web.document import written_document
 from tests.web.served_gateway import ServedGateway
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import SourceSetup
 from tillbell.providers.kit.cases import samples
 from tillbell.web.api import examples
-from tillbell.web.api.rest import openapi_document
 
 FILE = Path(examples.__file__).with_name("examples.json")
 BASE = "/api/v1"
@@ -53,7 +53,7 @@ class Tour:
         self.served = served
         self.operations = [
             (method.upper(), re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)), operation)
-            for path, item in openapi_document()["paths"].items()
+            for path, item in written_document()["paths"].items()
             for method, operation in item.items()
         ]
         self.examples: dict[str, Any] = {}
