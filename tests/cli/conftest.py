@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.patience import PATIENCE_S
+from tillbell.cli import client, run
 
 PROGRAM = str(Path(sys.executable).with_name("tillbell"))
 
@@ -27,7 +30,31 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def tillbell(*arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command to its end, in this process if it can be.
+
+    `serve` and `demo` have a process of their own, because they set how a process logs and what
+    signals do.
+    """
+    is_alone = arguments[:1] in (("serve",), ("demo",))
+    return (own_process if is_alone else in_process)(*arguments, stdin=stdin, **more)
+
+
+def in_process(*arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end in this process: another one takes half a second to start."""
+    out, err, variables = io.StringIO(), io.StringIO(), environment(**more)
+    with pytest.MonkeyPatch.context() as here, redirect_stdout(out), redirect_stderr(err):
+        for name in {*os.environ} - {*variables}:
+            here.delenv(name)
+        for name, value in variables.items():
+            here.setenv(name, value)
+        here.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8"))
+        here.setattr(client, "_TIMEOUT_S", PATIENCE_S)
+        code = run(arguments)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def own_process(*arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, in a process of its own."""
     return subprocess.run(
         [PROGRAM, *arguments],
         input=stdin,
@@ -51,9 +78,9 @@ class Served(NamedTuple):
         """Return what a command needs to talk to it."""
         return {"TILLBELL_ADMIN_KEY": key, "TILLBELL_PORT": self.port}
 
-    def stop(self) -> tuple[int, str]:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """Tell it to stop; return the exit code and what it logged."""
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(number)
         _, logged = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, logged
 
@@ -86,12 +113,3 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     gateway = serve(tmp_path_factory.mktemp("running") / "data")
     yield gateway
     gateway.stop()
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    """A gateway in its first life."""
-    gateway = serve(tmp_path / "data")
-    yield gateway
-    if gateway.process.poll() is None:
-        gateway.stop()

@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 from bench.postgres_server import free_port
 
-from tests.cli.conftest import PROGRAM, Served, environment, tillbell
+from tests.cli.conftest import PROGRAM, Served, environment, own_process, tillbell
 from tests.cli.test_serve import key_in
 from tests.patience import PATIENCE_S
 from tillbell.cli.client import ApiClient
 from tillbell.vault import Secret
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+UNSIGNED = ("--timestamp", "1", "--signature", "v1,AA==")
 
 
 def test_version_and_help() -> None:
-    assert tillbell("version").stdout == tillbell("--version").stdout
+    assert own_process("version").stdout == tillbell("--version").stdout
     helped = tillbell("--help")
     assert helped.returncode == 0
     for command in (
@@ -46,6 +47,16 @@ def test_a_wrong_command_line_is_exit_code_2(arguments: tuple[str, ...]) -> None
     refused = tillbell(*arguments)
     assert refused.returncode == 2
     assert "Traceback" not in refused.stderr
+
+
+def test_a_process_ends_with_the_code_and_the_text_of_its_command() -> None:
+    for arguments, code in (
+        (("sevre",), 2),
+        (("signature", "verify", "{}", "--secret", SECRET, "--id", "m", *UNSIGNED), 1),
+    ):
+        ended, run_here = own_process(*arguments), tillbell(*arguments)
+        assert (ended.returncode, run_here.returncode) == (code, code)
+        assert (ended.stdout, ended.stderr) == (run_here.stdout, run_here.stderr)
 
 
 def test_config_show_tells_value_and_origin_and_masks_secrets(tmp_path: Path) -> None:

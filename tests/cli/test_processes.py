@@ -8,14 +8,14 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.cli.conftest import PROGRAM, environment, tillbell
+from tests.cli.conftest import PROGRAM, environment, serve, tillbell
 from tests.patience import PATIENCE_S
 
 KEY = "tb_fleet_key_0123456789abcdefghij"
@@ -73,17 +73,23 @@ class Supervisor:
         return self.process.returncode
 
 
-@pytest.fixture
-def fleet(tmp_path: Path, empty_database: Callable[[], str]) -> Iterator[Supervisor]:
+def test_two_processes_answer_on_one_port_one_that_dies_is_replaced_and_all_stop_in_order(
+    tmp_path: Path, empty_database: Callable[[], str]
+) -> None:
     fleet = Supervisor(tmp_path / "data", empty_database(), "--processes", "2")
-    for _ in range(2):
-        fleet.read_until("server.started")
-    yield fleet
-    if fleet.process.poll() is None:
-        fleet.stop()
+    try:
+        for _ in range(2):
+            fleet.read_until("server.started")
+        assert_both_take_messages(fleet)
+        assert_a_dead_one_is_replaced(fleet)
+    finally:
+        code = fleet.stop()
+    assert code == 0
+    stopped = [line for line in fleet.said if "server.stopped" in line]
+    assert len(stopped) == 2
 
 
-def test_two_processes_answer_on_one_port_and_stop_in_order(fleet: Supervisor) -> None:
+def assert_both_take_messages(fleet: Supervisor) -> None:
     headers = {"authorization": f"Bearer {KEY}"}
     made = httpx.post(f"{fleet.url}/api/v1/app", json={"name": "shop"}, headers=headers)
     assert made.status_code == 201
@@ -96,12 +102,9 @@ def test_two_processes_answer_on_one_port_and_stop_in_order(fleet: Supervisor) -
     while sum(fleet.accepted().values()) < 20:
         assert fleet.process.poll() is None
     assert set(fleet.accepted()) == {"0", "1"}
-    assert fleet.stop() == 0
-    stopped = [line for line in fleet.said if "server.stopped" in line]
-    assert len(stopped) == 2
 
 
-def test_a_process_that_dies_is_replaced(fleet: Supervisor) -> None:
+def assert_a_dead_one_is_replaced(fleet: Supervisor) -> None:
     before = fleet.children()
     os.kill(before[0], signal.SIGKILL)
     died = fleet.read_until("process.died")
@@ -154,6 +157,7 @@ def test_a_worker_without_the_admin_key_leaves_it_as_it_is(
         headers = {"authorization": f"Bearer {KEY}"}
         assert httpx.get(f"{api.url}/api/v1/app", headers=headers).status_code == 200
         assert not [line for line in worker.said if "admin key" in line]
+        assert_serves_only_how_it_is(worker.url)
     finally:
         assert (worker.stop(), api.stop()) == (0, 0)
 
@@ -161,12 +165,20 @@ def test_a_worker_without_the_admin_key_leaves_it_as_it_is(
 def test_a_worker_serves_how_it_is_and_nothing_else(
     tmp_path: Path, empty_database: Callable[[], str]
 ) -> None:
-    fleet = Supervisor(tmp_path / "data", empty_database(), "--processes", "2", "--role", "worker")
-    for _ in range(2):
-        fleet.read_until("server.started")
-    headers = {"authorization": f"Bearer {KEY}"}
+    worker = serve(
+        tmp_path / "data",
+        DATABASE_URL=empty_database(),
+        TILLBELL_ROLE="worker",
+        TILLBELL_ADMIN_KEY=KEY,
+    )
     try:
-        assert httpx.get(f"{fleet.url}/readyz").status_code == 200
-        assert httpx.get(f"{fleet.url}/api/v1/app", headers=headers).status_code == 404
+        assert_serves_only_how_it_is(f"http://127.0.0.1:{worker.port}")
     finally:
-        assert fleet.stop() == 0
+        code, _ = worker.stop()
+    assert code == 0
+
+
+def assert_serves_only_how_it_is(url: str) -> None:
+    headers = {"authorization": f"Bearer {KEY}"}
+    assert httpx.get(f"{url}/readyz").status_code == 200
+    assert httpx.get(f"{url}/api/v1/app", headers=headers).status_code == 404

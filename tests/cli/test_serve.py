@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import signal
 import sqlite3
 import stat
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
 
-from tests.cli.conftest import PROGRAM, Served, environment, serve, tillbell
+from tests.cli.conftest import PROGRAM, Served, environment, in_process, serve, tillbell
 from tests.cli.owner import create_owner
 from tests.patience import PATIENCE_S
+from tillbell.cli.client import ApiClient
+from tillbell.vault import Secret
 
 
 def key_in(said: str) -> str:
@@ -44,15 +48,36 @@ def test_first_start_shows_a_key_that_works_and_a_curl_that_can_be_pasted(runnin
     assert key_in(running.said) in curl
 
 
+class FirstLife(NamedTuple):
+    """A gateway that was started on an empty folder, used and stopped: what it said and logged."""
+
+    data_dir: Path
+    said: str
+    code: int
+    logged: str
+
+    def copied_to(self, folder: Path) -> Path:
+        """Return a copy of its folder."""
+        return Path(shutil.copytree(self.data_dir, folder / "copy"))
+
+
+@pytest.fixture(scope="module")
+def first_life(tmp_path_factory: pytest.TempPathFactory) -> FirstLife:
+    gateway = serve(tmp_path_factory.mktemp("first") / "data")
+    api = ApiClient(f"http://127.0.0.1:{gateway.port}", Secret(key_in(gateway.said)))
+    api.call("POST", "/app", {"name": "a", "uid": "a"})
+    api.call("POST", "/app/a/endpoint", {"url": "http://127.0.0.1:8080/x", "uid": "e"})
+    return FirstLife(gateway.data_dir, gateway.said, *gateway.stop())
+
+
 def test_the_key_is_shown_once_a_set_up_link_at_each_start_and_none_is_kept(
-    served: Served,
+    first_life: FirstLife, tmp_path: Path
 ) -> None:
-    key, first = key_in(served.said), setup_token_in(served.said)
-    code, logged = served.stop()
-    assert code == 0
-    assert key not in logged
-    assert first not in logged
-    again = serve(served.data_dir)
+    key, first = key_in(first_life.said), setup_token_in(first_life.said)
+    assert first_life.code == 0
+    assert key not in first_life.logged
+    assert first not in first_life.logged
+    again = serve(first_life.copied_to(tmp_path))
     try:
         second = setup_token_in(again.said)
         assert first != second
@@ -64,8 +89,9 @@ def test_the_key_is_shown_once_a_set_up_link_at_each_start_and_none_is_kept(
         listed = tillbell("key", "list", **again.environment(key))
         assert "first key" in listed.stdout
     finally:
-        _, logged = again.stop()
-    stored = [logged.encode(), *(path.read_bytes() for path in served.data_dir.iterdir())]
+        code, logged = again.stop(signal.SIGINT)
+    assert (code, "Traceback" in logged) == (0, False), "an interrupt is a normal end"
+    stored = [logged.encode(), *(path.read_bytes() for path in again.data_dir.iterdir())]
     for secret in (key, first, second):
         assert not any(secret.encode() in content for content in stored)
 
@@ -79,7 +105,8 @@ def test_a_configured_key_works_until_it_is_no_longer_configured(tmp_path: Path)
         assert tillbell("key", "list", **gateway.environment(first)).returncode == 0
         asyncio.run(create_owner(tmp_path, setup_token_in(gateway.said)))
     finally:
-        gateway.stop()
+        code, _ = gateway.stop()
+    assert code == 0
     gateway = serve(tmp_path, TILLBELL_ADMIN_KEY=second)
     try:
         assert "/setup/" not in gateway.said
@@ -96,11 +123,11 @@ def test_what_it_writes_is_for_its_owner_only(running: Served) -> None:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path.name
 
 
-def test_dev_mode_says_so_loudly(served: Served) -> None:
-    assert "DEVELOPMENT MODE" in served.said
-    _, logged = served.stop()
-    happenings = [json.loads(line)["event"] for line in logged.splitlines()]
-    assert happenings == ["server.dev_mode", "server.started", "server.draining", "server.stopped"]
+def test_dev_mode_says_so_loudly(first_life: FirstLife) -> None:
+    assert "DEVELOPMENT MODE" in first_life.said
+    logged = [json.loads(line)["event"] for line in first_life.logged.splitlines()]
+    ends = ["server.dev_mode", "server.started", "server.draining", "server.stopped"]
+    assert [event for event in logged if event.startswith("server.")] == ends
 
 
 def test_a_taken_port_is_exit_code_2_and_one_line(running: Served, tmp_path: Path) -> None:
@@ -117,12 +144,12 @@ def test_a_second_process_on_the_same_data_is_exit_code_2(running: Served) -> No
     assert "Another process" in second.stderr
 
 
-def test_a_newer_database_is_exit_code_2(served: Served) -> None:
-    served.stop()
-    with sqlite3.connect(served.data_dir / "tillbell.db") as database:
+def test_a_newer_database_is_exit_code_2(first_life: FirstLife, tmp_path: Path) -> None:
+    data_dir = first_life.copied_to(tmp_path)
+    with sqlite3.connect(data_dir / "tillbell.db") as database:
         database.execute("INSERT INTO migrations VALUES (9999, 'later', 0)")
     database.close()
-    refused = tillbell("serve", "--data-dir", str(served.data_dir), "--port", "0")
+    refused = tillbell("serve", "--data-dir", str(data_dir), "--port", "0")
     assert refused.returncode == 2
     assert len(refused.stderr.splitlines()) == 1
 
@@ -135,32 +162,30 @@ def test_a_folder_that_cannot_be_made_is_exit_code_2(tmp_path: Path) -> None:
     assert len(refused.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (
-            ("serve", "--database-url", "postgresql://x.invalid/y"),
-            "Cannot use the PostgreSQL database",
-        ),
-        (("serve", "--processes", "3"), "one process"),
-        (("serve", "--config", "/nowhere.toml"), "/nowhere.toml"),
-        (("serve", "--retry-schedule", "soon"), "'soon' is not a whole number"),
-    ],
-)
-def test_wrong_settings_are_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
-    refused = tillbell(*arguments)
-    assert refused.returncode == 2
-    assert said in refused.stderr
-    assert "Traceback" not in refused.stderr
+def test_wrong_settings_are_exit_code_2() -> None:
+    absent = tillbell("serve", "--database-url", "postgresql://x.invalid/y")
+    assert absent.returncode == 2
+    assert "Cannot use the PostgreSQL database" in absent.stderr
+    assert "Traceback" not in absent.stderr
+    for arguments, said in (  # these are refused before anything is set up: without a process
+        (("--processes", "3"), "one process"),
+        (("--config", "/nowhere.toml"), "/nowhere.toml"),
+        (("--retry-schedule", "soon"), "'soon' is not a whole number"),
+    ):
+        refused = in_process("serve", *arguments)
+        assert refused.returncode == 2, arguments
+        assert said in refused.stderr, arguments
 
 
-def test_a_lost_master_key_is_never_replaced_by_a_new_one(served: Served) -> None:
-    served.stop()
-    (served.data_dir / "master.key").unlink()
-    again = tillbell("serve", "--data-dir", str(served.data_dir), "--port", "0")
+def test_a_lost_master_key_is_never_replaced_by_a_new_one(
+    first_life: FirstLife, tmp_path: Path
+) -> None:
+    data_dir = first_life.copied_to(tmp_path)
+    (data_dir / "master.key").unlink()
+    again = tillbell("serve", "--data-dir", str(data_dir), "--port", "0")
     assert again.returncode == 2
     assert "master.key back or set TILLBELL_MASTER_KEY" in again.stderr
-    assert not (served.data_dir / "master.key").exists()
+    assert not (data_dir / "master.key").exists()
 
 
 def test_a_file_that_is_no_database_is_told_before_the_lost_key(tmp_path: Path) -> None:
@@ -172,36 +197,13 @@ def test_a_file_that_is_no_database_is_told_before_the_lost_key(tmp_path: Path) 
     assert not (tmp_path / "master.key").exists()
 
 
-def test_another_master_key_is_found_out_at_start(served: Served) -> None:
-    key = key_in(served.said)
-    assert '"uid":"a"' in call(served, key, "/app", '{"name": "a", "uid": "a"}')
-    endpoint = '{"url": "http://127.0.0.1:8080/x", "uid": "e"}'
-    assert '"uid":"e"' in call(served, key, "/app/a/endpoint", endpoint)
-    served.stop()
-    folder = ("--data-dir", str(served.data_dir))
-    again = tillbell(
-        "serve", *folder, "--port", "0", "--dev", TILLBELL_MASTER_KEY=bytes(range(32)).hex()
-    )
+def test_another_master_key_is_found_out_at_start(first_life: FirstLife, tmp_path: Path) -> None:
+    folder = ("--data-dir", str(first_life.copied_to(tmp_path)))
+    other = bytes(range(32)).hex()
+    again = tillbell("serve", *folder, "--port", "0", "--dev", TILLBELL_MASTER_KEY=other)
     assert again.returncode == 2
     assert "was sealed under master key" in again.stderr
     assert "Traceback" not in again.stderr
-
-
-def call(served: Served, key: str, path: str, body: str) -> str:
-    url = f"http://127.0.0.1:{served.port}/api/v1{path}"
-    headers = ["-H", f"Authorization: Bearer {key}", "-H", "Content-Type: application/json"]
-    command = ["curl", "-s", url, *headers, "-d", body]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=PATIENCE_S, check=True
-    ).stdout
-
-
-def test_interrupting_it_is_a_normal_end(tmp_path: Path) -> None:
-    gateway = serve(tmp_path)
-    gateway.process.send_signal(signal.SIGINT)
-    _, logged = gateway.process.communicate(timeout=PATIENCE_S)
-    assert gateway.process.returncode == 0
-    assert "Traceback" not in logged
 
 
 def test_help_loads_neither_server_nor_crypto() -> None:

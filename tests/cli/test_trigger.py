@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tests.cli.conftest import Served, environment, tillbell
 from tests.cli.test_serve import key_in
 from tests.patience import PATIENCE_S
@@ -150,30 +151,32 @@ def test_a_refused_callback_is_exit_code_1(
 # ── the command, as a user runs it ───────────────────────────────────────────────────────────────
 
 
-def default_source(served: Served, provider: str) -> None:
-    api = ApiClient(f"http://127.0.0.1:{served.port}", Secret(key_in(served.said)))
-    api.call("POST", "/app", {"name": "TriggerTarget", "uid": "shop"})
+def default_source(running: Served, provider: str) -> ApiClient:
+    """Make the default source of a provider, in an application of its name."""
+    api = ApiClient(f"http://127.0.0.1:{running.port}", Secret(key_in(running.said)))
+    api.call("POST", "/app", {"name": "TriggerTarget", "uid": provider})
     made = {"name": "x", "provider": provider, "secrets": [SECRET], "default": True}
-    api.call("POST", "/app/shop/source", made)
+    api.call("POST", f"/app/{provider}/source", made)
+    return api
 
 
-def test_without_an_address_it_goes_to_the_gateway_of_the_settings(served: Served) -> None:
-    known = {"TILLBELL_PORT": served.port, "TILLBELL_TRIGGER_SECRET": SECRET}
+def test_without_an_address_it_goes_to_the_gateway_of_the_settings(running: Served) -> None:
+    known = {"TILLBELL_PORT": running.port, "TILLBELL_TRIGGER_SECRET": SECRET}
     absent = tillbell("trigger", "github:push", **known)
     assert absent.returncode == 1
     assert '"default": true' in absent.stdout
-    default_source(served, "github")
+    default_source(running, "github")
     sent = tillbell("trigger", "github:push", **known)
     assert sent.returncode == 0
-    url = f"http://127.0.0.1:{served.port}/api/webhooks/github"
+    url = f"http://127.0.0.1:{running.port}/api/webhooks/github"
     assert sent.stdout.startswith(f"POST {url}  (the default source of this provider")
     assert "200" in sent.stdout.splitlines()
     assert SECRET not in sent.stdout + sent.stderr
 
 
-def test_a_dry_run_can_be_pasted(served: Served) -> None:
-    default_source(served, "mozarto")
-    known = {"TILLBELL_PORT": served.port, "TILLBELL_TRIGGER_SECRET": SECRET}
+def test_a_dry_run_can_be_pasted(running: Served) -> None:
+    api = default_source(running, "mozarto")
+    known = {"TILLBELL_PORT": running.port, "TILLBELL_TRIGGER_SECRET": SECRET}
     changes = ("--override", 'message=it\'s $HOME `x` "q" é', "--dry-run")
     shown = tillbell("trigger", "mozarto:approved", *changes, **known, PYTHONUTF8="1")
     assert shown.returncode == 0
@@ -187,14 +190,13 @@ def test_a_dry_run_can_be_pasted(served: Served) -> None:
         env=environment(TILLBELL_TRIGGER_SECRET=SECRET),
     )
     assert pasted.stdout.startswith("HTTP/1.1 200")
-    api = ApiClient(f"http://127.0.0.1:{served.port}", Secret(key_in(served.said)))
-    (callback,) = api.call("GET", "/app/shop/callback")["data"]
+    (callback,) = api.call("GET", "/app/mozarto/callback")["data"]
     assert (callback["verdict"], callback["trust"]) == ("accepted", "secret")
-    request = api.call("GET", f"/app/shop/callback/{callback['id']}")["request"]
+    request = api.call("GET", f"/app/mozarto/callback/{callback['id']}")["request"]
     assert json.loads(request["body"])["message"] == 'it\'s $HOME `x` "q" é'
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "said"),
     [
         (("strip:approved",), "did you mean stripe"),
