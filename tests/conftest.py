@@ -8,11 +8,13 @@ import psycopg
 import pytest
 from bench.postgres_server import PostgresServer, programs
 
-from tests import patience, scale, stores
+from tests import memory, patience, scale, stores
 from tillbell.testing import ManualClock
 
 scale.use_hypothesis_profile()
 patience.make_httpx_patient()
+patience.make_stores_patient()
+memory.use_for_files()
 
 
 @pytest.fixture

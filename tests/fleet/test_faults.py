@@ -23,6 +23,7 @@ from tillbell.app import Gateway
 from tillbell.clock import DAY, SECOND, Micros, SystemClock
 from tillbell.errors import StoreUnavailable
 from tillbell.model.messages import Message
+from tillbell.storage.postgres import database
 from tillbell.testing.exchange import ReceiverExchange
 from tillbell.upkeep import chores
 
@@ -42,6 +43,12 @@ class WrongClock(SystemClock):
 
     def now(self) -> Micros:
         return super().now() + self.by
+
+
+@pytest.fixture(autouse=True)
+def product_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up a silent server as soon as the product does: other tests wait for longer."""
+    monkeypatch.setattr(database, "READ_TIMEOUT_S", 1.8)
 
 
 @pytest.fixture

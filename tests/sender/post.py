@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.patience import PATIENCE_S
 from tillbell.http.address_policy import AddressPolicy, Target
 from tillbell.http.client import HttpClient
 from tillbell.model.messages import Reply
@@ -24,7 +25,7 @@ class Post:
     sender: HttpClient
 
     async def __call__(
-        self, url: str, body: bytes = b"{}", *headers: str, timeout_s: float = 10
+        self, url: str, body: bytes = b"{}", *headers: str, timeout_s: float = PATIENCE_S
     ) -> Reply:
         target = _OPEN.check_url(url)
         return await self.sender.send(target, head_of(target, *headers), body, timeout_s)

@@ -24,7 +24,7 @@ _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
 
 async def _answer(post: Post, receiver: Receiver, data: bytes, *, closes: bool = True) -> Reply:
     receiver.on("/raw", raw(data, closes=closes))
-    return await post(receiver.url("/raw"), timeout_s=1)
+    return await post(receiver.url("/raw"))
 
 
 async def test_what_is_sent_is_what_was_given(post: Post, receiver: Receiver) -> None:

@@ -13,7 +13,6 @@ from tests.patience import PATIENCE_S
 from tests.store.outbound_harness import BODY, SUCCEEDED, OutboundHarness
 from tests.store.test_failed_commits import Gate
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.engine import group_commit, readers
 from tillbell.storage.engine.readers import ReadPool
 from tillbell.storage.ports.outbound import Publication, PublicationStored
 from tillbell.storage.session.connection import Bindings, DbReader, Row
@@ -24,33 +23,41 @@ from tillbell.testing import ManualClock
 SHORT_S = 0.05
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "COMMIT_TIMEOUT_S", SHORT_S)
-    monkeypatch.setattr(readers, "READ_TIMEOUT_S", SHORT_S)
+class SilentGate(Gate):
+    """A point that no commit passes while it is shut; who waits for one is told soon, then only."""
+
+    database: SqliteDatabase
+
+    def shut(self) -> None:
+        self.opened.clear()
+        self.database.writer.commit_timeout_s = SHORT_S
+
+    def open(self) -> None:
+        self.opened.set()
+        self.database.writer.commit_timeout_s = PATIENCE_S
 
 
 @pytest.fixture
-async def gate() -> Gate:
-    return Gate("before commit")
+async def gate() -> SilentGate:
+    return SilentGate("before commit")
 
 
 @pytest.fixture
 async def outbound(
-    tmp_path: Path, clock: ManualClock, gate: Gate
+    tmp_path: Path, clock: ManualClock, gate: SilentGate
 ) -> AsyncIterator[OutboundHarness]:
     gate.opened.set()
-    database = SqliteDatabase(tmp_path / "x.db", clock, fault=gate)
+    gate.database = database = SqliteDatabase(tmp_path / "x.db", clock, fault=gate)
     await database.open()
     yield OutboundHarness(database, clock)
-    gate.opened.set()
+    gate.open()
     await database.close()
 
 
 async def test_who_waits_for_a_commit_is_told_and_others_at_once(
-    outbound: OutboundHarness, gate: Gate
+    outbound: OutboundHarness, gate: SilentGate
 ) -> None:
-    gate.opened.clear()
+    gate.shut()
     with pytest.raises(StoreUnavailable, match="does not answer"):
         await outbound.publish()
     again = outbound.store.publish(Publication(outbound.message(), {"": BODY}, []))
@@ -60,16 +67,16 @@ async def test_who_waits_for_a_commit_is_told_and_others_at_once(
 
 
 async def test_what_had_not_begun_is_not_made_and_the_next_one_is(
-    outbound: OutboundHarness, gate: Gate
+    outbound: OutboundHarness, gate: SilentGate
 ) -> None:
     publications = [Publication(outbound.message(), {"": BODY}, []) for _ in range(3)]
-    gate.opened.clear()
+    gate.shut()
     first = outbound.store.publish(publications[0])
     await gate.reached.wait()
     waits = outbound.store.publish(publications[1])
     outcomes = await asyncio.gather(first, waits, return_exceptions=True)
     assert {type(one) for one in outcomes} == {StoreUnavailable}
-    gate.opened.set()
+    gate.open()
     await _answers(outbound)
 
     assert await outbound.store.publish(publications[2]) == PublicationStored()
@@ -78,16 +85,16 @@ async def test_what_had_not_begun_is_not_made_and_the_next_one_is(
 
 
 async def test_a_result_waits_for_as_long_as_it_takes(
-    outbound: OutboundHarness, gate: Gate
+    outbound: OutboundHarness, gate: SilentGate
 ) -> None:
     delivery = await outbound.hand_over()
     gate.reached.clear()
-    gate.opened.clear()
+    gate.shut()
     settled = asyncio.ensure_future(outbound.store.finish_attempt(outbound.result(delivery)))
     await gate.reached.wait()
     with pytest.raises(StoreUnavailable):
         await outbound.publish()
-    gate.opened.set()
+    gate.open()
 
     assert await settled is True
     assert (await outbound.reread(delivery)).state is SUCCEEDED
@@ -164,6 +171,7 @@ async def test_who_waits_for_a_look_up_is_told_and_others_at_once(asked: ReadPoo
         opened.wait(30)
         return one(db)
 
+    asked.timeout_s = SHORT_S
     with pytest.raises(StoreUnavailable, match="does not answer"):
         await asked.read_batched(hang)
     with pytest.raises(StoreUnavailable, match="does not answer"):
