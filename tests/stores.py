@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +15,10 @@ import psycopg
 
 from tillbell.clock import SystemClock
 from tillbell.storage.postgres.database import PostgresDatabase
+from tillbell.storage.session.migrate import migrate
+from tillbell.storage.sqlite.connection import open_writer
 
+FILE = "tillbell.db"  # of a SQLite store, in its folder
 IS_POSTGRES = os.environ.get("TEST_STORE") == "postgres"
 _urls: dict[Path, str] = {}
 
@@ -33,6 +38,26 @@ def settings_of(folder: Path) -> dict[str, str]:
     if folder not in _urls:
         _urls[folder] = make_database()
     return {"database_url": _urls[folder]}
+
+
+def copy_tables(path: Path) -> None:
+    """Make a SQLite store that has all tables and is empty, if there is none.
+
+    To copy the file is quicker than all migrations. A gateway makes its master key first: it
+    refuses a store without one.
+    """
+    if path.parent.is_dir() and not path.exists():
+        path.write_bytes(_empty_sqlite())
+
+
+@functools.cache
+def _empty_sqlite() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / FILE
+        connection = open_writer(path)
+        migrate(connection, "sqlite", 0)
+        connection.close()
+        return path.read_bytes()
 
 
 # Of some forty tables a test writes to a few. To truncate all of them takes 50 times as long.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import stores
 from tests.store.crashable_store import CrashablePostgres, CrashableSqlite, CrashableStore
 from tests.store.inbound_harness import InboundHarness
 from tests.store.outbound_harness import OutboundHarness
@@ -27,7 +28,8 @@ def make_store(
     def make(name: str) -> Database:
         if name == "postgres":
             return PostgresDatabase(request.getfixturevalue("used_schema")(), clock)
-        return SqliteDatabase(tmp_path / "tillbell.db", clock)
+        stores.copy_tables(tmp_path / stores.FILE)
+        return SqliteDatabase(tmp_path / stores.FILE, clock)
 
     return make
 

@@ -87,6 +87,8 @@ class ServedGateway:
         self.gateway.people = People(
             gateway.database, gateway.clock, gateway.ids, Passwords(HashCost(1, 8))
         )
+        if not stores.IS_POSTGRES:
+            stores.copy_tables(self.folder / stores.FILE)
         self._changed = asyncio.Condition()
         after = self.gateway.dispatcher.on_attempt_ended
 
