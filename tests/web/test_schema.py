@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,19 +9,8 @@ from typing import Any
 import httpx
 import openapi_spec_validator
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-from schemathesis.checks import not_a_server_error
-from schemathesis.core.result import Ok
-from schemathesis.generation import GenerationMode
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
-from tests.scale import full_or_tenth, soak
+from tests.scale import soak
 from tests.tidy.source import ROOT
 from tests.web.document import written_document
 from tests.web.known import Known
@@ -33,13 +20,6 @@ from tillbell.web.edge.patterns import RULES
 
 pytestmark = pytest.mark.sqlite_first
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
-EXAMPLES = full_or_tenth(20)
 PARTS = 8  # of all operations: a whole soak of them in one test is too long
 
 
@@ -50,28 +30,11 @@ def known(served: ServedGateway) -> Iterator[Known]:
     made.session.close()
 
 
-@functools.cache
-def all_operations() -> list[Any]:
-    schema = schemathesis.openapi.from_dict(copy.deepcopy(written_document()))
-    read = list(schema.get_all_operations())
-    assert all(isinstance(result, Ok) for result in read), "one cannot be read"
-    return [result.ok() for result in read]
-
-
-def put_into(case: schemathesis.Case[Any], ids: dict[str, str]) -> None:
-    for name in case.path_parameters or {}:
-        case.path_parameters[name] = ids.get(name, "qtask_0")
-
-
-def any_case_of(operation: Any) -> st.SearchStrategy[schemathesis.Case[Any]]:
-    """Requests as the document wants them, and requests that break it."""
-    bad = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
-    return st.one_of(operation.as_strategy(), operation.as_strategy(), bad)
-
-
 @soak
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_answer_is_documented(part: int, served: ServedGateway, known: Known) -> None:
+    from tests.web.random_requests import all_operations, ask_at_random
+
     failures = []
     for operation in all_operations()[part::PARTS]:
         try:
@@ -81,26 +44,6 @@ def test_every_answer_is_documented(part: int, served: ServedGateway, known: Kno
             failures.append(failure)
     if failures:
         raise ExceptionGroup("answers that are not documented", failures)
-
-
-def ask_at_random(operation: Any, served: ServedGateway, known: Known) -> None:
-    """Ask for one operation with requests that fit the document, and some that break it."""
-
-    @settings(
-        max_examples=EXAMPLES,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=any_case_of(operation), is_known=st.booleans())
-    def ask(case: schemathesis.Case[Any], is_known: bool) -> None:
-        if is_known and case.method != "DELETE":
-            put_into(case, known.ids_for(case.path))
-        headers = {"authorization": f"Bearer {served.key}"}
-        answer = case.call(base_url=served.url, headers=headers, session=known.session)
-        case.validate_response(answer, checks=CHECKS)
-
-    ask()
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -200,7 +143,7 @@ def test_the_document_is_valid_and_whole(served: ServedGateway) -> None:
 
 
 def test_the_codes_of_errors_are_a_closed_list_that_the_guide_explains() -> None:
-    shape = openapi_document()["components"]["schemas"]["ProblemOut"]["properties"]["code"]
+    shape = written_document()["components"]["schemas"]["ProblemOut"]["properties"]["code"]
     guide = (ROOT / "docs" / "api.md").read_text()
     table = guide.partition("| code | means |")[2].partition("\n\n")[0]
     explained = re.findall(r"^\| `(\w+)` \| \S", table, re.MULTILINE)
