@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 
 from tests.stores import IS_POSTGRES
 
+T = TypeVar("T")
 IS_SOAK = os.environ.get("TEST_SOAK") == "1"
 IS_WHOLE = IS_SOAK and not IS_POSTGRES
 
 soak = pytest.mark.soak
-"""Marks a test that asks `full_or_tenth`: `make soak` runs it again."""
+"""Marks a test that asks `full_or_tenth` or `drawn`: `make soak` runs it again."""
 
 
 def full_or_tenth(count: int) -> int:
@@ -22,12 +25,18 @@ def full_or_tenth(count: int) -> int:
     return count if IS_WHOLE else max(1, count // 10)
 
 
+def drawn(rows: Sequence[T], one_in: int = 10) -> list[T]:
+    """Return all rows on SQLite in `make soak`, else one in so many, drawn by `seed`."""
+    count = max(1, len(rows) // one_in)
+    return [*rows] if IS_WHOLE else random.Random(seed()).sample(rows, count)
+
+
 def orders_played(count: int) -> int:
-    """Return how many of so many orders of a life are played: at most 36, or 120 in a soak.
+    """Return how many of so many orders of a life are played: at most 12, or 120 in a soak.
 
     Each soak draws other ones (`seed`).
     """
-    return min(count, 120 if IS_WHOLE else max(12, min(count // 10, 36)))
+    return min(count, 120 if IS_WHOLE else 12)
 
 
 def seed() -> int:

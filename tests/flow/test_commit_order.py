@@ -8,6 +8,7 @@ from functools import partial
 
 from tests.flow.gateway_harness import GatewayHarness
 from tests.patience import PATIENCE_S
+from tests.scale import full_or_tenth, soak
 from tillbell.deliver.publish import MessageDraft
 from tillbell.model.transactions import Direction
 from tillbell.process.decision import DecidedBy, Decision
@@ -15,7 +16,7 @@ from tillbell.process.manual.actions import NewTransaction
 from tillbell.storage.ports.outbound import MessageFilter, Page
 
 WRITERS = 16
-EACH = 400
+EACH = full_or_tenth(1_000)
 
 
 async def _publish(harness: GatewayHarness, count: int) -> None:
@@ -48,6 +49,7 @@ async def _poll(harness: GatewayHarness, wanted: int) -> list[str]:
     return seen
 
 
+@soak
 async def test_a_poller_skips_nothing_while_sixteen_write(harness: GatewayHarness) -> None:
     chance = random.Random(12)
     work = [
