@@ -36,6 +36,9 @@ test: dev  ## the tests of every change, on SQLite and PostgreSQL; ONLY=tests/ru
 	@$(TESTS) $(or $(ONLY),$(ALL))
 	@TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
 
+slow: dev  ## the slower tests, which CI runs as well: processes, kills, restores, generated clients
+	@$(TESTS) -m slow $(ONLY)
+
 soak: dev  ## the long tests in full on SQLite, and all features on PostgreSQL
 	@TEST_SOAK=1 $(TESTS) -m "soak or slow" $(ONLY)
 	@TEST_SOAK=1 TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
@@ -76,4 +79,4 @@ crash: dev  ## kill -9 loop, power cuts, write errors, full disk; CYCLES=100
 faults: dev  ## a cluster on PostgreSQL with kills, lost networks and restarts; ARGS="--restarts 10"
 	@$(PY) -m tests.faults $(ARGS)
 
-.PHONY: help setup dev demo serve test soak check fix audit pages sbom bench scale crash faults
+.PHONY: help setup dev demo serve test slow soak check fix audit pages sbom bench scale crash faults

@@ -118,6 +118,7 @@ class Story:
             assert shop.messages(after) == ["e0", "e1", "e2", "e3"]
 
 
+@pytest.mark.slow
 async def test_the_gateway_goes_on_in_postgresql_and_sends_nothing_twice(
     tmp_path: Path, fresh_schema: Schema
 ) -> None:

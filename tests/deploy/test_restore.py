@@ -74,6 +74,7 @@ def backed_up(tmp_path_factory: pytest.TempPathFactory) -> BackedUp:
     return BackedUp(copy, old, message_id)
 
 
+@pytest.mark.slow
 def test_a_copy_of_sqlite_put_back_beside_its_key_is_the_gateway(
     backed_up: BackedUp, tmp_path: Path
 ) -> None:
@@ -92,6 +93,7 @@ def test_a_copy_of_sqlite_put_back_beside_its_key_is_the_gateway(
         assert us.get("/hold").json() == {"held": False}
 
 
+@pytest.mark.slow
 def test_a_copy_without_its_key_says_so_at_the_start(backed_up: BackedUp, tmp_path: Path) -> None:
     new = tmp_path / "new"
     new.mkdir(0o700)

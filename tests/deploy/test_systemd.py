@@ -109,6 +109,7 @@ def test_all_are_shut_in_alike() -> None:
     assert "DynamicUser=yes" in hardened[0]
 
 
+@pytest.mark.slow
 def test_who_connects_while_it_restarts_waits_and_is_answered(tmp_path: Path) -> None:
     """What `tillbell.socket` is for: the port belongs to systemd, and is handed on."""
     with socket.create_server(("127.0.0.1", 0)) as port:

@@ -91,6 +91,7 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_what_a_killed_and_a_stopped_worker_had_in_flight_is_sent_once_more_and_counts_once(
     crew: dict[str, GatewayProcess], holding: Holding
 ) -> None:

@@ -68,6 +68,7 @@ async def all_succeeded(gateway: Gateway) -> bool:
     return not totals.waiting and not totals.sending and not totals.failed
 
 
+@pytest.mark.slow
 async def test_an_old_program_goes_on_while_a_new_one_brings_its_tables_and_beside_it(
     fresh_schema: Callable[[], str], tmp_path: Path, program: str
 ) -> None:
@@ -89,6 +90,7 @@ async def test_an_old_program_goes_on_while_a_new_one_brings_its_tables_and_besi
         assert all(messages <= arrived(fleet.receiver, path) for path in paths)
 
 
+@pytest.mark.slow
 async def test_a_new_program_delivers_what_an_old_one_left_that_was_killed(
     fresh_schema: Callable[[], str], tmp_path: Path, program: str
 ) -> None:

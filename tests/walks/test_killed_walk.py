@@ -146,6 +146,7 @@ async def approvals(now: ServeProcess) -> int:
     return [one["eventType"] for one in messages].count("transaction.approved")
 
 
+@pytest.mark.slow
 async def test_what_was_answered_before_the_kill_is_done_once_after_it(tmp_path: Path) -> None:
     async with Receiver() as receiver:
         async with life(tmp_path / "data", *MORTAL) as a:
