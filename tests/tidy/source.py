@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -54,8 +54,13 @@ def _tree(text: str) -> ast.Module:
     return ast.parse(text)
 
 
-def texts() -> Iterator[tuple[str, str]]:
-    """Yield path and text of every file that is ours and is text."""
+@cache
+def texts() -> Sequence[tuple[str, str]]:
+    """Return path and text of every file that is ours and is text, read once."""
+    return tuple(_texts())
+
+
+def _texts() -> Iterator[tuple[str, str]]:
     files = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]
     for folder in _FOLDERS:
         files += (ROOT / folder).rglob("*")
