@@ -33,6 +33,9 @@ def locked() -> dict[str, str]:
     }
 
 
+VENDOR = ROOT / "src/tillbell/web/pages/vendor"  # scripts of others that the pages load
+
+
 def listed(text: str) -> list[dict[str, Any]]:
     components: list[dict[str, Any]] = json.loads(text)["components"]
     return components
@@ -40,8 +43,12 @@ def listed(text: str) -> list[dict[str, Any]]:
 
 def test_the_list_of_what_is_shipped_is_the_lock() -> None:
     components = listed((ROOT / "requirements/sbom.cdx.json").read_text())
-    versions = {canonicalize_name(one["name"]): one["version"] for one in components}
-    assert versions == locked(), "run `make sbom`"
+    versions: dict[str, dict[str, str]] = {"pkg:pypi": {}, "pkg:npm": {}}
+    for one in components:
+        versions[one["purl"].partition("/")[0]][canonicalize_name(one["name"])] = one["version"]
+    notes = [tomllib.loads(note.read_text()) for note in VENDOR.glob("*/vendored.toml")]
+    vendored = {canonicalize_name(note["name"]): note["version"] for note in notes}
+    assert versions == {"pkg:pypi": locked(), "pkg:npm": vendored}, "run `make sbom`"
     unlicensed = [one["name"] for one in components if not one.get("licenses")]
     assert not unlicensed
 
