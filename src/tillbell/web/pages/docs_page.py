@@ -39,6 +39,7 @@ _FILES = {
     PATH: _PageFile("docs/docs.html", b"text/html; charset=utf-8"),
     f"{PATH}/docs.css": _PageFile("docs/docs.css", b"text/css; charset=utf-8"),
     f"{PATH}/docs.js": _PageFile("docs/docs.js", b"text/javascript; charset=utf-8"),
+    f"{PATH}/logo.svg": _PageFile("static/logo.svg", b"image/svg+xml"),
     f"{PATH}/swagger-ui.css": _PageFile(
         "vendor/swagger-ui/swagger-ui.css", b"text/css; charset=utf-8"
     ),
