@@ -23,7 +23,7 @@ _WORDS = {
 }
 
 
-class Series(NamedTuple):
+class ChartSeries(NamedTuple):
     """Counts of one kind over time. `name` is a CSS class: `accepted`, `timed-out`."""
 
     name: str
@@ -45,7 +45,7 @@ def top_of(highest: int) -> int:
 
 
 def stacked(
-    series: Sequence[Series], label: str, times: Sequence[str], marks: Sequence[float] = ()
+    series: Sequence[ChartSeries], label: str, times: Sequence[str], marks: Sequence[float] = ()
 ) -> Markup:
     """Return stacked bars. `times` names each bar; `marks` are places from 0 to 1."""
     count = max((len(each.values) for each in series), default=0) or 1

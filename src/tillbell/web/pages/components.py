@@ -7,7 +7,7 @@ import re
 from starlette.responses import Response
 
 from tillbell.web.edge.static_files import static_files
-from tillbell.web.pages.charts import Series
+from tillbell.web.pages.charts import ChartSeries
 from tillbell.web.pages.page import SitePage, Visit
 
 _SYMBOL = re.compile(rb'id="i-([a-z]+)"')
@@ -28,10 +28,10 @@ async def show(visit: Visit) -> Response:
         phases_cut=[*_PHASES, ("cut", 29_889_000)],
         hours=[f"{hour:02}:00" for hour in hours],
         series=[
-            Series("accepted", [20 + hour % 9 for hour in hours]),
-            Series("throttled", [hour // 20 * 4 for hour in hours]),
-            Series("refused", [hour // 22 * 3 for hour in hours]),
-            Series("timed-out", [hour // 23 for hour in hours]),
+            ChartSeries("accepted", [20 + hour % 9 for hour in hours]),
+            ChartSeries("throttled", [hour // 20 * 4 for hour in hours]),
+            ChartSeries("refused", [hour // 22 * 3 for hour in hours]),
+            ChartSeries("timed-out", [hour // 23 for hour in hours]),
         ],
     )
 

@@ -23,7 +23,7 @@ from tillbell.web.pages.lists import export, listing_of, page_of
 from tillbell.web.pages.page import SitePage, Visit
 from tillbell.web.pages.payload_summary import Summary, summary_of
 from tillbell.web.pages.states import state_of
-from tillbell.web.pages.verdicts import NamedFate, Verdict, of_fates
+from tillbell.web.pages.verdicts import NamedFate, PageVerdict, of_fates
 
 _COLUMNS = (
     "time",
@@ -72,7 +72,7 @@ class ShownMessage(NamedTuple):
     summary: Summary
     ways: list[Way]
     others: list[Way]  # endpoints that do not get it
-    verdict: Verdict
+    verdict: PageVerdict
 
 
 async def list_(visit: Visit) -> Response:

@@ -10,7 +10,7 @@ from tillbell.rules.delivery.fate import Fate, FateCode
 from tillbell.web.pages.formats import number
 
 
-class Verdict(NamedTuple):
+class PageVerdict(NamedTuple):
     """One sentence of truth about a thing, with what follows from it."""
 
     tone: str
@@ -49,10 +49,10 @@ _TITLES = {
 }
 
 
-def of_fate(fate: Fate) -> Verdict:
+def of_fate(fate: Fate) -> PageVerdict:
     """Return the verdict about a message at one endpoint."""
     tone, icon = _LOOKS.get(fate.code, _QUIET)
-    return Verdict(tone, icon, _TITLES[fate.code], fate.text, fate.next_at)
+    return PageVerdict(tone, icon, _TITLES[fate.code], fate.text, fate.next_at)
 
 
 class NamedFate(NamedTuple):
@@ -62,7 +62,7 @@ class NamedFate(NamedTuple):
     fate: Fate
 
 
-def of_fates(wanted: Sequence[NamedFate], *, is_wanted_by_none: bool) -> Verdict:
+def of_fates(wanted: Sequence[NamedFate], *, is_wanted_by_none: bool) -> PageVerdict:
     """Return the verdict about a message at the endpoints that want it, the worst first.
 
     `is_wanted_by_none`: there are endpoints, and none of them wants it.
@@ -70,12 +70,14 @@ def of_fates(wanted: Sequence[NamedFate], *, is_wanted_by_none: bool) -> Verdict
     if not wanted:
         text = "No endpoint asked for it: below is why."
         missing = "There is no endpoint yet."
-        return Verdict("idle", "info", "It went nowhere", text if is_wanted_by_none else missing)
+        return PageVerdict(
+            "idle", "info", "It went nowhere", text if is_wanted_by_none else missing
+        )
     count = len(wanted)
     arrived = sum(each.fate.code is FateCode.DELIVERED for each in wanted)
     if arrived == count:
         where = "its endpoint" if count == 1 else f"all {number(count)} endpoints"
-        return Verdict("ok", "ok", f"It arrived at {where}", "Nothing needs doing.")
+        return PageVerdict("ok", "ok", f"It arrived at {where}", "Nothing needs doing.")
     worst = min(wanted, key=lambda each: _RANK[each.fate.code])
     verdict = of_fate(worst.fate)
     if count == 1:
