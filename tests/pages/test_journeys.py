@@ -112,3 +112,38 @@ def test_a_list_is_given_as_csv_and_json(usual_world: World) -> None:
     assert len(rows) - 1 == len(lines) == len(listed)
     assert '"event_type":"order.paid"' in lines[-1]
     assert ",'-312.40," in table.text  # no spreadsheet takes it for a formula
+
+
+def test_a_filter_is_written_with_suggestions_and_taken_apart_again(visitor: Visitor) -> None:
+    page = visitor.open("/messages")
+    page.keyboard.press("/")
+    page.keyboard.type("ty")
+    page.wait_for_selector("#sug [role=option]:has-text('type:')")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.locator(".filter [role=combobox]").input_value() == "type:"
+    page.keyboard.type("order.created")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/messages?filter=type%3Aorder.created")
+    assert page.locator("tbody tr").count() == 1
+    page.get_by_label("Remove type:order.created").click()
+    page.wait_for_url("**/messages")
+    assert page.locator("tbody tr").count() == 4
+
+
+def test_a_mistake_in_a_filter_is_marked_with_what_was_meant(visitor: Visitor) -> None:
+    page = visitor.open("/messages?filter=typ:order.created")
+    assert page.locator("mark").inner_text() == "typ"
+    page.get_by_role("link", name="Did you mean").click()
+    assert page.locator("tbody tr").count() == 1
+
+
+def test_a_filter_works_without_scripts(browser: Browser, usual_world: World) -> None:
+    served = usual_world.served
+    visitor = Visitor(browser, served.url, served.session(), scripts=False)
+    page = visitor.open("/messages?app=baobab")
+    page.get_by_label("Add a condition").fill("type:order.paid")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/messages?app=baobab&filter=type%3Aorder.paid")
+    assert page.locator("tbody tr").count() == 2
+    visitor.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated
 
 from fastapi import Query
@@ -60,13 +60,23 @@ async def completion(
     ] = None,
 ) -> CompletionOut:
     """Complete a filter at a place: its qualifiers, and the values that are known."""
-    typed = typed_at(text, len(text) if at is None else min(at, len(text)))
+
+    async def known(qualifier: Qualifier) -> Iterable[str]:
+        return await _visible_values(gateway, principal, scope, qualifier)
+
+    return await complete(list_, text, len(text) if at is None else at, known)
+
+
+async def complete(
+    list_: FilterList, text: str, at: int, known: Callable[[Qualifier], Awaitable[Iterable[str]]]
+) -> CompletionOut:
+    """Return what may stand at a place of a filter. `known` gives the values of a qualifier."""
+    typed = typed_at(text, min(at, len(text)))
     items: list[CompletionItem] = []
     if typed.value is None:
         items = qualifier_items(list_, typed.name)
     elif (qualifier := qualifier_typed(list_, typed)) is not None:
-        known = await _known(gateway, principal, scope, qualifier)
-        items = value_items(qualifier, typed.value, known)
+        items = value_items(qualifier, typed.value, await known(qualifier))
     return CompletionOut(
         position=typed.place.start,
         length=typed.place.length,
@@ -74,21 +84,33 @@ async def completion(
     )
 
 
-async def _known(
+async def _visible_values(
     gateway: Gateway, principal: Principal, scope: str | None, qualifier: Qualifier
 ) -> Iterable[str]:
     """Return values that are configured, as far as the key may see them."""
+    values = await configured_values(gateway, scope, qualifier)
     if qualifier.field == "type":
         registered = gateway.config_cache.registered_event_types()
         hidden = {t.uid or t.id for t in registered if not principal.may_see_type(t)}
-        return sorted(gateway.config_cache.known_event_types() - hidden)
+        return sorted(set(values) - hidden)
+    is_source, is_endpoint = (qualifier.names is kind for kind in (NameOf.SOURCE, NameOf.ENDPOINT))
+    if is_source and not may(principal, "source.list"):
+        return []
+    return [] if is_endpoint and not may(principal, "endpoint.list") else values
+
+
+async def configured_values(
+    gateway: Gateway, scope: str | None, qualifier: Qualifier
+) -> Iterable[str]:
+    """Return the values of a qualifier that are configured in a scope; None: everywhere."""
+    if qualifier.field == "type":
+        return sorted(gateway.config_cache.known_event_types())
     if qualifier.field == "provider":
         return sorted(PROVIDERS)
-    if qualifier.names is NameOf.SOURCE and may(principal, "source.list"):
+    if qualifier.names is NameOf.SOURCE:
         sources = [compiled.source for compiled in gateway.source_cache.of_scope(scope)]
         return [source.uid or source.name for source in sources[:_NAMES_MAX]]
-    is_endpoint = qualifier.names is NameOf.ENDPOINT
-    if is_endpoint and scope is not None and may(principal, "endpoint.list"):
+    if qualifier.names is NameOf.ENDPOINT and scope is not None:
         endpoints = await gateway.config_cache.endpoints(scope)
         return [endpoint.uid or endpoint.id for endpoint in endpoints[:_NAMES_MAX]]
     return []

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
-from itertools import chain
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,7 +17,7 @@ from tillbell.model.messages import Delivery, Message
 from tillbell.rules.delivery.payload import RETENTION_DAYS_MAX, RETENTION_HOURS_MAX
 from tillbell.rules.filters.clauses import FilterList, ListFilter
 from tillbell.storage.ports.as_clauses import with_message
-from tillbell.storage.ports.outbound import AttemptFilter, MessageFilter, Page
+from tillbell.storage.ports.outbound import AttemptFilter, Page
 from tillbell.web.api.applications import ApplicationIn
 from tillbell.web.api.endpoints import EndpointOut, shown_endpoint
 from tillbell.web.api.filtered import FilterText, read_filter, search_page
@@ -170,7 +168,9 @@ async def list_(
 ) -> Response:
     """List messages, newest first."""
     if text is None:
-        messages = await newest_messages(gateway, [app.id], filter_, page)
+        messages = await list_page(
+            lambda page: gateway.database.history.messages(app.id, filter_, page), page, row_id
+        )
     else:
         listed = await read_filter(gateway, app.id, FilterList.MESSAGE, text)
         messages = await message_page(gateway, app.id, with_message(listed, filter_), page)
@@ -178,23 +178,6 @@ async def list_(
         await message_doc(gateway, message, with_content=with_content) for message in messages.rows
     ]
     return answer(messages.document(docs))
-
-
-async def newest_messages(
-    gateway: Gateway, app_ids: Sequence[str], filter_: MessageFilter, page: Page
-) -> ListPage[Message]:
-    """Return a page of the messages of some applications, in the order of their ids."""
-
-    async def fetch(page: Page) -> list[Message]:
-        history = gateway.database.history
-        lists = [await history.messages(app_id, filter_, page) for app_id in app_ids]
-        if len(lists) == 1:
-            return lists[0]
-        is_ascending = page.ascending is not page.backwards
-        merged = sorted(chain(*lists), key=row_id, reverse=not is_ascending)[: page.limit]
-        return merged[::-1] if page.backwards else merged
-
-    return await list_page(fetch, page, row_id)
 
 
 async def message_page(

@@ -78,6 +78,10 @@ class ListPage(NamedTuple, Generic[T]):
     done: bool
     searched: int | None = None  # rows that were looked at, if that ended the page
 
+    def with_rows(self, rows: list[Shape]) -> ListPage[Shape]:
+        """Return the page with what was made of its rows."""
+        return ListPage(rows, self.iterator, self.prev_iterator, self.done, self.searched)
+
     def showing(self, data: list[Shape]) -> Listed[Shape]:
         """Return the answer with this data for its rows."""
         return Listed(

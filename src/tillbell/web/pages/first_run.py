@@ -7,8 +7,9 @@ import asyncio
 from starlette.responses import Response
 
 from tillbell.model.endpoints import Endpoint
-from tillbell.storage.ports.outbound import MessageFilter, Page
-from tillbell.web.api.messages import newest_messages
+from tillbell.rules.filters.clauses import ListFilter
+from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.messages import message_page
 from tillbell.web.pages import curl
 from tillbell.web.pages.page import SitePage, Visit
 
@@ -19,10 +20,9 @@ async def show(visit: Visit) -> Response:
     app = apps[0] if apps else None
     name = (app.uid or app.id) if app is not None else "shop"
     database = visit.gateway.database
-    ids = [each.id for each in apps]
     endpoints, messages = await asyncio.gather(
         database.list(Endpoint, app.id if app is not None else "", Page(1)),
-        newest_messages(visit.gateway, ids, MessageFilter(), Page(1)),
+        message_page(visit.gateway, visit.app_id, ListFilter(), Page(1)),
     )
     base = curl.api_url(visit.gateway.settings)
     return visit.show(

@@ -11,9 +11,10 @@ from tillbell.clock import DAY, Micros
 from tillbell.model.callbacks import Callback
 from tillbell.model.messages import Message
 from tillbell.model.transactions import MoneyConflict
+from tillbell.rules.filters.clauses import ListFilter
 from tillbell.storage.ports.inbound import CallbackFilter
-from tillbell.storage.ports.outbound import MessageFilter, Page, Totals
-from tillbell.web.api.messages import newest_messages
+from tillbell.storage.ports.outbound import Page, Totals
+from tillbell.web.api.messages import message_page
 from tillbell.web.pages.endpoint_views import ENDPOINTS_MAX, endpoint_views, name_of
 from tillbell.web.pages.needs import needs
 from tillbell.web.pages.page import SitePage, Visit, redirect, with_query
@@ -83,8 +84,7 @@ async def _totals(visit: Visit) -> Totals:
 async def _tail(visit: Visit) -> list[TailRow]:
     """Return the newest messages and callbacks together."""
     history = visit.gateway.database.history
-    apps = [visit.app.id] if visit.app is not None else [app.id for app in visit.applications]
-    messages = await newest_messages(visit.gateway, apps, MessageFilter(), Page(_TAIL))
+    messages = await message_page(visit.gateway, visit.app_id, ListFilter(), Page(_TAIL))
     if visit.app is not None:
         callbacks = await history.callbacks(visit.app.id, CallbackFilter(), Page(_TAIL))
     else:

@@ -14,6 +14,8 @@ from starlette.responses import Response
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import ListPage
 from tillbell.web.edge.patterns import ITERATOR
+from tillbell.web.pages.filter_line import FilterLine
+from tillbell.web.pages.formats import number
 from tillbell.web.pages.page import SECURITY_HEADERS, Visit
 
 PER_PAGE = 50
@@ -29,7 +31,7 @@ class Listing(NamedTuple):
     """One page of a list, as templates need it."""
 
     path: str
-    filter: str  # as it is written in the URL
+    line: FilterLine | None  # None: this list takes no filter
     newer: str | None  # iterator of the page before
     older: str | None  # iterator of the page after
     is_first: bool
@@ -39,7 +41,7 @@ class Listing(NamedTuple):
     @property
     def is_filtered(self) -> bool:
         """Tell whether the reader sees a part of the list."""
-        return bool(self.filter) or not self.is_first
+        return bool(self.line and self.line.text) or not self.is_first
 
     @property
     def is_whole(self) -> bool:
@@ -62,19 +64,32 @@ def page_of(visit: Visit, limit: int = PER_PAGE) -> Page:
     return Page(limit, iterator.lstrip("-"), iterator.startswith("-"))
 
 
-def listing_of(visit: Visit, rows: ListPage[Any], page: Page, note: str = "") -> Listing:
+def nothing() -> ListPage[Any]:
+    """Return a page without rows: that of a filter that cannot be read."""
+    return ListPage([], None, None, done=True)
+
+
+def listing_of(
+    visit: Visit, rows: ListPage[Any], page: Page, line: FilterLine | None = None
+) -> Listing:
     """Return what templates need to know about a page of rows."""
     is_first = page.iterator is None or (page.backwards and rows.done)
     has_older = page.backwards or not rows.done
     return Listing(
         path=visit.request.url.path,
-        filter=visit.query("filter"),
+        line=line,
         newer=None if is_first else rows.prev_iterator,
-        older=rows.iterator if has_older and rows.rows else None,
+        older=rows.iterator if has_older else None,
         is_first=is_first,
         opens=_opens(visit),
-        note=note,
+        note=_note(rows),
     )
+
+
+def _note(rows: ListPage[Any]) -> str:
+    if rows.searched is None:
+        return ""
+    return f"Searched {number(rows.searched)} rows; the next page goes on from there."
 
 
 def _opens(visit: Visit) -> str:

@@ -14,12 +14,14 @@ from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import Attempt, Delivery, Message
 from tillbell.model.records import Application
 from tillbell.rules.delivery.fate import Fate
-from tillbell.storage.ports.outbound import ALL, AttemptFilter, MessageFilter, Page
-from tillbell.web.api.messages import newest_messages
+from tillbell.rules.filters.clauses import FilterList
+from tillbell.storage.ports.outbound import ALL, AttemptFilter, Page
+from tillbell.web.api.messages import message_page
 from tillbell.web.api.paging import ListPage
 from tillbell.web.pages import curl
 from tillbell.web.pages.endpoint_views import name_of
-from tillbell.web.pages.lists import export, listing_of, page_of
+from tillbell.web.pages.filter_line import filter_line
+from tillbell.web.pages.lists import export, listing_of, nothing, page_of
 from tillbell.web.pages.page import SitePage, Visit
 from tillbell.web.pages.payload_summary import Summary, summary_of
 from tillbell.web.pages.states import state_of
@@ -78,25 +80,28 @@ class ShownMessage(NamedTuple):
 async def list_(visit: Visit) -> Response:
     """Show messages, newest first."""
 
-    async def fetch(page: Page) -> ListPage[Message]:
-        app_ids = [visit.app.id] if visit.app else [app.id for app in visit.applications]
-        return await newest_messages(visit.gateway, app_ids, MessageFilter(), page)
+    line = await filter_line(visit, FilterList.MESSAGE)
+    if isinstance(line, Response):
+        return line
+    wanted = line.wanted
 
-    async def fetch_rows(page: Page) -> ListPage[MessageRow]:
-        messages = await fetch(page)
+    async def fetch(page: Page) -> ListPage[MessageRow]:
+        if wanted is None:
+            return nothing()
+        messages = await message_page(visit.gateway, visit.app_id, wanted, page)
         rows = await asyncio.gather(*(_row(visit, message) for message in messages.rows))
-        return ListPage(list(rows), messages.iterator, messages.prev_iterator, messages.done)
+        return messages.with_rows(list(rows))
 
-    exported = await export(visit, "messages", fetch_rows, _COLUMNS, _cells)
+    exported = await export(visit, "messages", fetch, _COLUMNS, _cells)
     if exported is not None:
         return exported
     page = page_of(visit)
-    rows = await fetch_rows(page)
+    rows = await fetch(page)
     opened = visit.query("open")
     return visit.show(
         "messages.html",
         rows=rows.rows,
-        listing=listing_of(visit, rows, page),
+        listing=listing_of(visit, rows, page, line),
         opened=opened,
         opened_message=await _opened(visit, opened),
         publish=curl.publish(curl.api_url(visit.gateway.settings), visit.app_name or "shop"),

@@ -18,6 +18,7 @@ from tillbell.web.edge.problems import render_problem
 from tillbell.web.pages import (
     components,
     error_page,
+    filter_line,
     first_run,
     home,
     messages,
@@ -43,6 +44,7 @@ PAGES: tuple[SitePage, ...] = (
     *first_run.PAGES,
     *messages.PAGES,
     *transactions.PAGES,
+    *filter_line.PAGES,
     *sign_in.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES
