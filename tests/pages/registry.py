@@ -31,6 +31,7 @@ PAGES = (
     Looked("message", "/messages/{message}?app={app}", needs_data=True),
     Looked("transactions", "/transactions"),
     Looked("transaction", "/transactions/{transaction}?app={app}", needs_data=True),
+    Looked("review", "/review"),
     Looked("nothing", "/nothing", status=404),
     Looked("components", "/ui/components"),
 )

@@ -144,6 +144,11 @@ class Visit:
         """Return the token for the forms of this page (macros/forms.html)."""
         return csrf_of(self.request)
 
+    def names_of(self, app_id: str) -> tuple[str, str]:
+        """Return an application as links name it, and its name for people."""
+        app = next((app for app in self.applications if app.id == app_id), None)
+        return (app.uid or app.id, app.name) if app is not None else (app_id, app_id)
+
     async def the_app(self) -> Application:
         """Return the application of a page about one thing. `NotFound` if none is chosen."""
         if self.app is not None:

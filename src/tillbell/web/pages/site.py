@@ -22,6 +22,7 @@ from tillbell.web.pages import (
     first_run,
     home,
     messages,
+    review,
     sign_in,
     transactions,
 )
@@ -45,6 +46,7 @@ PAGES: tuple[SitePage, ...] = (
     *messages.PAGES,
     *transactions.PAGES,
     *filter_line.PAGES,
+    *review.PAGES,
     *sign_in.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES

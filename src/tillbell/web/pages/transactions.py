@@ -226,13 +226,7 @@ async def _transactions(visit: Visit, page: Page) -> list[Transaction]:
 
 def transaction_row(visit: Visit, transaction: Transaction) -> TransactionRow:
     """Return a transaction as a row of a list."""
-    app = next((app for app in visit.applications if app.id == transaction.app_id), None)
-    return TransactionRow(
-        transaction=transaction,
-        app_name=(app.uid or app.id) if app is not None else transaction.app_id,
-        app_title=app.name if app is not None else transaction.app_id,
-        name=name_of(transaction),
-    )
+    return TransactionRow(transaction, *visit.names_of(transaction.app_id), name_of(transaction))
 
 
 def _sums(transaction: Transaction) -> Iterator[Sum]:
