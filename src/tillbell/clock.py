@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 Micros = int
@@ -120,8 +121,12 @@ def iso(at: Micros) -> str:
     '2021-02-25T15:02:10.000000Z'
     """
     seconds, micros = divmod(at, SECOND)
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{whole}.{micros:06d}Z"
+    return f"{_iso_seconds(seconds)}.{micros:06d}Z"
+
+
+@lru_cache(maxsize=256)
+def _iso_seconds(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def to_datetime(at: Micros) -> datetime:

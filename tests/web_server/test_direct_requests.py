@@ -117,7 +117,7 @@ class Direct(Echo):
     def direct(self, request: DirectRequest, answer: Any) -> asyncio.Future[Any]:
         write: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         write.add_done_callback(
-            lambda done: done.cancelled() or answer(HttpAnswer(202, [], request.body))
+            lambda done: done.cancelled() or answer(HttpAnswer(202, [], request.body), b"r")
         )
         self.writes.append(write)
         return write

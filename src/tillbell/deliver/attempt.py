@@ -37,6 +37,13 @@ SHOWN_MAX = 2_048  # characters of the headers of a request that are kept
 HEAD_MAX = 1_024  # bytes of the head of an answer that are kept
 _is_secret = lru_cache(1_024)(is_secret_header)
 
+
+@lru_cache(1_024)
+def _is_any_secret(names: tuple[str, ...]) -> bool:
+    """Tell whether the value of one of these headers is never shown."""
+    return any(map(is_secret_header, names))
+
+
 _context = by_keyword(AttemptContext)
 _attempt = by_keyword(Attempt)
 _finished_attempt = by_keyword(FinishedAttempt)
@@ -95,15 +102,18 @@ def _head(
     if compiled.custom_headers:
         sent = {name.lower() for name, _ in headers}
         lines += [line for name, line in compiled.custom_headers if name not in sent]
-    shown = "".join([_masked(line) for line in lines])[:SHOWN_MAX]
+    sent = "".join(lines)
+    names = tuple([name for name, _ in headers])
+    has_secret = compiled.custom_headers or _is_any_secret(names)
+    shown = "".join([_masked(line) for line in lines]) if has_secret else sent
     number = attempt_id(delivery.id, delivery.attempts)
-    lines.append(f"Tillbell-Delivery: {delivery.id}\r\nTillbell-Attempt: {number}\r\n")
+    sent += f"Tillbell-Delivery: {delivery.id}\r\nTillbell-Attempt: {number}\r\n"
     if message.tags:
-        lines += (hop_line(message.tags), example_line(message.tags))
+        sent += hop_line(message.tags) + example_line(message.tags)
     prefix = compiled.prefix
     if message.content_type is not None and not delivery.variant:
         prefix = compiled.prefix_with(message.content_type)
-    return prefix + "".join(lines).encode("ascii"), shown
+    return prefix + sent.encode("ascii"), shown[:SHOWN_MAX]
 
 
 def _masked(line: str) -> str:
@@ -133,9 +143,7 @@ def decide(
 ) -> JudgedAttempt:
     """Return the attempt's record and the delivery's next state."""
     result = judge(reply, compiled.success)
-    attempt = _record(claim, compiled, reply, result, started_at)
-    if shown:
-        attempt = attempt._replace(sent_headers=shown)
+    attempt = _record(claim, compiled, reply, result, started_at, shown)
     if result is Result.ACCEPTED:
         return JudgedAttempt(_finished(claim, attempt, DeliveryState.SUCCEEDED), result, "")
     ended_at = started_at + reply.duration_us
@@ -204,6 +212,7 @@ def _record(
     reply: Reply,
     result: Result,
     started_at: Micros,
+    shown: str = "",
 ) -> Attempt:
     delivery = claim.delivery
     needs_advice = result is not Result.ACCEPTED and not reply.detail
@@ -224,6 +233,7 @@ def _record(
         error=reply.error,
         detail=advise(reply.status, compiled.success) if needs_advice else reply.detail,
         response=reply.body,
+        sent_headers=shown,
         answer_head=reply.head[:HEAD_MAX],
     )
 

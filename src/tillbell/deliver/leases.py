@@ -101,7 +101,7 @@ class HeldLeases:
 
     def store_attempt(self, claim: Claim, finished: FinishedAttempt) -> None:
         """Write an attempt's result with the store's next commit."""
-        write = asyncio.ensure_future(self._store.finish_attempt(finished))
+        write = self._store.finish_attempt(finished)
         self._writes.add(write)
         write.add_done_callback(lambda done: self._attempt_stored(claim, finished, done))
 

@@ -14,6 +14,7 @@ the registries lack (metadata services), what operators may allow, and one rule 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
@@ -63,6 +64,7 @@ _GLOBAL_V6 = ip_network("2000::/3")
 # is a web server.
 _PROTOCOLS = (ip_network("192.0.0.0/24"), ip_network("2001::/23"))
 _NAT64 = ip_network("64:ff9b::/96")
+_JUDGED_MAX = 4_096  # addresses whose judgement is kept: it depends on the settings alone
 _INSECURE = (
     "must begin with https://; for http:// the operator sets TILLBELL_ALLOW_HTTP=true (or --dev)"
 )
@@ -105,6 +107,7 @@ class AddressPolicy:
         self._allowed = [_network(cidr) for cidr in allow_cidrs]
         self._allows_http = allow_http
         self._ports = None if allowed_ports is None else frozenset(allowed_ports)
+        self._judge_once = lru_cache(_JUDGED_MAX)(self._judge)
 
     def check_url(self, url: str) -> Target:
         """Parse and judge an endpoint's URL; `Invalid` says what to change.
@@ -139,6 +142,9 @@ class AddressPolicy:
 
     def judge(self, address: str) -> str | None:
         """Return why an address may not be called; None if it may."""
+        return self._judge_once(address)
+
+    def _judge(self, address: str) -> str | None:
         ip = _read(address)
         if ip is None:
             return f"{address!r} is not a plain IP address."

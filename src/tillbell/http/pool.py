@@ -19,7 +19,7 @@ from tillbell.http.address_policy import Origin
 from tillbell.http.connection import HttpConnection
 
 TICK_S = 0.05  # how late a deadline may be
-_BURST_S = 1.0  # how long more than `idle_max_per_origin` connections may be idle
+_BURST_S = 5.0  # how long more than `idle_max_per_origin` connections may be idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class Pool:
         or too many of one origin.
 
         The lowest of a stack have been idle longest. A burst may use many connections again and
-        again; only those that it has not used for a second are too many.
+        again; only those that it has not used for some seconds are too many.
         """
         expired = []
         for stack in self._idle.values():

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from tillbell.app import Gateway
@@ -143,6 +144,12 @@ class ApiRequest(NamedTuple):
     body: bytes
 
 
+@lru_cache(maxsize=1024)
+def _hash_of(authorization: bytes) -> str:
+    """Return the hash of the key in a header; most requests have one that came before."""
+    return hash_key(authorization[7:].decode("latin-1"))
+
+
 def authenticate(gateway: Gateway, authorization: bytes | None) -> Principal:
     """Return who asks. `Unauthenticated` if the key is missing, unknown, revoked or expired.
 
@@ -152,7 +159,7 @@ def authenticate(gateway: Gateway, authorization: bytes | None) -> Principal:
         raise Unauthenticated
     if len(authorization) > _TOKEN_MAX:
         raise Unauthenticated("Authentication failed: unknown API key.")
-    key = gateway.config_cache.cached_api_key(hash_key(authorization[7:].decode("latin-1")))
+    key = gateway.config_cache.cached_api_key(_hash_of(authorization))
     if key is None:
         raise Unauthenticated("Authentication failed: unknown API key.")
     if key.expires_at is not None and key.expires_at <= gateway.clock.now():

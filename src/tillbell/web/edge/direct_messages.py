@@ -37,6 +37,9 @@ class DirectRequest(NamedTuple):
     body: bytes
 
 
+DirectAnswer = Callable[[HttpAnswer, bytes], object]  # takes an answer and the id of its request
+
+
 class DirectMessages:
     """Answers the requests that it takes. One instance serves all."""
 
@@ -46,12 +49,11 @@ class DirectMessages:
         self._exchange = exchange
         self._clock = clock
 
-    def begin(
-        self, request: DirectRequest, answer: Callable[[HttpAnswer], object]
-    ) -> asyncio.Future[Any] | None:
+    def begin(self, request: DirectRequest, answer: DirectAnswer) -> asyncio.Future[Any] | None:
         """Take a request: `answer` is called once the write that is returned has ended.
 
-        None: it is not taken, and nothing has happened. The answer has all headers but its length.
+        None: it is not taken, and nothing has happened. The answer lacks the headers of its length
+        and of the request id.
         If the write is cancelled, there is no answer.
         """
         started = self._clock.monotonic()
@@ -82,7 +84,7 @@ class DirectMessages:
         pending: PendingMessage,
         scope: Scope,
         started: float,
-        answer: Callable[[HttpAnswer], object],
+        answer: DirectAnswer,
         write: asyncio.Future[Any],
     ) -> None:
         if write.cancelled():
@@ -97,5 +99,5 @@ class DirectMessages:
             whole = self._exchange.failed(scope, error)
         if whole.status >= _ERROR:
             whole = name_request(whole, request_id)
-        answer(whole.with_headers([(b"x-request-id", request_id.encode())]))
+        answer(whole, request_id.encode())
         self._exchange.note(scope, whole, started, "POST")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import lru_cache, partial
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -20,18 +21,18 @@ from tillbell.web.edge.asgi_types import HttpAnswer
 from tillbell.web.edge.direct_messages import DirectRequest
 from tillbell.web.server.request_rules import is_host
 from tillbell.web.server.slow_clients import (
-    HEADER_BYTES_MAX,
     Begin,
     DeadlineConfig,
     DeadlineProtocol,
 )
+from tillbell.web.server.write_coalescing import BufferedTransport
 
 _START = b"POST /api/v1/app/"
-_HEAD = re.compile(
-    rb"POST /api/v1/app/([A-Za-z0-9_.-]{1,256}+)/msg(?:\?([A-Za-z0-9_.=&-]*+))? HTTP/1\.1\r\n"
-    rb"((?:[A-Za-z0-9-]++: [\x20-\x7e]++\r\n)++)\r\n"
+_TARGET = re.compile(
+    rb"POST /api/v1/app/([A-Za-z0-9_.-]{1,256})/msg(?:\?([A-Za-z0-9_.=&-]*))? HTTP/1\.1"
 )
-_FIELDS = re.compile(rb"([^:]+): ([^\r]+)\r\n")
+_NAME = re.compile(rb"[A-Za-z0-9-]+")
+_PRINTABLE = bytes(range(0x20, 0x7F))
 # What changes how the body, the connection or the request itself is read.
 _UNUSUAL = frozenset(
     {
@@ -47,7 +48,9 @@ _UNUSUAL = frozenset(
     }
 )
 _KEEP_ALIVE = b"keep-alive"
-_LENGTH = re.compile(rb"[0-9]{1,9}")
+_CLOSE = (b"connection", b"close")
+_LENGTH_MAX = 9  # digits
+_HEAD_MAX = 4_096  # bytes
 _NOBODY_WAITS = asyncio.Event()
 
 
@@ -55,20 +58,52 @@ def read_direct(data: bytes) -> DirectRequest | None:
     """Read a usual request to create a message; None if it is no such request, or not whole."""
     if not data.startswith(_START):
         return None
-    head = _HEAD.match(data, 0, HEADER_BYTES_MAX)
-    if head is None:
+    end = data.find(b"\r\n\r\n", 0, _HEAD_MAX)
+    if end < 0:
         return None
-    lines = _FIELDS.findall(head[3])
-    fields = {name.lower(): value.strip() for name, value in lines}
-    if len(fields) != len(lines) or fields.pop(b"connection", b"keep-alive").lower() != _KEEP_ALIVE:
+    head = data[:end]
+    first, *lines = head.split(b"\r\n")
+    target = _target(first)
+    pairs = [line.partition(b": ") for line in lines]
+    names = _usual_names(tuple([name if colon else b"" for name, colon, _ in pairs]))
+    # Without what is printable, nothing but the ends of the lines is left.
+    if target is None or names is None or head.translate(None, _PRINTABLE) != b"\r\n" * len(lines):
         return None
-    host, length = fields.get(b"host", b""), fields.get(b"content-length", b"")
-    if not (is_host(host) and _LENGTH.fullmatch(length) and fields.keys().isdisjoint(_UNUSUAL)):
+    fields = dict(zip(names, [value.strip() for _, _, value in pairs], strict=True))
+    length = fields[b"content-length"]
+    if (
+        not length.isdigit()
+        or len(length) > _LENGTH_MAX
+        or int(length) != len(data) - end - 4
+        or not is_host(fields[b"host"])
+        or fields.pop(b"connection", _KEEP_ALIVE).lower() != _KEEP_ALIVE
+    ):
         return None
-    end = head.end()
-    if int(length) != len(data) - end:
-        return None
-    return DirectRequest(head[1].decode("ascii"), head[2] or b"", fields, data[end:])
+    return DirectRequest(*target, fields, data[end + 4 :])
+
+
+# A client sends the same target and the same names again and again; values are read each time.
+
+
+@lru_cache(maxsize=1024)
+def _target(line: bytes) -> tuple[str, bytes] | None:
+    """Return the application and the query of a request line; None if it is of another form."""
+    target = _TARGET.fullmatch(line)
+    return None if target is None else (target[1].decode(), target[2] or b"")
+
+
+@lru_cache(maxsize=1024)
+def _usual_names(names: tuple[bytes, ...]) -> tuple[bytes, ...] | None:
+    """Return the names of all fields in lower case; None if the parser has to read them."""
+    lower = tuple([name.lower() for name in names])
+    unique = frozenset(lower)
+    is_usual = (
+        len(unique) == len(lower)
+        and all(map(_NAME.fullmatch, lower))
+        and unique.isdisjoint(_UNUSUAL)
+        and {b"host", b"content-length"} <= unique
+    )
+    return lower if is_usual else None
 
 
 class DirectExchange:
@@ -116,7 +151,7 @@ class DirectProtocol(DeadlineProtocol):
 
     def _take(self, request: DirectRequest, begin: Begin) -> bool:
         exchange = DirectExchange()
-        write = begin(request, lambda answer: self._answer(exchange, answer))
+        write = begin(request, partial(self._answer, exchange))
         if write is None:
             return False
         self._unset_keepalive_if_required()
@@ -127,19 +162,24 @@ class DirectProtocol(DeadlineProtocol):
         write.add_done_callback(cast("Any", self.tasks.discard))
         return True
 
-    def _answer(self, exchange: DirectExchange, answer: HttpAnswer) -> None:
+    def _answer(self, exchange: DirectExchange, answer: HttpAnswer, request_id: bytes) -> None:
         """Write an answer and go on with the next request."""
         exchange.response_complete = True
         if exchange.disconnected:
             return
-        headers = [*self.server_state.default_headers, *answer.headers]
-        if (b"connection", b"close") in headers:
+        if _CLOSE in answer.headers:
             exchange.keep_alive = False
         elif not exchange.keep_alive:
-            headers.append((b"connection", b"close"))
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        length = b"content-length: %d\r\n\r\n" % len(answer.body)
-        self.transport.write(b"".join((STATUS_LINE[answer.status], *lines, length, answer.body)))
+            answer = answer.with_headers([_CLOSE])
+        whole = b"%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (
+            STATUS_LINE[answer.status],
+            _lines(tuple(self.server_state.default_headers)),
+            _lines(tuple(answer.headers)),
+            request_id,
+            len(answer.body),
+            answer.body,
+        )
+        cast("BufferedTransport", self.transport).write_whole(whole)
         if not exchange.keep_alive:
             self.transport.close()
         if self.pipeline or self._refusal is not None or self.transport.is_closing():
@@ -148,3 +188,9 @@ class DirectProtocol(DeadlineProtocol):
             self.server_state.total_requests += 1
             self.flow.resume_reading()
             self.wait_for_request(self.timeout_keep_alive)
+
+
+@lru_cache(maxsize=256)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Write headers. Most answers have the same ones."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])

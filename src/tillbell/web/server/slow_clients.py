@@ -18,14 +18,13 @@ from typing import Any, NamedTuple, cast
 import uvicorn
 
 from tillbell.logs import log_event
-from tillbell.web.edge.asgi_types import HttpAnswer
-from tillbell.web.edge.direct_messages import DirectRequest
+from tillbell.web.edge.direct_messages import DirectAnswer, DirectRequest
 from tillbell.web.server.strict_requests import StrictProtocol
 
 HEADER_BYTES_MAX = 32_768
 _HEADERS, _BODY, _REST, _ANSWER = "headers", "body", "rest of a refused body", "answer"
 _IDLE = "next request"
-Begin = Callable[[DirectRequest, Callable[[HttpAnswer], object]], asyncio.Future[Any] | None]
+Begin = Callable[[DirectRequest, DirectAnswer], asyncio.Future[Any] | None]
 
 
 class ClientTimeouts(NamedTuple):

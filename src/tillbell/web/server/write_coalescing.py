@@ -32,6 +32,13 @@ class BufferedTransport:
             self._loop.call_soon(self.flush)
         self._parts.append(data)
 
+    def write_whole(self, data: bytes) -> None:
+        """Send a whole answer: nothing follows in this turn that it could be joined with."""
+        if self._parts:
+            self._parts.append(data)
+        else:
+            self._transport.write(data)
+
     def flush(self) -> None:
         """Send what was written."""
         parts = self._parts
