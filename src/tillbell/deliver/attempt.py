@@ -102,18 +102,18 @@ def _head(
     if compiled.custom_headers:
         sent = {name.lower() for name, _ in headers}
         lines += [line for name, line in compiled.custom_headers if name not in sent]
-    sent = "".join(lines)
+    text = "".join(lines)
     names = tuple([name for name, _ in headers])
     has_secret = compiled.custom_headers or _is_any_secret(names)
-    shown = "".join([_masked(line) for line in lines]) if has_secret else sent
+    shown = "".join([_masked(line) for line in lines]) if has_secret else text
     number = attempt_id(delivery.id, delivery.attempts)
-    sent += f"Tillbell-Delivery: {delivery.id}\r\nTillbell-Attempt: {number}\r\n"
+    text += f"Tillbell-Delivery: {delivery.id}\r\nTillbell-Attempt: {number}\r\n"
     if message.tags:
-        sent += hop_line(message.tags) + example_line(message.tags)
+        text += hop_line(message.tags) + example_line(message.tags)
     prefix = compiled.prefix
     if message.content_type is not None and not delivery.variant:
         prefix = compiled.prefix_with(message.content_type)
-    return prefix + sent.encode("ascii"), shown[:SHOWN_MAX]
+    return prefix + text.encode("ascii"), shown[:SHOWN_MAX]
 
 
 def _masked(line: str) -> str:
