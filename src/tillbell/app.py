@@ -54,10 +54,11 @@ from tillbell.receive.receive import CallbackReceiver
 from tillbell.receive.reprocess import Reprocessor, StartupRecovery
 from tillbell.receive.reprocess_many import BulkReprocessor
 from tillbell.receive.source_cache import SourceCache
+from tillbell.statistics.plots import Plots
 from tillbell.storage.opening import is_shared, store_at
 from tillbell.storage.ports.database import Database
 from tillbell.upkeep.chores import LongTransactionMonitor, RemovedEndpointDiscarder
-from tillbell.upkeep.statistics import Markers
+from tillbell.upkeep.statistics import Markers, UnstoredCallbacks
 from tillbell.vault import Vault
 
 
@@ -139,6 +140,7 @@ class Gateway:
         )
         self.endpoint_discarder = RemovedEndpointDiscarder(self.database, self.clock)
         self.markers = Markers(self.database, self.clock, self.ids)
+        self.plots = Plots(self.database, self.clock)
 
     def _build_publishing(self) -> None:
         self.publisher = Publisher(
@@ -185,6 +187,7 @@ class Gateway:
             self.http_client, self.policy, self.settings.user_agent
         )
         self.status_checker = StatusChecker(self.decisions, self.source_cache, self.provider_lookup)
+        self.unstored_callbacks = UnstoredCallbacks(self.database)
         self.receiver = CallbackReceiver(self.database, self.vault, self.ids, self.meters)
         self.reprocessor = Reprocessor(
             self.database, self.source_cache, self.vault, self.receiver, self.clock
@@ -266,6 +269,8 @@ class Gateway:
 
         # A callback that was stored.
         self.receiver.processor = self.processor
+        # A callback that is not stored, because there are too many.
+        self.receiver.on_not_stored = self.unstored_callbacks.add
         # A decision that was committed: its transactions may be what callbacks wait for.
         self.decisions.on_committed = self.unmatched_callbacks.decision_committed
 

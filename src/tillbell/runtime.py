@@ -108,6 +108,7 @@ class Runtime:
         yield Chore("sweep", SWEEP_EVERY, gateway.claimer.sweep)
         yield Chore("disk_space", DISK_EVERY, self._check_disk)
         yield Chore("callback_overflow", OVERFLOW_EVERY, self._recover_overflowed)
+        yield Chore("unstored_callbacks", STATISTICS_EVERY, gateway.unstored_callbacks.store)
         if gateway.settings.hold:
             yield Chore("hold", HOLD_EVERY, gateway.hold.check)
         sampler = PendingSampler(gateway.database, gateway.clock)

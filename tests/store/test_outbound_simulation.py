@@ -27,7 +27,7 @@ from tests.store.outbound_harness import (
 from tillbell.clock import DAY, HOUR, MINUTE, SECOND
 from tillbell.model.messages import Attempt, Delivery, Message, Result
 from tillbell.model.statistics import ALL as EVERYTHING
-from tillbell.model.statistics import ENDPOINT, EVENT_TYPE, MESSAGES, Series
+from tillbell.model.statistics import ENDPOINT, EVENT_TYPE, MESSAGES, CountedSeries
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import (
     ANY_STATE,
@@ -235,15 +235,15 @@ class OutboundSimulation:
     async def compare_statistics(self) -> None:
         """Count again all attempts and messages that ever were."""
         self.remember_all()  # what a move has ended
-        endings, attempts = Counter[tuple[Series, int]](), self.all_attempts.values()
+        endings, attempts = Counter[tuple[CountedSeries, int]](), self.all_attempts.values()
         for a in attempts:
             code = (a.result is not Result.ACCEPTED) + 2 * (a.result is Result.INTERRUPTED)
             for series in (
-                Series(a.app_id, ENDPOINT, a.endpoint_id),
-                Series(a.app_id, EVENT_TYPE, a.event_type),
-                Series(a.app_id, EVERYTHING),
-                Series("", EVENT_TYPE, a.event_type),
-                Series("", EVERYTHING),
+                CountedSeries(a.app_id, ENDPOINT, a.endpoint_id),
+                CountedSeries(a.app_id, EVENT_TYPE, a.event_type),
+                CountedSeries(a.app_id, EVERYTHING),
+                CountedSeries("", EVENT_TYPE, a.event_type),
+                CountedSeries("", EVERYTHING),
             ):
                 endings[series, code] += 1
         every = sorted({series for series, _ in endings})
@@ -255,7 +255,7 @@ class OutboundSimulation:
             refused = rollup.counts.get(3, 0)
             numbers = [endings[each, code] for code in (0, 1, 3)]
             assert [accepted, refused, interrupted] == numbers, each
-        of_all = await self.real.rollups([Series("", EVERYTHING)], period, 1000 * DAY)
+        of_all = await self.real.rollups([CountedSeries("", EVERYTHING)], period, 1000 * DAY)
         messages = sum(rollup.counts.get(MESSAGES, 0) for rollup in of_all[0])
         assert messages == len(self.all_messages)
 

@@ -15,7 +15,7 @@ from tests.store.outbound_harness import LEASE, SUCCEEDED, OutboundHarness
 from tillbell.clock import DAY, HOUR
 from tillbell.model.messages import Claim, Delivery, DeliveryState, Result
 from tillbell.model.records import Application
-from tillbell.model.statistics import ALL, ENDPOINT, MESSAGES, Series, ending_code
+from tillbell.model.statistics import ALL, ENDPOINT, MESSAGES, CountedSeries, ending_code
 from tillbell.storage.ports.inbound import (
     ChangesCommitted,
     ChangeSet,
@@ -246,7 +246,7 @@ async def test_all_processes_count_in_one_minute(worlds: list[OutboundHarness]) 
         *(o.store.finish_attempt(o.result(d)) for o, d in zip(writers, published, strict=True))
     )
     store, since = worlds[0].store, worlds[0].now // HOUR * HOUR
-    series = [Series("", ALL), Series(worlds[0].app, ENDPOINT, worlds[0].endpoint)]
+    series = [CountedSeries("", ALL), CountedSeries(worlds[0].app, ENDPOINT, worlds[0].endpoint)]
 
     for _ in range(2):
         of_all, of_endpoint = await store.rollups(series, Period(since, since + HOUR), HOUR)

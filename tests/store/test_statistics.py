@@ -31,10 +31,10 @@ from tillbell.model.statistics import (
     PROVIDER,
     RESPONSE_TIMES,
     SOURCE,
+    CountedSeries,
     Counts,
     Marker,
     MarkerKind,
-    Series,
     arrival_code,
     bucket_of,
     bucket_start,
@@ -51,11 +51,11 @@ from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 from tillbell.upkeep.statistics import RollupUpkeep, overdue_of
 
-EVERYTHING = Series("", ALL)
+EVERYTHING = CountedSeries("", ALL)
 
 
 async def counts_of(
-    outbound: OutboundHarness, series: Series, since: Micros = 0, until: Micros | None = None
+    outbound: OutboundHarness, series: CountedSeries, since: Micros = 0, until: Micros | None = None
 ) -> Counts:
     """Return what is counted of a series, by default in the last two hours."""
     until = (outbound.now // MINUTE + 1) * MINUTE if until is None else until
@@ -98,11 +98,14 @@ async def test_an_attempt_is_counted_in_all_its_series(outbound: OutboundHarness
     }
     with_message = expected | {MESSAGES: 1}
 
-    assert await counts_of(outbound, Series(outbound.app, ENDPOINT, outbound.endpoint)) == expected
+    assert (
+        await counts_of(outbound, CountedSeries(outbound.app, ENDPOINT, outbound.endpoint))
+        == expected
+    )
     for series in (
-        Series(outbound.app, EVENT_TYPE, "order.paid"),
-        Series(outbound.app, ALL),
-        Series("", EVENT_TYPE, "order.paid"),
+        CountedSeries(outbound.app, EVENT_TYPE, "order.paid"),
+        CountedSeries(outbound.app, ALL),
+        CountedSeries("", EVENT_TYPE, "order.paid"),
         EVERYTHING,
     ):
         assert await counts_of(outbound, series) == with_message, series
@@ -164,11 +167,11 @@ async def test_callbacks_are_counted_as_they_came_and_as_they_ended(
     ended = {conclusion_code(inbound.conclusion(callback).outcome): 1}
     outbound = inbound.outbound
 
-    of_source = Series(callback.app_id, SOURCE, callback.source_id)
+    of_source = CountedSeries(callback.app_id, SOURCE, callback.source_id)
     assert await counts_of(outbound, of_source) == arrived | ended
-    assert await counts_of(outbound, Series(callback.app_id, ALL)) == arrived | ended
+    assert await counts_of(outbound, CountedSeries(callback.app_id, ALL)) == arrived | ended
     assert await counts_of(outbound, EVERYTHING) == arrived | ended
-    assert await counts_of(outbound, Series("", PROVIDER, callback.provider)) == arrived
+    assert await counts_of(outbound, CountedSeries("", PROVIDER, callback.provider)) == arrived
 
 
 async def test_amounts_are_exact_and_apart_by_currency(inbound: InboundHarness) -> None:
@@ -371,7 +374,7 @@ async def test_with_an_application_or_endpoint_its_counts_go(
     await store.store_hours(hour, await store.hour_sums(hour))
     marker = Marker(outbound.new("mrk"), app, outbound.endpoint, clock.now(), MarkerKind.START, "")
     await store.add_marker(marker)
-    of_endpoint, of_app = Series(app, ENDPOINT, outbound.endpoint), Series(app, ALL)
+    of_endpoint, of_app = CountedSeries(app, ENDPOINT, outbound.endpoint), CountedSeries(app, ALL)
 
     await store.remove(Endpoint, outbound.endpoint, app)
     assert await counts_of(outbound, of_endpoint) == {}
@@ -458,9 +461,9 @@ def test_only_what_is_due_is_overdue() -> None:
 
     assert overdue_of([DueLane(*lane) for lane in lanes], now=100) == {
         EVERYTHING: 40,
-        Series("app_1", ALL): 40,
-        Series("app_2", ALL): 0,
-        Series("app_1", ENDPOINT, "ep_1"): 40,
-        Series("app_1", ENDPOINT, "ep_2"): 10,
+        CountedSeries("app_1", ALL): 40,
+        CountedSeries("app_2", ALL): 0,
+        CountedSeries("app_1", ENDPOINT, "ep_1"): 40,
+        CountedSeries("app_1", ENDPOINT, "ep_2"): 10,
     }
     assert overdue_of([], now=100) == {EVERYTHING: 0}

@@ -20,7 +20,7 @@ ORDER = (
     ("deliver",),
     ("receive",),
     ("process",),
-    ("cluster", "upkeep", "configure"),
+    ("cluster", "upkeep", "configure", "statistics"),
     ("app",),
     ("runtime",),
     ("testing",),

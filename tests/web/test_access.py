@@ -35,6 +35,7 @@ OF_THE_KEY = (
     "filter.",
     "search.",
     "export.",
+    "statistics.",
 )
 PORTAL = {  # what a portal token needs, by the names of Svix; what is not here is not for portals
     Capability.VIEW_BASE: (
@@ -68,6 +69,12 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
         "filter.completion",
         "overview.deliveries",
         "overview.attempts",
+        "statistics.attempts",
+        "statistics.response-times",
+        "statistics.pending",
+        "statistics.needed",
+        "statistics.endpoints",
+        "statistics.event-types",
         "why.endpoint",
         "why.message",
         "authentication.logout",
@@ -109,6 +116,14 @@ SINGULAR = {
     "callbacks": "callback",
     "transactions": "transaction",
     "conflicts": "conflict",
+}
+COUNTED = {  # what a plot counts
+    "response-times": "attempt",
+    "pending": "delivery",
+    "needed": "delivery",
+    "event-types": "message",
+    "amounts": "transaction",
+    "markers": "audit",
 }
 FATAL = ("application.delete", "authentication.expire-all")
 NOWHERE = "msg_00000000000000000000000000"
@@ -287,6 +302,8 @@ def test_every_route_lets_in_whom_it_declares(
 def promised_resource(route: Route) -> str:
     """The resource in a scope is what the route is about, by the name in its path."""
     first, name = route.name.split(".")
+    if first == "statistics":
+        return COUNTED.get(name) or SINGULAR[name]
     if first in ("overview", "export", "why"):
         nouns = {"endpoint": "delivery", "message": "delivery"} if first == "why" else {}
         return nouns.get(name, SINGULAR.get(name, name))

@@ -40,6 +40,9 @@ _SECRETS = (
 _VARYING = {
     "responseDurationMs": 38,
     "last4": "0000",
+    "p50": 38.2,
+    "p95": 112.5,
+    "p99": 180.7,
     "token": "EXAMPLETOKEN00000000000",
     "webhook-timestamp": "1780306200",
     "webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
@@ -142,6 +145,7 @@ def make_examples(served: ServedGateway) -> dict[str, Any]:
     """Make the tour; return the examples: `operations` by id, `errors` by status."""
     tour = Tour(served)
     _messages(tour)
+    _plots(tour)
     _polls(tour)
     _configuration(tour)
     _callbacks(tour)
@@ -197,6 +201,13 @@ def _endpoints(tour: Tour) -> None:
     ask("GET", "/app/shop/endpoint/erp/stats")
     ask("GET", "/app/shop/endpoint/erp/attempt-stats")
     ask("GET", "/filter/completion", params={"list": "delivery", "filter": "status:f"})
+
+
+def _plots(tour: Tour) -> None:
+    ask = tour.ask
+    for plot in ("attempt", "response-time", "pending", "attempts-needed", "endpoint", "marker"):
+        ask("GET", f"/statistics/{plot}", params={"app": "shop", "endpoint": "erp"})
+    ask("GET", "/statistics/event-type", params={"app": "shop"})
 
 
 def _polls(tour: Tour) -> None:
@@ -337,6 +348,8 @@ def _money(tour: Tour) -> None:
     ask("POST", f"/app/shop/conflict/{first['id']}/keep", WHY)
     ask("POST", f"/app/shop/conflict/{second['id']}/accept", WHY)
     ask("GET", "/app/shop/audit")
+    ask("GET", "/statistics/callback", params={"app": "shop"})
+    ask("GET", "/statistics/amount", params={"app": "shop"})
     wanted = {"pspType": "FORUMPAY", "type": "PAYIN", "baseamount": "25.00", "currency": "EUR"}
     headers = {"x-application": "shop"}
     ask("POST", "/v1/api/mozarto/cashier", {**wanted, "userId": "ada"}, headers=headers)

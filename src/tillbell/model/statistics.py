@@ -29,7 +29,7 @@ PROVIDER = "provider"
 AMOUNT = "amount"  # money of one provider in one currency: `amount_subject`
 
 
-class Series(NamedTuple):
+class CountedSeries(NamedTuple):
     """Which things are counted together. Application "": those of all applications."""
 
     app_id: str
@@ -147,7 +147,7 @@ def add_counts(to: Counts, counts: Counts) -> None:
     for code, number in counts.items():
         if code < PEAKS:
             to[code] = to.get(code, 0) + number
-        elif number > to.get(code, 0):
+        elif number >= to.get(code, 0):
             to[code] = number
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Task
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from tillbell.errors import Unavailable
 from tillbell.ids import IdMaker
 from tillbell.logs import log_event
 from tillbell.model.callbacks import Callback, Notice, Outcome
+from tillbell.model.sources import Source
 from tillbell.providers.kit.base import CallbackAnswer, Incoming, IntakeStatus
 from tillbell.receive.reading_pool import ReadingPool
 from tillbell.receive.revisions import is_revision
@@ -95,6 +96,8 @@ class CallbackReceiver:
         self._bulk = 0
         self.processor: CallbackHandler = NoCallbackHandler()
         self.refusal: Unavailable | None = None  # set while nothing may be stored
+        # Called with the source, its provider and why a callback is not stored: "busy", "dropped".
+        self.on_not_stored: Callable[[Source, str, str], object] = lambda *_: None
 
     async def receive(self, compiled: CompiledSource, incoming: Incoming) -> CallbackAnswer:
         """Store a callback; return the answer to its sender.
@@ -110,6 +113,7 @@ class CallbackReceiver:
             return await self._receive(compiled, incoming)
         if self._bulk >= BULK_MAX or self.processor.is_behind:
             self._meters.received("busy", compiled.provider.name)
+            self.on_not_stored(compiled.source, compiled.provider.name, "busy")
             raise Unavailable(
                 "Too many callbacks of this kind wait; send it again later.", code="busy"
             )
@@ -182,6 +186,7 @@ class CallbackReceiver:
             await self.store_reading(compiled, incoming, reading)
         else:
             self._meters.received("dropped", compiled.provider.name)
+            self.on_not_stored(compiled.source, compiled.provider.name, "dropped")
         return answer_to(compiled, incoming, reading.intake_status)
 
     async def _read(self, compiled: CompiledSource, incoming: Incoming) -> CallbackReading:

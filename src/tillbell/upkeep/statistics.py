@@ -11,16 +11,23 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from importlib.metadata import version
 
 from tillbell.clock import DAY, HOUR, MINUTE, Clock, Micros
+from tillbell.errors import StoreUnavailable
 from tillbell.ids import IdMaker
+from tillbell.model.sources import Source
 from tillbell.model.statistics import (
     ALL,
+    ARRIVALS,
+    ARRIVED,
     ENDPOINT,
     OVERDUE,
     PENDING,
+    PROVIDER,
+    SOURCE,
+    CountedSeries,
     Counts,
     Marker,
     MarkerKind,
-    Series,
+    add_counts,
 )
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import DueLane
@@ -98,7 +105,7 @@ class RollupUpkeep:
         return True
 
 
-def _parts(sums: Mapping[Series, Counts]) -> Iterator[dict[Series, Counts]]:
+def _parts(sums: Mapping[CountedSeries, Counts]) -> Iterator[dict[CountedSeries, Counts]]:
     series = list(sums)
     for start in range(0, len(series), STORE_BATCH):
         yield {each: sums[each] for each in series[start : start + STORE_BATCH]}
@@ -142,19 +149,62 @@ class PendingSampler:
         """Count once. Applications and endpoints with nothing open are not counted."""
         now = self._clock.now()
         totals = await self._database.counts()
-        samples: dict[Series, Counts] = {
-            Series("", ALL): {PENDING: totals.waiting + totals.sending, OVERDUE: 0}
+        samples: dict[CountedSeries, Counts] = {
+            CountedSeries("", ALL): {PENDING: totals.waiting + totals.sending, OVERDUE: 0}
         }
         lanes = await self._database.due_lanes()
         for series, overdue in overdue_of(lanes, now).items():
             samples.setdefault(series, {})[OVERDUE] = overdue
         for app_id in [series.app_id for series in samples if series.app_id and not series.subject]:
             of_app = await self._database.totals(app_id, None, 0, now + DAY)
-            samples[Series(app_id, ALL)][PENDING] = of_app.waiting + of_app.sending
+            samples[CountedSeries(app_id, ALL)][PENDING] = of_app.waiting + of_app.sending
         await self._database.count(samples)
 
 
-def overdue_of(lanes: list[DueLane], now: Micros) -> dict[Series, Micros]:
+class UnstoredCallbacks:
+    """Counts the callbacks that are not stored, so that no flood of them costs a commit each.
+
+    What was counted since the last `store` is lost if the process dies.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._counts: dict[CountedSeries, Counts] = {}
+
+    def add(self, source: Source, provider: str, arrival: str) -> None:
+        """Count a callback of a source; `arrival` is one of `ARRIVALS`."""
+        for series in (
+            CountedSeries(source.scope, SOURCE, source.id),
+            CountedSeries(source.scope, PROVIDER, provider),
+            CountedSeries(source.scope, ALL),
+            CountedSeries("", PROVIDER, provider),
+        ):
+            self._add(series, arrival)
+        self._add(CountedSeries("", ALL), arrival)
+
+    def add_unknown_source(self) -> None:
+        """Count a callback for a path that no source has."""
+        self._add(CountedSeries("", ALL), "unknown_source")
+
+    def _add(self, series: CountedSeries, arrival: str) -> None:
+        code = ARRIVED + ARRIVALS.index(arrival)
+        counts = self._counts.setdefault(series, {})
+        counts[code] = counts.get(code, 0) + 1
+
+    async def store(self) -> None:
+        """Store what was counted; what cannot be stored now is kept for the next time."""
+        counts, self._counts = self._counts, {}
+        if not counts:
+            return
+        try:
+            await self._database.count(counts)
+        except StoreUnavailable:
+            for series, numbers in counts.items():
+                add_counts(self._counts.setdefault(series, {}), numbers)
+            raise
+
+
+def overdue_of(lanes: list[DueLane], now: Micros) -> dict[CountedSeries, Micros]:
     """Return for how long the delivery that is due longest has waited: of all, of applications
     and of endpoints, those that have waited longest.
     """
@@ -165,10 +215,10 @@ def overdue_of(lanes: list[DueLane], now: Micros) -> dict[Series, Micros]:
     apps = sorted(by_app, key=by_app.__getitem__, reverse=True)[:SAMPLED_APPS_MAX]
     endpoints = sorted(lanes, key=lambda lane: lane.due_at)[:SAMPLED_ENDPOINTS_MAX]
     return {
-        Series("", ALL): max(by_app.values(), default=0),
-        **{Series(app_id, ALL): by_app[app_id] for app_id in apps},
+        CountedSeries("", ALL): max(by_app.values(), default=0),
+        **{CountedSeries(app_id, ALL): by_app[app_id] for app_id in apps},
         **{
-            Series(lane.app_id, ENDPOINT, lane.endpoint_id): now - lane.due_at
+            CountedSeries(lane.app_id, ENDPOINT, lane.endpoint_id): now - lane.due_at
             for lane in endpoints
             if lane.due_at < now
         },

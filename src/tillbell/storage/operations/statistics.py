@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from tillbell.clock import HOUR, MINUTE, Micros
 from tillbell.ids import first_of
 from tillbell.model.statistics import (
+    CountedSeries,
     Counts,
     Marker,
     MarkerKind,
     Rollup,
-    Series,
     add_counts,
 )
 from tillbell.storage.engine.methods import read, write, write_by_housekeeper
@@ -27,7 +27,7 @@ from tillbell.storage.session.transaction import DbTransaction
 
 @read
 def rollups(
-    db: DbReader, series: Sequence[Series], period: Period, step: Micros
+    db: DbReader, series: Sequence[CountedSeries], period: Period, step: Micros
 ) -> list[list[Rollup]]:
     """Read the counts of each series, in steps."""
     period = Period(period.since // MINUTE * MINUTE, period.until)
@@ -51,7 +51,7 @@ def _in_steps(rows: Sequence[Row], since: Micros, step: Micros) -> list[Rollup]:
     return [Rollup(start, steps[start]) for start in sorted(steps)]
 
 
-def _rows(db: DbReader, name: str, series: Series, part: Period) -> list[Row]:
+def _rows(db: DbReader, name: str, series: CountedSeries, part: Period) -> list[Row]:
     bindings = {
         "app_id": series.app_id,
         "kind": series.kind,
@@ -118,18 +118,18 @@ def next_rollup_minute(db: DbReader, since: Micros) -> Micros | None:
 
 
 @read
-def hour_sums(db: DbReader, hour: Micros) -> dict[Series, Counts]:
+def hour_sums(db: DbReader, hour: Micros) -> dict[CountedSeries, Counts]:
     """Add up the minutes of an hour, minute by minute so that few rows are in memory."""
-    sums: dict[Series, Counts] = {}
+    sums: dict[CountedSeries, Counts] = {}
     for minute in range(hour, hour + HOUR, MINUTE):
         for app_id, kind, subject, counts in db.query("rollups_of_minute", (minute,)):
-            series = Series(app_id, kind, subject)
+            series = CountedSeries(app_id, kind, subject)
             add_counts(sums.setdefault(series, {}), decode_counts(counts))
     return sums
 
 
 @write_by_housekeeper()
-def store_hours(db: DbTransaction, hour: Micros, sums: Mapping[Series, Counts]) -> bool:
+def store_hours(db: DbTransaction, hour: Micros, sums: Mapping[CountedSeries, Counts]) -> bool:
     """Store sums of an hour, unless it is final."""
     if hour < _as_progress(db.query("locked_rollup_progress")).minutes_from:
         return False
@@ -178,7 +178,7 @@ def remove_endpoint_rollups(db: DbTransaction, app_id: str, endpoint_id: str) ->
 
 
 @write(optimistic=True)
-def count(db: DbTransaction, counts: Mapping[Series, Counts]) -> None:
+def count(db: DbTransaction, counts: Mapping[CountedSeries, Counts]) -> None:
     """Count what belongs to no other write."""
     for series, numbers in counts.items():
         db.rollup_delta.count(series, numbers)

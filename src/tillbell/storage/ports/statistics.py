@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from tillbell.clock import Micros
-from tillbell.model.statistics import Counts, Marker, Rollup, Series
+from tillbell.model.statistics import CountedSeries, Counts, Marker, Rollup
 
 
 class Period(NamedTuple):
@@ -33,7 +33,7 @@ class StatisticsReads(Protocol):
     """What is counted."""
 
     async def rollups(
-        self, series: Sequence[Series], period: Period, step: Micros
+        self, series: Sequence[CountedSeries], period: Period, step: Micros
     ) -> list[list[Rollup]]:
         """Return the counts of each series, in steps from the start of the period on.
 
@@ -59,7 +59,7 @@ class StatisticsReads(Protocol):
 class StatisticsStore(StatisticsReads, Protocol):
     """What is counted, and how it is kept."""
 
-    async def count(self, counts: Mapping[Series, Counts]) -> None:
+    async def count(self, counts: Mapping[CountedSeries, Counts]) -> None:
         """Add to counts what belongs to no other write: samples."""
         ...
 
@@ -75,11 +75,11 @@ class StatisticsStore(StatisticsReads, Protocol):
         """Return the first minute that is stored, from a time on; None: there is none."""
         ...
 
-    async def hour_sums(self, hour: Micros) -> dict[Series, Counts]:
+    async def hour_sums(self, hour: Micros) -> dict[CountedSeries, Counts]:
         """Add up the minutes of an hour."""
         ...
 
-    async def store_hours(self, hour: Micros, sums: Mapping[Series, Counts]) -> bool:
+    async def store_hours(self, hour: Micros, sums: Mapping[CountedSeries, Counts]) -> bool:
         """Store sums of an hour in place of those before.
 
         False, and nothing is stored, if the hour is final.

@@ -32,8 +32,8 @@ from tillbell.model.statistics import (
     PROVIDER,
     RESPONSE_TIMES,
     SOURCE,
+    CountedSeries,
     Counts,
-    Series,
     add_counts,
     amount_subject,
     arrival_code,
@@ -49,7 +49,7 @@ from tillbell.storage.ports.outbound import FinishedAttempt, Publication
 # PostgreSQL keeps each version, and goes through all of them.
 COMMITS_MAX = 1_000
 
-SeriesKey = tuple[str, str, str]  # a `Series`, or equal to one
+SeriesKey = tuple[str, str, str]  # a `CountedSeries`, or equal to one
 RollupRow = tuple[Micros, str, str, str, int, bytes]  # start, the series, shard, counts
 encode_counts = msgspec.msgpack.Encoder().encode
 decode_counts = msgspec.msgpack.Decoder(Counts).decode
@@ -62,7 +62,7 @@ class RollupDelta:
         # By application, endpoint and event type; and by application and event type.
         self._attempts: dict[tuple[str, str, str], Counts] = {}
         self._messages: dict[tuple[str, str], int] = {}
-        self._others: dict[Series, Counts] = {}
+        self._others: dict[CountedSeries, Counts] = {}
 
     def __bool__(self) -> bool:
         return bool(self._attempts or self._messages or self._others)
@@ -113,7 +113,11 @@ class RollupDelta:
     def count_conclusion(self, app_id: str, source_id: str, outcome: Outcome) -> None:
         """Count a callback that was processed."""
         counts = {conclusion_code(outcome): 1}
-        for series in (Series(app_id, SOURCE, source_id), Series(app_id, ALL), Series("", ALL)):
+        for series in (
+            CountedSeries(app_id, SOURCE, source_id),
+            CountedSeries(app_id, ALL),
+            CountedSeries("", ALL),
+        ):
             self.count(series, counts)
 
     def count_effects(self, transaction: Transaction, effects: Iterable[Effect]) -> None:
@@ -122,20 +126,20 @@ class RollupDelta:
             subject = amount_subject(transaction.provider, effect.currency)
             counts = effect_counts(effect.kind, effect.amount)
             for app_id in (transaction.app_id, ""):
-                self.count(Series(app_id, AMOUNT, subject), counts)
+                self.count(CountedSeries(app_id, AMOUNT, subject), counts)
 
     def _count_callback(self, callback: Callback, code: int) -> None:
         app_id, counts = callback.app_id, {code: 1}
         for series in (
-            Series(app_id, SOURCE, callback.source_id),
-            Series(app_id, PROVIDER, callback.provider),
-            Series(app_id, ALL),
-            Series("", PROVIDER, callback.provider),
-            Series("", ALL),
+            CountedSeries(app_id, SOURCE, callback.source_id),
+            CountedSeries(app_id, PROVIDER, callback.provider),
+            CountedSeries(app_id, ALL),
+            CountedSeries("", PROVIDER, callback.provider),
+            CountedSeries("", ALL),
         ):
             self.count(series, counts)
 
-    def count(self, series: Series, counts: Counts) -> None:
+    def count(self, series: CountedSeries, counts: Counts) -> None:
         """Count something of one series."""
         add_counts(self._others.setdefault(series, {}), counts)
 

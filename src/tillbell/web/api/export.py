@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from enum import StrEnum
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
@@ -21,6 +20,7 @@ from tillbell.rules.filters.clauses import FilterList, ListFilter
 from tillbell.storage.ports.filtered import Slice
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.attempts import AttemptOut, attempt_doc
+from tillbell.web.api.csv_text import MEDIA_TYPE, cell
 from tillbell.web.api.deliveries import DeliveryOut, delivery_doc
 from tillbell.web.api.filtered import FilterText, read_filter
 from tillbell.web.api.overviews import (
@@ -38,8 +38,6 @@ T = TypeVar("T")
 Doc = dict[str, Any]
 _ROWS_AT_ONCE = 200
 _SEARCHED_AT_ONCE = 5_000
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_FORMULA = tuple("=+-@\t\r\n|%")  # a spreadsheet may run what begins so
 
 
 class ExportFormat(StrEnum):
@@ -50,7 +48,7 @@ class ExportFormat(StrEnum):
 
 
 _MEDIA = {
-    ExportFormat.CSV: "text/csv; charset=utf-8",
+    ExportFormat.CSV: MEDIA_TYPE,
     ExportFormat.NDJSON: "application/x-ndjson",
 }
 
@@ -77,19 +75,6 @@ class ExportQuery:
 
 ExportQueryOf = Annotated[ExportQuery, Depends()]
 router = resource("/export", "Export")
-
-
-def cell(value: Any) -> str:
-    """Return a value as a cell of a table: exact, and never a formula.
-
-    >>> cell("=1+1"), cell("-5.00"), cell(None), cell(True), cell({"a": "1"})
-    ("'=1+1", '-5.00', '', 'true', '{"a":"1"}')
-    """
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    is_safe = not text.lstrip(" ").startswith(_FORMULA) or _NUMBER.fullmatch(text)
-    return text if is_safe else f"'{text}"
 
 
 class ExportedList(NamedTuple, Generic[T]):

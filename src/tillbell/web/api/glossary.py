@@ -103,6 +103,7 @@ TAGS: Mapping[str, str] = {
     "Filter": "Help with writing filters of lists.",
     "Search": "Finds things by any id or name.",
     "Export": "All rows of a list that fit a filter, as CSV or NDJSON.",
+    "Statistics": "What plots show over time: attempts, callbacks, amounts. As JSON or CSV.",
     "Source": "A configured sender of callbacks at one provider, with the URL to enter there.",
     "Callback": "What providers sent, what became of it, and processing it again.",
     "Provider": "The providers whose callbacks are understood, and what their sources need.",

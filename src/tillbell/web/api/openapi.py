@@ -170,7 +170,9 @@ def _add_examples(operation: Doc, examples: Examples) -> None:
     if "requestBody" in operation and example.request is not None:
         operation["requestBody"]["content"]["application/json"]["example"] = example.request
     for status, response in operation["responses"].items():
-        for content in response.get("content", {}).values():
+        for media, content in response.get("content", {}).items():
+            if not media.endswith("json"):
+                continue
             if status in example.responses:
                 content["example"] = example.responses[status]
             elif status in examples.errors:
@@ -180,7 +182,7 @@ def _add_examples(operation: Doc, examples: Examples) -> None:
 def _statuses(path: str, method: str, tag: str, *, has_body: bool) -> list[int]:
     """Return the errors that are possible. Any request may have a body that is too large."""
     statuses = [400, 401, 403, 413, 422, 429, 431, 500, 503]
-    if "{" in path or has_body or tag == "Overview":
+    if "{" in path or has_body or tag in ("Overview", "Statistics"):
         statuses.append(404)
     if method in ("post", "put", "patch"):
         statuses.append(409)

@@ -55,6 +55,9 @@ class CallbackRoutes:
         """Return the answer to one request."""
         scope[ROUTE] = _ROUTE
         source = self._find_source(scope)
+        if source is None:
+            self._gateway.unstored_callbacks.add_unknown_source()
+            raise NotFound("There is no such source.")
         scope[APPLICATION] = source.source.scope
         _check_method(source, scope["method"])
         if scope["method"] == "HEAD":
@@ -68,19 +71,15 @@ class CallbackRoutes:
         incoming = self._incoming(scope, body)
         return _http_answer(await self._gateway.receiver.receive(source, incoming))
 
-    def _find_source(self, scope: Scope) -> CompiledSource:
+    def _find_source(self, scope: Scope) -> CompiledSource | None:
         match = _URL.fullmatch(scope["raw_path"])
         if match is None:
-            raise NotFound("There is no such source.")
+            return None
         provider, token = match[1].decode(), match[2]
         sources = self._gateway.source_cache
         if token is None:
-            source = sources.default(provider)
-        else:
-            source = sources.by_token(provider, token.decode())
-        if source is None:
-            raise NotFound("There is no such source.")
-        return source
+            return sources.default(provider)
+        return sources.by_token(provider, token.decode())
 
     def _incoming(self, scope: Scope, body: bytes) -> base.Incoming:
         headers = tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in scope["headers"])

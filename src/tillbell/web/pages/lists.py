@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -12,6 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.csv_text import MEDIA_TYPE, csv_text
 from tillbell.web.api.paging import ListPage
 from tillbell.web.edge.patterns import ITERATOR
 from tillbell.web.pages.filter_line import FilterLine
@@ -21,7 +20,6 @@ from tillbell.web.pages.page import SECURITY_HEADERS, Visit
 PER_PAGE = 50
 EXPORT_MAX = 10_000  # rows
 _EXPORT_BATCH = 250
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Row = TypeVar("Row")
 Fetch = Callable[[Page], Awaitable[ListPage[Row]]]
@@ -114,7 +112,7 @@ async def export(
     rows, is_whole = await _read_all(fetch)
     tables = [list(cells(row)) for row in rows]
     if format_ == "csv":
-        body, media_type = _csv(columns, tables), "text/csv; charset=utf-8"
+        body, media_type = csv_text(columns, tables), MEDIA_TYPE
     else:
         documents = [dict(zip(columns, table, strict=True)) for table in tables]
         body = b"\n".join(msgspec.json.encode(document) for document in documents) + b"\n"
@@ -137,18 +135,3 @@ async def _read_all(fetch: Fetch[Row]) -> tuple[list[Row], bool]:
             return rows, True
         page = page._replace(iterator=read.iterator)
     return rows, False
-
-
-def _csv(columns: Sequence[str], tables: list[list[object]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows([_safe(cell) for cell in table] for table in tables)
-    return text.getvalue().encode("utf-8", "replace")
-
-
-def _safe(cell: object) -> object:
-    """Return a cell that a spreadsheet does not run."""
-    if cell is None:
-        return ""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -1,0 +1,347 @@
+"""The numbers of each plot, for the API and for pages. Nothing here reads history.
+
+`app_id=None`: of all applications. Who may see what, the caller decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from tillbell.clock import DAY, HOUR, Clock, Micros
+from tillbell.ids import first_of
+from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.records import Application
+from tillbell.model.sources import Source
+from tillbell.model.statistics import (
+    ALL,
+    AMOUNT,
+    ARRIVALS,
+    ARRIVED,
+    ATTEMPTS_MAX,
+    ATTEMPTS_NEEDED,
+    CONCLUDED,
+    CONCLUSIONS,
+    DELAYS,
+    ENDINGS,
+    ENDPOINT,
+    EVENT_TYPE,
+    EXHAUSTED,
+    MESSAGES,
+    OVERDUE,
+    PENDING,
+    RESPONSE_TIMES,
+    SOURCE,
+    CountedSeries,
+    Counts,
+    Marker,
+    MarkerKind,
+    add_counts,
+    effect_sum,
+    percentile,
+)
+from tillbell.model.transactions import EffectKind
+from tillbell.money import format_amount
+from tillbell.statistics.periods import PlotPeriod
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.outbound import ALL as FIRST_PAGE
+from tillbell.storage.ports.outbound import Page
+from tillbell.storage.ports.statistics import Period
+
+SUBJECTS_MAX = 1_000  # event types, endpoints, currencies of one plot
+SOURCES_MAX = 50
+APPLICATIONS_MAX = 200  # whose endpoints are compared
+SHOWN_MAX = 100  # rows of one plot
+MARKERS_MAX = 100
+_AUDIT_PAGES = 5
+_AUDIT_PAGE = 200
+_CHANGED = frozenset({"application", "endpoint", "source", "event-type", "hold-release"})
+_SECRETS = frozenset({"secrets", "sealed_config", "token"})
+
+
+class Step(NamedTuple):
+    """What was counted in one step of a period."""
+
+    start: Micros
+    end: Micros
+    counts: Counts
+
+    @property
+    def endings(self) -> dict[str, int]:
+        """How many attempts ended how."""
+        return {name: self.counts.get(code, 0) for code, name in enumerate(ENDINGS)}
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts ended."""
+        return sum(self.endings.values())
+
+    @property
+    def response_times(self) -> Percentiles:
+        """How long accepted attempts took, from request to answer."""
+        return Percentiles.of(self.counts, RESPONSE_TIMES)
+
+    @property
+    def delays(self) -> Percentiles:
+        """How long it took from the acceptance of a message to that of its delivery."""
+        return Percentiles.of(self.counts, DELAYS)
+
+    @property
+    def arrivals(self) -> dict[str, int]:
+        """What callbacks were when they came."""
+        return {name: self.counts.get(ARRIVED + n, 0) for n, name in enumerate(ARRIVALS)}
+
+    @property
+    def conclusions(self) -> dict[str, int]:
+        """How processed callbacks ended; outcomes that did not occur are left out."""
+        ends = {name: self.counts.get(CONCLUDED + n, 0) for n, name in enumerate(CONCLUSIONS)}
+        return {name: number for name, number in ends.items() if number}
+
+    @property
+    def pending(self) -> int | None:
+        """The most deliveries that were open; None: it was not measured."""
+        return self.counts.get(PENDING)
+
+    @property
+    def overdue(self) -> Micros | None:
+        """For how long the delivery that was due longest had waited; None: not measured."""
+        return self.counts.get(OVERDUE)
+
+
+class Percentiles(NamedTuple):
+    """Percentiles of times in microseconds; None: no time was counted."""
+
+    p50: int | None
+    p95: int | None
+    p99: int | None
+
+    @classmethod
+    def of(cls, counts: Counts, base: int) -> Percentiles:
+        """Return those of the times that are counted from that code on."""
+        return cls(*(percentile(counts, base, share) for share in (0.5, 0.95, 0.99)))
+
+
+class AttemptsNeeded(NamedTuple):
+    """How many attempts deliveries needed until one was accepted."""
+
+    by_attempts: dict[int, int]  # the last key: that many or more
+    exhausted: int  # deliveries whose schedule was used up
+
+
+class TypeCounts(NamedTuple):
+    """What was counted of an event type."""
+
+    event_type: str
+    messages: int
+    attempts: int
+    accepted: int
+
+
+class AmountSum(NamedTuple):
+    """The sum of effects of one kind at one provider in one currency: never over two."""
+
+    provider: str
+    currency: str
+    effect: EffectKind
+    number: int  # of effects
+    amount: str  # decimal text
+
+
+class EndpointFigures(NamedTuple):
+    """How attempts at an endpoint have gone, worst first."""
+
+    app_id: str
+    endpoint_id: str
+    attempts: int
+    accepted: int
+    response_times: Percentiles
+    delays: Percentiles
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of accepted attempts; None: there was no attempt."""
+        return self.accepted / self.attempts if self.attempts else None
+
+
+class SourceSteps(NamedTuple):
+    """What came for a source."""
+
+    source: Source
+    steps: list[Step]
+
+
+class Plots:
+    """Reads what plots show."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    # ── over time ────────────────────────────────────────────────────────────────────────────────
+
+    async def of_all(self, app_id: str | None, period: PlotPeriod) -> list[Step]:
+        """Return what was counted of an application, step by step."""
+        return (await self._steps([CountedSeries(app_id or "", ALL)], period))[0]
+
+    async def of_endpoint(self, endpoint: Endpoint, period: PlotPeriod) -> list[Step]:
+        """Return what was counted of an endpoint, step by step."""
+        return (await self._steps([CountedSeries(endpoint.scope, ENDPOINT, endpoint.id)], period))[
+            0
+        ]
+
+    async def of_event_type(
+        self, app_id: str | None, event_type: str, period: PlotPeriod
+    ) -> list[Step]:
+        """Return what was counted of an event type, step by step."""
+        return (await self._steps([CountedSeries(app_id or "", EVENT_TYPE, event_type)], period))[0]
+
+    async def by_source(self, sources: Sequence[Source], period: PlotPeriod) -> list[SourceSteps]:
+        """Return what was counted of sources, step by step."""
+        series = [CountedSeries(source.scope, SOURCE, source.id) for source in sources]
+        steps = await self._steps(series, period)
+        return [SourceSteps(*each) for each in zip(sources, steps, strict=True)]
+
+    async def sources(self, app_id: str | None) -> list[Source]:
+        """Return the sources that one plot compares: the newest."""
+        page = Page(SOURCES_MAX)
+        return await self._database.list(Source, app_id, page)
+
+    async def _steps(self, series: Sequence[CountedSeries], period: PlotPeriod) -> list[list[Step]]:
+        counted = await self._database.rollups(series, period.span, period.step)
+        return [
+            [Step(start, start + period.step, by_start.get(start, {})) for start in period.starts]
+            for by_start in (dict(rollups) for rollups in counted)
+        ]
+
+    # ── sums ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def event_types(self, app_id: str | None, period: Period) -> list[TypeCounts]:
+        """Return the event types of a period, those with most messages first."""
+        sums = await self._by_subject(app_id, EVENT_TYPE, period)
+        rows = [
+            TypeCounts(name, counts.get(MESSAGES, 0), *_attempts_of(counts))
+            for name, counts in sums.items()
+        ]
+        rows.sort(key=lambda row: (-row.messages, -row.attempts, row.event_type))
+        return rows[:SHOWN_MAX]
+
+    async def amounts(self, app_id: str | None, period: Period) -> list[AmountSum]:
+        """Return the sums of effects of a period, by provider, currency and kind."""
+        rows = []
+        for subject, counts in sorted((await self._by_subject(app_id, AMOUNT, period)).items()):
+            provider, _, currency = subject.rpartition(" ")
+            for kind in EffectKind:
+                number, minor = effect_sum(counts, kind)
+                if number:
+                    amount = format_amount(minor, currency)
+                    rows.append(AmountSum(provider, currency, kind, number, amount))
+        return rows
+
+    async def endpoints(self, app_id: str | None) -> list[EndpointFigures]:
+        """Return the endpoints with attempts within 24 hours, those with most failures first."""
+        now = self._clock.now()
+        period = Period((now - DAY) // HOUR * HOUR, now)
+        figures = []
+        for app in await self._applications(app_id):
+            for subject, counts in (await self._by_subject(app, ENDPOINT, period)).items():
+                figures.append(_figures(app, subject, counts))
+        figures = [each for each in figures if each.attempts]
+        figures.sort(key=lambda each: (each.accepted - each.attempts, each.endpoint_id))
+        return figures[:SHOWN_MAX]
+
+    async def endpoint(self, endpoint: Endpoint) -> EndpointFigures:
+        """Return the figures of an endpoint within 24 hours."""
+        now = self._clock.now()
+        series = CountedSeries(endpoint.scope, ENDPOINT, endpoint.id)
+        period = Period((now - DAY) // HOUR * HOUR, now)
+        (rollups,) = await self._database.rollups([series], period, HOUR)
+        return _figures(endpoint.scope, endpoint.id, sum_of(rollup.counts for rollup in rollups))
+
+    async def _applications(self, app_id: str | None) -> list[str]:
+        if app_id is not None:
+            return [app_id]
+        page = FIRST_PAGE._replace(limit=APPLICATIONS_MAX)
+        return [app.id for app in await self._database.list(Application, page=page)]
+
+    async def _by_subject(self, app_id: str | None, kind: str, period: Period) -> dict[str, Counts]:
+        return await self._database.rollups_by_subject(app_id or "", kind, period, SUBJECTS_MAX)
+
+    # ── markers ──────────────────────────────────────────────────────────────────────────────────
+
+    async def markers(
+        self, app_id: str | None, endpoint_id: str | None, period: Period
+    ) -> list[Marker]:
+        """Return what happened in a period, newest first: starts, changes, circuits."""
+        stored = await self._database.markers(app_id, period, MARKERS_MAX)
+        changes = await self._changes(app_id, endpoint_id, period)
+        markers = [
+            marker
+            for marker in (*stored, *changes)
+            if endpoint_id is None or marker.endpoint_id in ("", endpoint_id)
+        ]
+        markers.sort(key=lambda marker: (marker.at, marker.id), reverse=True)
+        return markers[:MARKERS_MAX]
+
+    async def _changes(
+        self, app_id: str | None, endpoint_id: str | None, period: Period
+    ) -> list[Marker]:
+        """Return the changes of configuration in a period, from the audit log."""
+        markers: list[Marker] = []
+        page = Page(_AUDIT_PAGE, iterator=first_of("aud", period.until))
+        for _ in range(_AUDIT_PAGES):
+            entries = await self._database.history.audit_log(app_id, page, endpoint_id)
+            changes = [entry for entry in entries if isinstance(entry, ConfigurationChange)]
+            within = [entry for entry in changes if entry.at >= period.since and _is_change(entry)]
+            markers += map(_marker_of, within)
+            is_last = len(entries) < page.limit or entries[-1].at < period.since
+            if is_last or len(markers) >= MARKERS_MAX:
+                break
+            page = page._replace(iterator=entries[-1].id)
+        return markers
+
+
+def sum_of(counts: Iterable[Counts]) -> Counts:
+    """Add counts up."""
+    total: Counts = {}
+    for each in counts:
+        add_counts(total, each)
+    return total
+
+
+def attempts_needed(steps: Iterable[Step]) -> AttemptsNeeded:
+    """Return how many attempts deliveries needed."""
+    counts = sum_of(step.counts for step in steps)
+    by_attempts = {n: counts.get(ATTEMPTS_NEEDED + n, 0) for n in range(1, ATTEMPTS_MAX + 1)}
+    return AttemptsNeeded(by_attempts, counts.get(EXHAUSTED, 0))
+
+
+def _attempts_of(counts: Counts) -> tuple[int, int]:
+    """Return how many attempts ended, and how many of them were accepted."""
+    return sum(counts.get(code, 0) for code in range(len(ENDINGS))), counts.get(0, 0)
+
+
+def _figures(app_id: str, endpoint_id: str, counts: Counts) -> EndpointFigures:
+    times, delays = Percentiles.of(counts, RESPONSE_TIMES), Percentiles.of(counts, DELAYS)
+    return EndpointFigures(app_id, endpoint_id, *_attempts_of(counts), times, delays)
+
+
+def _is_change(entry: ConfigurationChange) -> bool:
+    noun, _, verb = entry.action.partition(".")
+    return noun in _CHANGED and verb in ("create", "update", "delete")
+
+
+def _marker_of(entry: ConfigurationChange) -> Marker:
+    noun, _, verb = entry.action.partition(".")
+    is_rotation = verb == "update" and not _SECRETS.isdisjoint(entry.changes)
+    kind = MarkerKind.ROTATION if is_rotation else MarkerKind.CHANGE
+    done = {"create": "created", "update": "changed", "delete": "removed"}[verb]
+    names = f" ({', '.join(entry.changes)})" if verb == "update" else ""
+    return Marker(
+        id=entry.id,
+        app_id=entry.app_id,
+        endpoint_id=entry.target if noun == "endpoint" else "",
+        at=entry.at,
+        kind=kind,
+        text=f"{noun} {entry.target} was {done}{names} by {entry.actor_name}.",
+    )
