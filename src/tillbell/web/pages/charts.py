@@ -34,11 +34,11 @@ def top_of(highest: int) -> int:
     """Return the upper end of an axis: a round number, not below the highest value.
 
     >>> [top_of(value) for value in (0, 1, 7, 11, 423, 1200)]
-    [4, 4, 8, 12, 800, 1200]
+    [4, 4, 8, 12, 480, 1200]
     """
     step = 1
     while True:
-        for factor in (4, 8, 12, 16, 20, 24, 32, 40):
+        for factor in (4, 8, 12, 16, 20, 24, 32, 40, 48, 60, 80):
             if factor * step >= highest:
                 return factor * step
         step *= 10

@@ -18,6 +18,7 @@ from tillbell.web.api.messages import message_page
 from tillbell.web.pages.endpoint_views import ENDPOINTS_MAX, endpoint_views, name_of
 from tillbell.web.pages.needs import needs
 from tillbell.web.pages.page import SitePage, Visit, redirect, with_query
+from tillbell.web.pages.plots import RANGES, home_plots, sparks
 from tillbell.web.pages.states import look, state_of
 
 _TAIL = 10  # rows of what happens now
@@ -41,8 +42,12 @@ class TailRow(NamedTuple):
 
 async def show(visit: Visit) -> Response:
     """Show Home; before the first message or callback, how to begin."""
-    views, conflicts, totals, tail = await asyncio.gather(
-        endpoint_views(visit), _open_conflicts(visit), _totals(visit), _tail(visit)
+    views, conflicts, totals, tail, plots = await asyncio.gather(
+        endpoint_views(visit),
+        _open_conflicts(visit),
+        _totals(visit),
+        _tail(visit),
+        home_plots(visit),
     )
     if not tail and visit.app is None:
         return redirect("/first-run")
@@ -57,6 +62,9 @@ async def show(visit: Visit) -> Response:
         needs=await needs(visit, views, conflicts),
         totals=totals,
         tail=tail,
+        plots=plots,
+        ranges=RANGES,
+        sparks=await sparks(visit, [view.endpoint for view in views[:_SHOWN_ENDPOINTS]]),
     )
 
 
@@ -118,13 +126,9 @@ def _said(states: list[str]) -> str:
         return "No endpoint"
     worst = states[0]
     count = states.count(worst)
-    words = {
-        "succeeded": "arrived",
-        "failed": "failed",
-        "retrying": "retried",
-        "waiting": "waiting",
-    }
-    return f"{count} {words[worst]}" if worst in words else look(worst).word
+    if worst in ("waiting", "retrying"):
+        return "1 waits" if count == 1 else f"{count} wait"
+    return f"{count} {_WORDS[worst]}" if worst in _WORDS else look(worst).word
 
 
 def _callback_row(visit: Visit, callback: Callback) -> TailRow:

@@ -26,7 +26,7 @@ class Need(NamedTuple):
     tone: str
     icon: str
     name: str  # what it is about; foreign text
-    what: str  # what is wrong with it
+    what: str  # what is wrong with it; it follows the name
     text: str  # what that means, and what to do
     href: str
     action: str
@@ -56,7 +56,7 @@ async def _of_endpoint(visit: Visit, view: EndpointView) -> Need:
     waiting = _count(totals.waiting + totals.sending, "delivery waits", "deliveries wait")
     if view.state == "paused":
         text = f"{waiting} until it is switched on again. Nothing is lost."
-        what = "is paused by us after days of failures"
+        what = " is paused by us after days of failures"
         return Need("warn", "pause", view.name, what, text, href, "Check and switch on")
     failure = view.health.last_failure if view.health is not None else None
     reason = failure.text if failure is not None else "The last attempt failed."
@@ -67,8 +67,8 @@ async def _of_endpoint(visit: Visit, view: EndpointView) -> Need:
 def _failing(view: EndpointView) -> str:
     failure = view.health.last_failure if view.health is not None else None
     if failure is not None and failure.status:
-        return f"answers {failure.status}"
-    return "does not answer"
+        return f" answers {failure.status}"
+    return " does not answer"
 
 
 def _of_conflict(conflict: MoneyConflict, names: dict[str, str]) -> Need:
@@ -78,7 +78,7 @@ def _of_conflict(conflict: MoneyConflict, names: dict[str, str]) -> Need:
         "hold",
         "review",
         conflict.reference or conflict.transaction_id,
-        f"is {conflict.current}; now {conflict.status} is reported",
+        f" is {conflict.current}; now {conflict.status} is reported",
         f"{conflict.why} No money moves until a person decides.",
         href,
         "Decide",
@@ -115,7 +115,7 @@ async def _of_source(visit: Visit, app_id: str, source_id: str, count: int) -> N
         "bad",
         "key",
         source.name if source is not None else source_id,
-        f"{_count(count, 'callback', 'callbacks')} did not prove who sent them",
+        f": {_count(count, 'callback', 'callbacks')} did not prove who sent them",
         "They were stored and refused; no money has moved by them. Often a secret was changed.",
         href,
         "See why",
