@@ -1,7 +1,8 @@
 """Warnings before the pause, the pause after five days of nothing but failures."""
 
 from tillbell.clock import DAY, HOUR, MINUTE, SECOND
-from tillbell.model.endpoints import AttemptFailure, EndpointHealth
+from tillbell.model.endpoints import AttemptFailure, Endpoint, EndpointHealth, EndpointStatus
+from tillbell.rules.delivery.endpoint_standing import EndpointCode, endpoint_standing
 from tillbell.rules.delivery.health import after_failure, after_success, health_at
 
 WELL = EndpointHealth(id="ep_1", scope="app_1")
@@ -130,3 +131,31 @@ def test_health_says_nothing_about_another_destination() -> None:
     assert (moved.failing_since, moved.warned, moved.rest_until) == (None, (), 0)
     assert moved.last_failure == health.last_failure
     assert health_at(WELL.but(failing_since=START), "new").failing_since == START, "not known"
+
+
+def test_an_endpoint_that_is_not_active_says_who_stopped_it() -> None:
+    failing = WELL.but(failing_since=START, last_failure=failure(0), probe_at=START + HOUR)
+    stopped = {
+        (EndpointStatus.PAUSED, "failing"): EndpointCode.PAUSED,
+        (EndpointStatus.DISABLED, "gone"): EndpointCode.GONE,
+        (EndpointStatus.DISABLED, "owner"): EndpointCode.DISABLED,
+    }
+    for (status, reason), code in stopped.items():
+        endpoint = Endpoint(
+            id="ep_1", url="https://a.example", status=status, status_reason=reason, updated_at=7
+        )
+        standing = endpoint_standing(endpoint, failing, START)
+        assert (standing.code, standing.since, standing.next_at) == (code, 7, None)
+        assert ("410" in standing.text) is (reason == "gone")
+        assert ("It answered 500." in standing.text) is (code is EndpointCode.PAUSED)
+
+
+def test_a_probe_that_is_due_is_planned_for_now() -> None:
+    endpoint = Endpoint(id="ep_1", url="https://a.example")
+    failing = WELL.but(failing_since=START, last_failure=failure(0), probe_at=START + HOUR)
+    later = endpoint_standing(endpoint, failing, START + DAY)
+    assert (later.code, later.since, later.next_at) == (
+        EndpointCode.CIRCUIT_OPEN,
+        START,
+        START + DAY,
+    )

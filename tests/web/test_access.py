@@ -76,6 +76,7 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
         "statistics.endpoints",
         "statistics.event-types",
         "why.endpoint",
+        "why.standing",
         "why.message",
         "authentication.logout",
         "background-task.list",
@@ -305,7 +306,11 @@ def promised_resource(route: Route) -> str:
     if first == "statistics":
         return COUNTED.get(name) or SINGULAR[name]
     if first in ("overview", "export", "why"):
-        nouns = {"endpoint": "delivery", "message": "delivery"} if first == "why" else {}
+        nouns = (
+            {"endpoint": "delivery", "message": "delivery", "standing": "endpoint"}
+            if first == "why"
+            else {}
+        )
         return nouns.get(name, SINGULAR.get(name, name))
     return RENAMED.get(first, first)
 

@@ -138,6 +138,23 @@ def test_every_reason_why_a_message_has_not_arrived_has_a_code_and_words(shop: S
     assert all(fate["text"].endswith((".", ")")) for fate in told.values())
     assert [code for code, fate in told.items() if fate["nextAt"]] == ["retrying", "circuit_open"]
     assert "503" in told["failed"]["text"]
+    standings = {code: shop.get(f"endpoint/{id_}/why") for code, id_ in endpoints.items()}
+    assert {code: each["code"] for code, each in standings.items()} == {
+        "delivered": "healthy",
+        "filtered_type": "untried",
+        "filtered_channel": "untried",
+        "endpoint_disabled": "disabled",
+        "retrying": "failing",
+        "failed": "failing",
+        "circuit_open": "circuit_open",
+        "created_later": "untried",
+    }
+    assert [code for code, each in standings.items() if each["nextAt"]] == ["circuit_open"]
+    assert "503" in standings["failed"]["text"]
+    takes = {code: fate["takes"] for code, fate in told.items()}
+    assert takes["filtered_type"] == {"eventType": False, "channel": True, "profile": True}
+    assert takes["filtered_channel"] == {"eventType": True, "channel": False, "profile": True}
+    assert all(takes["created_later"].values())
     everyone = shop.get(f"msg/{message}/why")["data"]
     assert {fate["endpointId"]: fate["code"] for fate in everyone} == {
         endpoint: code for code, endpoint in endpoints.items()
@@ -151,7 +168,8 @@ def test_every_reason_why_a_message_has_not_arrived_has_a_code_and_words(shop: S
     assert why(shop, message, down)["code"] == "endpoint_disabled"
     assert shop.get("delivery", endpoint_id=down)["data"][0]["nextAttempt"] is None
     shop.http.delete(f"/app/{shop.id}/endpoint/{down}")
-    assert why(shop, message, down)["code"] == "deleted"
+    fate = why(shop, message, down)
+    assert (fate["code"], fate["takes"]) == ("deleted", None)
     assert shop.http.get(f"/app/{shop.id}/msg/{message}/endpoint/ep_1/why").status_code == 404
     shop.http.delete(f"/app/{shop.id}/msg/{message}/content")
     assert why(shop, message, endpoints["created_later"])["code"] == "payload_expired"

@@ -198,6 +198,7 @@ def _messages(tour: Tour) -> None:
 def _endpoints(tour: Tour) -> None:
     ask = tour.ask
     ask("GET", "/app/shop/endpoint", params={"order": "ascending"})
+    ask("GET", "/app/shop/endpoint/erp/why")
     ask("GET", "/app/shop/endpoint/erp/stats")
     ask("GET", "/app/shop/endpoint/erp/attempt-stats")
     ask("GET", "/filter/completion", params={"list": "delivery", "filter": "status:f"})

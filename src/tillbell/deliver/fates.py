@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from tillbell.clock import Clock
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.config_cache import ConfigCache
-from tillbell.deliver.fanout import routes_to
 from tillbell.deliver.lanes import Lanes
 from tillbell.ids import attempt_id
 from tillbell.model.endpoints import EndpointHealth
@@ -16,6 +16,19 @@ from tillbell.rules.delivery.fate import Fate, FateCode, Lookup, fate_of
 from tillbell.storage.ports.database import Database
 
 _ENDED = (DeliveryState.SUCCEEDED, DeliveryState.DISCARDED)
+
+
+class FilterCheck(NamedTuple):
+    """What the filters of an endpoint, as it is set now, say of a message."""
+
+    event_type: bool  # it asks for this type
+    channel: bool  # it asks for one of these channels, or for any
+    profile: bool  # its profile has a format for this type
+
+    @property
+    def takes(self) -> bool:
+        """Whether such a message would be sent to it."""
+        return all(self)
 
 
 class Fates:
@@ -48,6 +61,11 @@ class Fates:
             id_: await self._of_parts(message, id_, [d for d in deliveries if d.endpoint_id == id_])
             for id_ in ids
         }
+
+    async def filter_check(self, message: Message, endpoint_id: str) -> FilterCheck | None:
+        """Return what the filters of an endpoint say of a message; None: it was deleted."""
+        compiled = await self._config_cache.compiled_endpoint(message.app_id, endpoint_id)
+        return _check(compiled, message) if compiled is not None else None
 
     async def of_delivery(self, delivery: Delivery, message: Message) -> Fate:
         """Return the fate of a delivery."""
@@ -110,16 +128,20 @@ def _behind(deliveries: Iterable[Delivery]) -> Delivery | None:
     return min(deliveries, key=lambda each: each.state in _ENDED, default=None)
 
 
+def _check(compiled: CompiledEndpoint, message: Message) -> FilterCheck:
+    own = compiled.filter
+    return FilterCheck(
+        event_type=own._replace(channels=None).wants(message.event_type, ()),
+        channel=own.channels is None or not own.channels.isdisjoint(message.channels),
+        profile=bool(compiled.profile.parts(message.event_type, own.asked)),
+    )
+
+
 def _mismatch(compiled: CompiledEndpoint | None, message: Message) -> FateCode | None:
     """Return which filter of an endpoint leaves a message out; None: it takes it."""
     if compiled is None:
         return None
-    endpoint_filter = compiled.filter
-    if not endpoint_filter._replace(channels=None).wants(message.event_type, ()):
+    check = _check(compiled, message)
+    if not check.event_type or (compiled.takes_messages and check.channel and not check.profile):
         return FateCode.FILTERED_TYPE
-    if not endpoint_filter.wants(message.event_type, message.channels):
-        return FateCode.FILTERED_CHANNEL
-    routes = routes_to([compiled], message.event_type, message.channels)
-    if compiled.takes_messages and not routes:
-        return FateCode.FILTERED_TYPE  # its profile has no event for this type
-    return None
+    return None if check.channel else FateCode.FILTERED_CHANNEL

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.clock import Micros, to_datetime
+from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.model.endpoints import AttemptFailure, Endpoint, EndpointHealth
 from tillbell.rules.delivery.breaker import CircuitState, circuit_state
+from tillbell.rules.filters.clauses import ListFilter
+from tillbell.rules.filters.endpoints import asks_health, endpoint_fits
 from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.paging import ListPage, filtered_page, row_id
 from tillbell.web.api.shapes import Out, optional_time
 
 
@@ -95,3 +100,31 @@ async def health_of_page(
     records = await gateway.database.list(EndpointHealth, scope, page)
     stored = {health.id: health for health in records}
     return {each.id: gateway.lanes.health(each.id, stored.get(each.id)) for each in endpoints}
+
+
+class EndpointRow(NamedTuple):
+    """An endpoint with its health; None: no attempt was made."""
+
+    endpoint: Endpoint
+    health: EndpointHealth | None
+
+
+async def endpoint_page(
+    gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
+) -> ListPage[EndpointRow]:
+    """Return a page of the endpoints of a scope that fit a filter; None: of every scope."""
+
+    async def fetch(page: Page) -> list[Endpoint]:
+        return await gateway.database.list(Endpoint, scope, page)
+
+    async def keep(endpoint: Endpoint) -> bool:
+        health = HealthStatus.OK
+        if asks_health(filter_):
+            stored = await health_of(gateway, endpoint)
+            is_failing = stored is not None and stored.failing_since is not None
+            health = HealthStatus.FAILING if is_failing else HealthStatus.OK
+        return endpoint.scope != OPERATIONAL and endpoint_fits(endpoint, health, filter_)
+
+    endpoints = await filtered_page(fetch, page, row_id, keep)
+    healths = await asyncio.gather(*(health_of(gateway, row) for row in endpoints.rows))
+    return endpoints.with_rows(list(map(EndpointRow, endpoints.rows, healths)))

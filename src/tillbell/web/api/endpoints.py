@@ -18,7 +18,6 @@ from tillbell.catalog import CATALOG
 from tillbell.clock import DAY, HOUR, Micros, from_datetime, to_datetime
 from tillbell.configure.endpoints import EndpointChanges
 from tillbell.deliver.application_views import ApplicationView
-from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.deliver.publish import MessageDraft, PublishReceipt
 from tillbell.deliver.resend import refuse_stopped
 from tillbell.errors import Forbidden, Invalid, NotFound, Problem
@@ -29,19 +28,18 @@ from tillbell.profiles import PROFILES
 from tillbell.rules.delivery.own_tags import EXAMPLE_TAG
 from tillbell.rules.delivery.selectors import check_event_type
 from tillbell.rules.filters.clauses import FilterList, ListFilter
-from tillbell.rules.filters.endpoints import asks_health, endpoint_fits
 from tillbell.storage.ports.as_clauses import with_times
 from tillbell.storage.ports.outbound import DeliverySelection, Page, Totals
 from tillbell.web.api.endpoint_health import (
     EndpointHealthOut,
-    HealthStatus,
+    endpoint_page,
     health_members,
     health_of,
     health_of_page,
 )
 from tillbell.web.api.filtered import FilterIn, FilterText, read_filter
 from tillbell.web.api.filters import TimeQuery, codes_of, refuse_wildcards, time_range
-from tillbell.web.api.paging import Keep, OrderedPageOf, filtered_page, list_page, row_id
+from tillbell.web.api.paging import OrderedPageOf, list_page, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc, states_of
 from tillbell.web.api.routes import (
     ApplicationOf,
@@ -576,18 +574,13 @@ async def shown_endpoint(gateway: Gateway, endpoint: Endpoint) -> EndpointOut:
     return EndpointOut.of(endpoint, health, gateway.clock.now())
 
 
-async def endpoint_list(
-    gateway: Gateway, scope: str | None, page: Page, keep: Keep[Endpoint] | None = None
-) -> Listed[EndpointOut]:
-    """Return a page of the endpoints of a scope, each with its health; None: of every scope."""
+async def endpoint_list(gateway: Gateway, scope: str, page: Page) -> Listed[EndpointOut]:
+    """Return a page of the endpoints of a scope, each with its health."""
 
     async def fetch(page: Page) -> list[Endpoint]:
         return await gateway.database.list(Endpoint, scope, page)
 
-    if keep is None:
-        endpoints = await list_page(fetch, page, row_id)
-    else:
-        endpoints = await filtered_page(fetch, page, row_id, keep)
+    endpoints = await list_page(fetch, page, row_id)
     healths = await health_of_page(gateway, scope, page, endpoints.rows)
     now = gateway.clock.now()
     return endpoints.showing([EndpointOut.of(row, healths[row.id], now) for row in endpoints.rows])
@@ -597,16 +590,9 @@ async def filtered_endpoints(
     gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
 ) -> Listed[EndpointOut]:
     """Return a page of the endpoints of a scope that fit a filter; None: of every scope."""
-
-    async def keep(endpoint: Endpoint) -> bool:
-        health = HealthStatus.OK
-        if asks_health(filter_):
-            stored = await health_of(gateway, endpoint)
-            is_failing = stored is not None and stored.failing_since is not None
-            health = HealthStatus.FAILING if is_failing else HealthStatus.OK
-        return endpoint.scope != OPERATIONAL and endpoint_fits(endpoint, health, filter_)
-
-    return await endpoint_list(gateway, scope, page, keep)
+    now = gateway.clock.now()
+    rows = await endpoint_page(gateway, scope, filter_, page)
+    return rows.showing([EndpointOut.of(row.endpoint, row.health, now) for row in rows.rows])
 
 
 def shown_headers(endpoint: Endpoint, opened: dict[str, str]) -> HeadersOut:

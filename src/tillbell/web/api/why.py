@@ -8,15 +8,18 @@ from fastapi import Response
 from pydantic import Field
 
 from tillbell.clock import iso
+from tillbell.deliver.fates import FilterCheck
 from tillbell.errors import NotFound
 from tillbell.model.messages import Message
 from tillbell.process.transaction_story import TransactionStory, transaction_story
+from tillbell.rules.delivery.endpoint_standing import EndpointCode, endpoint_standing
 from tillbell.rules.delivery.fate import Fate, FateCode
 from tillbell.rules.payments.standing import StandingCode
 from tillbell.rules.payments.story import StepKind, StoryStep
+from tillbell.web.api.endpoint_health import health_of
 from tillbell.web.api.messages import MessageOf
 from tillbell.web.api.rendering import Doc, FateOut, answer, fate_doc, iso_or_none
-from tillbell.web.api.routes import EndpointId, GatewayOf, resource
+from tillbell.web.api.routes import EndpointId, EndpointOf, GatewayOf, resource
 from tillbell.web.api.shapes import Out
 from tillbell.web.api.transactions import TransactionOf
 
@@ -33,6 +36,33 @@ class MessageFateOut(Out):
     msg_id: str
     event_type: str
     data: list[EndpointFateOut] = Field(description="One entry for each endpoint.")
+
+
+class FilterCheckOut(Out):
+    """Whether an endpoint, as it is set now, takes a message."""
+
+    event_type: bool = Field(description="Whether it takes the event type.")
+    channel: bool = Field(description="Whether it takes one of the channels of the message.")
+    profile: bool = Field(description="Whether its profile has a format for the event type.")
+
+
+class FateAtEndpointOut(FateOut):
+    """The fate of a message at an endpoint, and whether the endpoint would take it now."""
+
+    takes: FilterCheckOut | None = Field(
+        description="What the filters of the endpoint say of it now; null: it is deleted."
+    )
+
+
+class EndpointStandingOut(Out):
+    """How an endpoint stands, why, and what to do."""
+
+    code: EndpointCode = Field(description="How it stands, for programs.")
+    text: str = Field(description="What is true of it and what to do, for a person.")
+    since: datetime | None = Field(description="Since when that is so (UTC), if it is known.")
+    next_at: datetime | None = Field(
+        description="When the next probe is sent (UTC); null: its breaker is closed."
+    )
 
 
 class StandingOut(Out):
@@ -103,7 +133,7 @@ _GONE = Fate(FateCode.PAYLOAD_EXPIRED, "The message of its latest step is no lon
 
 @router.get(
     "/msg/{msg_id}/endpoint/{endpoint_id}/why",
-    response_model=FateOut,
+    response_model=FateAtEndpointOut,
 )
 async def endpoint(message: MessageOf, endpoint_id: EndpointId, gateway: GatewayOf) -> Response:
     """Tell why a message has not reached an endpoint, or that it has, in a code and in words."""
@@ -112,8 +142,31 @@ async def endpoint(message: MessageOf, endpoint_id: EndpointId, gateway: Gateway
         fates = await gateway.fates.of_message(message)
         if endpoint_id not in fates:
             raise NotFound("There is no such endpoint.")
-        return answer(fate_doc(fates[endpoint_id]))
-    return answer(fate_doc(await gateway.fates.of(message, known.id)))
+        return answer({**fate_doc(fates[endpoint_id]), "takes": None})
+    fate = await gateway.fates.of(message, known.id)
+    check = await gateway.fates.filter_check(message, known.id)
+    return answer({**fate_doc(fate), "takes": _check_doc(check)})
+
+
+@router.get("/endpoint/{endpoint_id}/why", response_model=EndpointStandingOut)
+async def standing(endpoint: EndpointOf, gateway: GatewayOf) -> Response:
+    """Tell how an endpoint stands: healthy, failing, stopped, paused or disabled, and why."""
+    health = await health_of(gateway, endpoint)
+    shown = endpoint_standing(endpoint, health, gateway.clock.now())
+    return answer(
+        {
+            "code": shown.code,
+            "text": shown.text,
+            "since": iso_or_none(shown.since),
+            "nextAt": iso_or_none(shown.next_at),
+        }
+    )
+
+
+def _check_doc(check: FilterCheck | None) -> Doc | None:
+    if check is None:
+        return None
+    return {"eventType": check.event_type, "channel": check.channel, "profile": check.profile}
 
 
 @router.get("/msg/{msg_id}/why", response_model=MessageFateOut)

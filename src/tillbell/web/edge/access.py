@@ -101,6 +101,7 @@ ACCESS: dict[str, Access] = {
     "delivery.list": Access("delivery", READ, APPLICATION, VIEW),
     "delivery.get": Access("delivery", READ, APPLICATION, VIEW),
     "why.endpoint": Access("delivery", READ, APPLICATION, VIEW),
+    "why.standing": Access("endpoint", READ, APPLICATION, VIEW),
     "why.message": Access("delivery", READ, APPLICATION, VIEW),
     "why.transaction": Access("transaction", READ, APPLICATION),
     "source.list": Access("source", READ, APPLICATION),
