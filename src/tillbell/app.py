@@ -58,6 +58,7 @@ from tillbell.statistics.plots import Plots
 from tillbell.storage.opening import is_shared, store_at
 from tillbell.storage.ports.database import Database
 from tillbell.upkeep.chores import LongTransactionMonitor, RemovedEndpointDiscarder
+from tillbell.upkeep.live import LiveHub
 from tillbell.upkeep.statistics import Markers, UnstoredCallbacks
 from tillbell.vault import Vault
 
@@ -214,6 +215,7 @@ class Gateway:
             self.clock,
             {kind.__name__: partial(self.config_cache.refresh, kind) for kind in CACHED},
         )
+        self.live = LiveHub(self.database, self.cluster, self.clock)
         self.wakeups = ClusterWakeups(
             record_feed=self.record_feed,
             lanes=self.lanes,
@@ -279,7 +281,11 @@ class Gateway:
         self.wakeups.on_round = self.read_by_all.notified
         self.cluster.on_ownership_changed = self.wakeups.ownership_changed
         # A group commit, with its number of writes.
-        self.database.on_commit = self.meters.batch
+        self.database.on_commit = self._committed
+
+    def _committed(self, writes: int) -> None:
+        self.meters.batch(writes)
+        self.live.committed(writes)
 
     def _endpoint_removed(self, app_id: str, endpoint_id: str) -> None:
         self.dispatcher.endpoint_removed(endpoint_id)

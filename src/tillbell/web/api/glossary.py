@@ -101,6 +101,7 @@ TAGS: Mapping[str, str] = {
     "Message Poller": "Messages for receivers that cannot accept requests.",
     "Overview": "Lists over all applications, for operators.",
     "Filter": "Help with writing filters of lists.",
+    "Live": "What happens, as a stream of Server-Sent Events.",
     "Search": "Finds things by any id or name.",
     "Export": "All rows of a list that fit a filter, as CSV or NDJSON.",
     "Statistics": "What plots show over time: attempts, callbacks, amounts. As JSON or CSV.",

@@ -51,6 +51,7 @@ ACCESS: dict[str, Access] = {
     "endpoint.replay-missing": Access("endpoint", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
     "endpoint.bulk-replay": Access("endpoint", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
     "endpoint.send-example": Access("endpoint", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
+    "live.stream": Access("message", READ, OWN, VIEW),
     "search.find": Access("search", READ, OWN, VIEW),
     "export.messages": Access("message", READ, OWN, VIEW),
     "export.deliveries": Access("delivery", READ, OWN, VIEW),

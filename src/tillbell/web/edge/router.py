@@ -23,6 +23,7 @@ class WebApp:
 
     def __init__(self, gateway: Gateway) -> None:
         self._rest = DeferredApp(lambda: _load_rest(gateway))
+        self.end_streams = gateway.live.stop
         self._api = ApiGate(self._rest, gateway)
         self._deferred_pages = DeferredApp(lambda: _load_pages(gateway))
         self._pages = PageRoute(self._deferred_pages)

@@ -56,6 +56,15 @@ class AnswersDirectly(Protocol):
     direct: Begin | None
 
 
+@runtime_checkable
+class EndsStreams(Protocol):
+    """An app with answers that do not end by themselves."""
+
+    def end_streams(self) -> None:
+        """End them: the server stops."""
+        ...
+
+
 def bind(host: str, port: int) -> socket.socket:
     """Bind the port. `Misconfigured` if it is in use or not allowed. Port 0 takes a free one."""
     try:
@@ -154,6 +163,7 @@ class HttpServer:
             timeout_keep_alive=_IDLE_S,
         )
         config.limits = self._limits = limits
+        self._app: object = app
         config.direct = app.direct if isinstance(app, AnswersDirectly) else None
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # no line for each bad request
         self._socket = listener
@@ -187,6 +197,8 @@ class HttpServer:
         """Accept no new connections; give running requests `timeout_s` seconds to end."""
         if self._serving is None or self._sweeping is None:
             return
+        if isinstance(self._app, EndsStreams):
+            self._app.end_streams()
         self._uvicorn.config.timeout_graceful_shutdown = timeout_s  # type: ignore[assignment]
         self._uvicorn.should_exit = True
         try:
