@@ -688,8 +688,13 @@ async def test_the_debit_of_a_dispute_that_was_closed_is_booked(payments: Paymen
         await payments.create(f"{n}")
         for word in order:
             about = {"id": "d", "amount": 7_000, "amount_deducted": 7_000}
-            dispute = {} if word == "captured" else {"dispute": about}
-            await shop.send(razor(n, f"payment.{word}", **dispute))
+            is_paid = word == "captured"
+            event = (
+                razor(n, "payment.captured")
+                if is_paid
+                else razor(n, f"payment.{word}", dispute=about)
+            )
+            await shop.send(event)
 
         assert await payments.balance(f"{n}") == 3_000, order
     assert await payments.conflicts() == []

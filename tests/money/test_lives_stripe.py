@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -337,50 +336,38 @@ def in_all(n: int, amount: int) -> Event:
     return Event({**told.fields, "id": f"evt_{n}_in_all_{amount}"})
 
 
+def told_in_all(n: int) -> dict[str, list[Event]]:
+    """Return events that tell sums of refunds, by what they are; both refunds are 50.00."""
+    first, second = refund(n, 1, 3_000), refund(n, 2, 2_000)
+    return {
+        "sums alone": [in_all(n, 3_000), in_all(n, 5_000)],
+        "the later sum first": [in_all(n, 5_000), in_all(n, 3_000)],
+        "as it happens": [in_all(n, 3_000), first, in_all(n, 5_000), second],
+        "in disorder": [second, in_all(n, 5_000), in_all(n, 3_000), first],
+        "one that is pending": [in_all(n, 3_000), refund(n, 1, 3_000, "pending")],
+        "more than was paid": [in_all(n, 10_000), in_all(n, 13_000)],
+    }
+
+
 async def test_a_sum_of_refunds_is_booked_once_whichever_events_tell_of_it(
     payments: PaymentHarness,
 ) -> None:
     stripe = await account(payments, "stripe")
-    lives: tuple[tuple[Callable[[int], list[Event]], int], ...] = (
-        (lambda n: [in_all(n, 3_000), in_all(n, 5_000)], 5_000),
-        (lambda n: [in_all(n, 5_000), in_all(n, 3_000)], 5_000),
-        (
-            lambda n: [
-                in_all(n, 3_000),
-                refund(n, 1, 3_000),
-                in_all(n, 5_000),
-                refund(n, 2, 2_000),
-            ],
-            5_000,
-        ),
-        (
-            lambda n: [
-                refund(n, 2, 2_000),
-                in_all(n, 5_000),
-                in_all(n, 3_000),
-                refund(n, 1, 3_000),
-            ],
-            5_000,
-        ),
-        (lambda n: [in_all(n, 3_000), refund(n, 1, 3_000, "pending")], 10_000),
-        (lambda n: [in_all(n, 10_000), in_all(n, 13_000)], 0),
-    )
-    for number, (events, _) in enumerate(lives, start=77):
-        await payments.create(f"{number}")
-        for event in (*events(number), paid(number)):
-            await stripe.send(event)
+    books = {}
+    for n, name in enumerate(told_in_all(0), start=77):
+        events = told_in_all(n)[name]
+        await payments.create(f"{n}")
+        for event in (*events, paid(n), *events):
             await stripe.send(event)
         await payments.pass_time(31)
         await payments.gateway.unmatched_callbacks.retry_due()
         await payments.idle()
-        for event in events(number):  # also when they come after it was booked
+        late = [refund(n, 1, 3_000), refund(n, 2, 2_000)] if n < 81 else []
+        for event in (*events, *late):  # also when they come after it was booked
             await stripe.send(event)
-        for late in (refund(number, 1, 3_000), refund(number, 2, 2_000)):
-            if lives[number - 77][1] == 5_000:
-                await stripe.send(late)
+        books[name] = await payments.balance(f"{n}")
 
-    books = [await payments.balance(f"{number}") for number in range(77, 77 + len(lives))]
-    assert books == [left for _, left in lives]
+    assert list(books.values()) == [5_000, 5_000, 5_000, 5_000, 10_000, 0], books
     assert [c.amount for c in await payments.conflicts()] == [3_000]
 
 

@@ -117,7 +117,11 @@ def test_refunds_in_a_charge_are_told_one_by_one() -> None:
 
 def test_a_charge_that_names_no_refund_tells_their_sum_if_all_was_captured() -> None:
     for captured, value in ((500, "100"), (400, None)):
-        amounts = {"amount": 500, "amount_captured": captured, "amount_refunded": 100}
+        amounts: dict[str, Any] = {
+            "amount": 500,
+            "amount_captured": captured,
+            "amount_refunded": 100,
+        }
         notice = told("charge.refunded", id="ch_1", currency="eur", **amounts)
         assert isinstance(notice, TransactionNotice)
         assert notice.is_total
