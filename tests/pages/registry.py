@@ -32,6 +32,8 @@ PAGES = (
     Looked("transactions", "/transactions"),
     Looked("transaction", "/transactions/{transaction}?app={app}", needs_data=True),
     Looked("review", "/review"),
+    Looked("search", "/search?q=<script>alert(8)</script>"),
+    Looked("search-hits", "/search?q={app}", needs_data=True),
     Looked("nothing", "/nothing", status=404),
     Looked("components", "/ui/components"),
 )

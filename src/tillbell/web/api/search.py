@@ -81,7 +81,14 @@ async def find(
     ],
 ) -> SearchOut:
     """Find things by an id or name, exactly as it is, as far as the key may see them."""
-    search = _Search(gateway, scope, principal, q.strip())
+    return await search_for(q, gateway, scope, principal)
+
+
+async def search_for(
+    text: str, gateway: Gateway, scope: str | None, principal: Principal
+) -> SearchOut:
+    """Find things by an id or name, as far as who asks may see them."""
+    search = _Search(gateway, scope, principal, text.strip())
     data = []
     for type_, operation, look_up in _LOOK_UPS:
         if search.text and may(principal, operation):

@@ -23,9 +23,11 @@ from tillbell.web.pages import (
     home,
     messages,
     review,
+    search,
     sign_in,
     transactions,
 )
+from tillbell.web.pages.docs_page import PATH as DOCS
 from tillbell.web.pages.forms import SAFE_METHODS, check_sender
 from tillbell.web.pages.page import (
     MENU,
@@ -47,6 +49,7 @@ PAGES: tuple[SitePage, ...] = (
     *transactions.PAGES,
     *filter_line.PAGES,
     *review.PAGES,
+    *search.PAGES,
     *sign_in.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES
@@ -63,7 +66,7 @@ def make_pages(gateway: Gateway) -> Starlette:
     routes.append(Route("/{path:path}", _missing))
     site = Starlette(routes=routes)
     site.state.gateway = gateway
-    site.state.menu = _menu({page.path for page in everything})
+    site.state.menu = _menu({DOCS, *(page.path for page in everything)})
     return site
 
 
