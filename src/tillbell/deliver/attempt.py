@@ -59,6 +59,13 @@ class JudgedAttempt(NamedTuple):
     rest_until: Micros = 0  # the receiver wants no request before; 0: it did not say
 
 
+class _Sent(NamedTuple):
+    """When an attempt began, and its headers as people may see them."""
+
+    started_at: Micros
+    headers: str
+
+
 async def make_attempt(
     claim: Claim, compiled: CompiledEndpoint, http_client: HttpClient, started_at: Micros
 ) -> JudgedAttempt:
@@ -143,7 +150,7 @@ def decide(
 ) -> JudgedAttempt:
     """Return the attempt's record and the delivery's next state."""
     result = judge(reply, compiled.success)
-    attempt = _record(claim, compiled, reply, result, started_at, shown)
+    attempt = _record(claim, compiled, reply, result, _Sent(started_at, shown))
     if result is Result.ACCEPTED:
         return JudgedAttempt(_finished(claim, attempt, DeliveryState.SUCCEEDED), result, "")
     ended_at = started_at + reply.duration_us
@@ -188,7 +195,7 @@ def without_body(claim: Claim, compiled: CompiledEndpoint, started_at: Micros) -
     error = "payload_deleted"
     detail = str(MissingPayload())
     reply = Reply(status=0, error=error, detail=detail)
-    attempt = _record(claim, compiled, reply, Result.INTERRUPTED, started_at)
+    attempt = _record(claim, compiled, reply, Result.INTERRUPTED, _Sent(started_at, ""))
     return JudgedAttempt(
         _finished(claim, attempt, DeliveryState.FAILED, uses_try=False),
         Result.INTERRUPTED,
@@ -211,8 +218,7 @@ def _record(
     compiled: CompiledEndpoint,
     reply: Reply,
     result: Result,
-    started_at: Micros,
-    shown: str = "",
+    sent: _Sent,
 ) -> Attempt:
     delivery = claim.delivery
     needs_advice = result is not Result.ACCEPTED and not reply.detail
@@ -226,14 +232,14 @@ def _record(
         number=delivery.attempts,
         trigger=delivery.trigger,
         result=result,
-        started_at=started_at,
+        started_at=sent.started_at,
         duration_us=reply.duration_us,
         url=compiled.endpoint.url,
         status_code=reply.status,
         error=reply.error,
         detail=advise(reply.status, compiled.success) if needs_advice else reply.detail,
         response=reply.body,
-        sent_headers=shown,
+        sent_headers=sent.headers,
         answer_head=reply.head[:HEAD_MAX],
     )
 

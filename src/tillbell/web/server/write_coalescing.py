@@ -16,12 +16,13 @@ JOIN_MAX = 65_536  # bytes
 class BufferedTransport:
     """Wraps a transport; everything but writing and closing is passed on."""
 
-    __slots__ = ("_loop", "_parts", "_transport")
+    __slots__ = ("_loop", "_parts", "_transport", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
+        self.is_closing = transport.is_closing  # asked for each request
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
