@@ -16,12 +16,15 @@ _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 def too_deep(text: bytes) -> bool:
     """Return whether JSON nests deeper than `DEPTH_MAX`. Each step is one pass in C.
 
-    Of what is no JSON the parser tells.
+    Of other text that is no JSON the parser tells; brackets that are never closed count, because
+    they take its stack too.
 
     >>> too_deep(b"[" * 64 + b"]" * 64), too_deep(b"[" * 65 + b"]" * 65)
     (False, True)
     >>> too_deep(b'{"a": "' + b"[" * 99 + b'"}')
     False
+    >>> too_deep(b"[" * 65), too_deep(b"[" * 64), too_deep(b"[" * 999 + b"]" * 64)
+    (True, False, True)
     """
     if text.count(b"{") + text.count(b"[") <= DEPTH_MAX:
         return False
@@ -31,9 +34,11 @@ def too_deep(text: bytes) -> bool:
     for _ in range(DEPTH_MAX):
         inner = brackets.replace(b"[]", b"").replace(b"{}", b"")
         if inner == brackets:
-            return False  # nothing is left, or it is no JSON
+            break  # nothing is left, or it is no JSON
         brackets = inner
-    return b"[]" in brackets or b"{}" in brackets
+    if b"[]" in brackets or b"{}" in brackets:
+        return True
+    return brackets.count(b"{") + brackets.count(b"[") > DEPTH_MAX  # never closed
 
 
 def longest_key(value: object) -> int:
