@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -46,6 +47,8 @@ def test_every_way_to_be_unreadable_has_its_own_error(
         ({"name": "a" * 257}, ["body", "name"]),
         ({"name": "a", "uid": "a" * 257}, ["body", "uid"]),
         ({"name": "a", "uid": "ä"}, ["body", "uid"]),
+        ({"name": "a", "uid": "."}, ["body", "uid"]),
+        ({"name": "a", "uid": ".."}, ["body", "uid"]),
         ({"name": "a", "throttleRate": 0}, ["body", "throttleRate"]),
         ({"name": "a", "throttleRate": "7"}, ["body", "throttleRate"]),
         ({"name": "a", "metadata": {str(n): "" for n in range(51)}}, ["body", "metadata"]),
@@ -61,6 +64,22 @@ def test_every_broken_rule_is_told_where(
     assert refused.status_code == 422
     assert refused.headers["content-type"] == "application/json"
     assert refused.json()["detail"][0]["loc"] == loc
+
+
+def test_an_event_type_is_found_under_every_name_that_is_registered(served: ServedGateway) -> None:
+    http = served.http
+    for name in ("acme.eu/orders", "a/b/c", "import/x", "a:b"):
+        made = http.post("/event-type", json={"name": name, "description": "d"})
+        assert made.status_code == 201, name
+        for path in (f"/event-type/{name}", f"/event-type/{quote(name, safe='')}/"):
+            assert http.get(path).json()["name"] == name
+        changed = http.patch(f"/event-type/{name}", json={"description": "e"})
+        assert changed.json()["description"] == "e"
+        assert http.delete(f"/event-type/{name}?expunge=true").status_code == 204
+        assert http.get(f"/event-type/{name}").status_code == 404
+    for name in ("catalog", ".", "..", "/a", "a/", "a//b", "a/../b"):
+        refused = http.post("/event-type", json={"name": name, "description": "d"})
+        assert refused.status_code == 422, name
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.records import EventType
 from tillbell.rules.delivery.selectors import check_event_type
 
+_CATALOG = "catalog"  # a path of the API
+_UNREACHABLE = frozenset({"", ".", ".."})  # parts of a path that HTTP clients change
 # Replacing an event type resets these fields unless they are named.
 _UNSET: Mapping[str, Any] = {
     "schemas": None,
@@ -86,6 +88,9 @@ class EventTypes:
     ) -> ChangedRecord[EventType]:
         if (problem := check_event_type(name)) is not None:
             raise Invalid(Problem(("body", "name"), problem, "event_type"))
+        if name == _CATALOG or not _UNREACHABLE.isdisjoint(name.split("/")):
+            text = "is reserved; choose another without an empty part, '.' or '..' between slashes"
+            raise Invalid(Problem(("body", "name"), text, "event_type"))
         _check_schemas(fields.get("schemas"))
         return await self._directory.change_or_add(EventType, "", name, apply)
 

@@ -194,7 +194,7 @@ async def catalog(gateway: GatewayOf, principal: PrincipalOf) -> list[CatalogEnt
     ]
 
 
-@router.get("/{event_type_name}")
+@router.get("/{event_type_name:path}")
 async def get(
     event_type_name: NameInPath, gateway: GatewayOf, principal: PrincipalOf
 ) -> EventTypeOut:
@@ -217,7 +217,7 @@ def _operational(name: str) -> EventType | None:
 
 
 @router.put(
-    "/{event_type_name}",
+    "/{event_type_name:path}",
     responses=also_answers(201, EventTypeOut, "Registered."),
 )
 async def upsert(
@@ -229,7 +229,7 @@ async def upsert(
     return EventTypeOut.of(changed.record)
 
 
-@router.patch("/{event_type_name}")
+@router.patch("/{event_type_name:path}")
 async def patch(
     event_type_name: NameInPath, body: EventTypePatch, gateway: GatewayOf
 ) -> EventTypeOut:
@@ -237,7 +237,7 @@ async def patch(
     return EventTypeOut.of(await gateway.event_types.patch(event_type_name, body.fields()))
 
 
-@router.delete("/{event_type_name}", status_code=204, response_model=None)
+@router.delete("/{event_type_name:path}", status_code=204, response_model=None)
 async def delete(
     event_type_name: NameInPath,
     gateway: GatewayOf,

@@ -23,6 +23,8 @@ _HOSTED = re.compile(
     r"|app/[^/]+/(?:integration|destination|autoconfig|events)"
     r"|app/[^/]+/endpoint/[^/]+/(?:transformation|mtls|oauth))"
 )
+_OFFERS_NOT = "Tillbell does not offer this part of the Svix API: docs/svix.md lists what it has."
+_NO_PAGE = "There is no such page."
 
 
 def install(api: FastAPI) -> None:
@@ -49,18 +51,12 @@ async def _on_invalid_request(_: Request, error: Exception) -> Response:
 
 async def _on_framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+    is_hosted = _HOSTED.match(request.url.path) is not None
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and not is_hosted:
         return _response(render_problem(MethodNotAllowed(_allowed(request))))
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        return _response(render_problem(NotFound(_no_page(request.url.path))))
+    if is_hosted or error.status_code == HTTPStatus.NOT_FOUND:
+        return _response(render_problem(NotFound(_OFFERS_NOT if is_hosted else _NO_PAGE)))
     return _response(render_code(error.status_code, "malformed", str(error.detail), []))
-
-
-def _no_page(path: str) -> str:
-    """Say why a path is not served, also if Svix's hosted product serves it."""
-    if _HOSTED.match(path):
-        return "Tillbell does not offer this part of the Svix API: docs/svix.md lists what it has."
-    return "There is no such page."
 
 
 def _allowed(request: Request) -> tuple[str, ...]:

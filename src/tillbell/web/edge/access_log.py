@@ -46,4 +46,4 @@ def route_of(scope: Scope) -> str | None:
     route: str | None = scope.get(ROUTE)
     if route is not None:
         return route
-    return getattr(scope.get("route"), "path", None)
+    return getattr(scope.get("route"), "path_format", None)
