@@ -342,11 +342,12 @@ async def get(callback: CallbackOf, gateway: GatewayOf) -> CallbackDetailOut:
         **callback_members(callback),
         request=request,
         request_note=note,
-        deliveries=await _linked_deliveries(gateway, callback),
+        deliveries=await linked_deliveries(gateway, callback),
     )
 
 
-async def _linked_deliveries(gateway: Gateway, callback: Callback) -> list[LinkedDeliveryOut]:
+async def linked_deliveries(gateway: Gateway, callback: Callback) -> list[LinkedDeliveryOut]:
+    """Return the deliveries of the messages that were published because of a callback."""
     return [
         LinkedDeliveryOut(
             id=delivery.id,
@@ -379,7 +380,7 @@ async def replay_many(
     oldest = Page(limit=PREVIEWS_MAX, ascending=True)
     callbacks = await callback_page(gateway, app.id, filter_, oldest)
     previews = [
-        _preview_out(await gateway.reprocessor.reparse_with_advice(callback))
+        preview_out(await gateway.reprocessor.reparse_with_advice(callback))
         for callback in callbacks.rows
     ]
     return ReplayManyOut(dry_run=True, task_id=None, previews=previews, done=callbacks.done)
@@ -391,7 +392,7 @@ async def replay(
 ) -> ReplayOut:
     """Verify, read and process a callback again. A dry run shows what would differ."""
     if body is not None and body.dry_run:
-        preview = _preview_out(await gateway.reprocessor.reparse_with_advice(callback))
+        preview = preview_out(await gateway.reprocessor.reparse_with_advice(callback))
         return ReplayOut(dry_run=True, callback=None, preview=preview, why=preview.why)
     result = await gateway.reprocessor.reprocess(callback)
     processed = CallbackOut.of(result.callback) if result.callback is not None else None
@@ -412,7 +413,7 @@ def callback_members(callback: Callback) -> dict[str, Any]:
 _DECIDED_ON_RECEIPT = (Outcome.UNAUTHENTICATED, Outcome.MALFORMED, Outcome.IGNORED)
 
 
-def _preview_out(reparsed: ReparsedCallback | UnreadableRequest) -> PreviewOut:
+def preview_out(reparsed: ReparsedCallback | UnreadableRequest) -> PreviewOut:
     """Return what a stored callback says when it is read now."""
     callback = reparsed.callback
     if isinstance(reparsed, UnreadableRequest):

@@ -16,6 +16,7 @@ from tillbell.web.edge.page_route import wants_html
 from tillbell.web.edge.paths import ROUTE
 from tillbell.web.edge.problems import render_problem
 from tillbell.web.pages import (
+    callbacks,
     components,
     error_page,
     filter_line,
@@ -25,6 +26,7 @@ from tillbell.web.pages import (
     review,
     search,
     sign_in,
+    sources,
     transactions,
 )
 from tillbell.web.pages.docs_page import PATH as DOCS
@@ -50,6 +52,8 @@ PAGES: tuple[SitePage, ...] = (
     *filter_line.PAGES,
     *review.PAGES,
     *search.PAGES,
+    *callbacks.PAGES,
+    *sources.PAGES,
     *sign_in.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES

@@ -20,14 +20,16 @@ from tillbell.model.transactions import (
 )
 from tillbell.money import format_amount
 from tillbell.process.transaction_story import TransactionStory, transaction_story
+from tillbell.rules.filters.clauses import FilterList
 from tillbell.rules.payments.attempts import attempts_of
 from tillbell.rules.payments.standing import StandingCode, taken_back
 from tillbell.rules.payments.story import StepKind
-from tillbell.storage.ports.inbound import TransactionFilter
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import ListPage, list_page, row_id
+from tillbell.web.api.paging import ListPage
+from tillbell.web.api.transactions import transaction_page
 from tillbell.web.pages import curl
-from tillbell.web.pages.lists import export, listing_of, page_of
+from tillbell.web.pages.filter_line import filter_line
+from tillbell.web.pages.lists import export, listing_of, nothing, page_of
 from tillbell.web.pages.page import SitePage, Visit
 
 _COLUMNS = (
@@ -115,11 +117,16 @@ class ShownTransaction(NamedTuple):
 
 async def list_(visit: Visit) -> Response:
     """Show transactions, newest first."""
+    line = await filter_line(visit, FilterList.TRANSACTION)
+    if isinstance(line, Response):
+        return line
+    wanted = line.wanted
 
     async def fetch_rows(page: Page) -> ListPage[TransactionRow]:
-        listed = await list_page(lambda page: _transactions(visit, page), page, row_id)
-        rows = [transaction_row(visit, transaction) for transaction in listed.rows]
-        return ListPage(rows, listed.iterator, listed.prev_iterator, listed.done)
+        if wanted is None:
+            return nothing()
+        listed = await transaction_page(visit.gateway, visit.app_id, wanted, page)
+        return listed.with_rows([transaction_row(visit, row) for row in listed.rows])
 
     exported = await export(visit, "transactions", fetch_rows, _COLUMNS, _cells)
     if exported is not None:
@@ -129,7 +136,7 @@ async def list_(visit: Visit) -> Response:
     return visit.show(
         "transactions.html",
         rows=rows.rows,
-        listing=listing_of(visit, rows, page),
+        listing=listing_of(visit, rows, page, line),
         amount_of=format_amount,
         example=curl.create_transaction(
             curl.api_url(visit.gateway.settings), visit.app_name or "shop"
@@ -215,13 +222,6 @@ def accept_consequences(conflict: MoneyConflict, transaction: Transaction) -> li
     else:
         lines = [f"It becomes {conflict.status}."]
     return [*lines, "Its endpoints are told."]
-
-
-async def _transactions(visit: Visit, page: Page) -> list[Transaction]:
-    history = visit.gateway.database.history
-    if visit.app is not None:
-        return await history.transactions(visit.app.id, TransactionFilter(), page)
-    return await history.all_transactions(page)
 
 
 def transaction_row(visit: Visit, transaction: Transaction) -> TransactionRow:
