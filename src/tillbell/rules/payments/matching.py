@@ -96,7 +96,8 @@ def match(
         others = ", ".join(payment.id for payment in payments[:5])
         why = f"It names {others}, which belongs to another source."
         return Unmatched(why, tuple(payments), is_of_other_source=True)
-    tried = ", ".join((*references.ours, *references.psp)) or "no reference at all"
+    names = dict.fromkeys((*references.ours, *references.psp))
+    tried = ", ".join(names) or "no reference at all"
     return Unmatched(f"No transaction is known by {tried[:200]}.")
 
 
