@@ -21,6 +21,8 @@ class Looked(NamedTuple):
 PAGES = (
     Looked("home", "/"),
     Looked("home-app", "/?app={app}", needs_data=True),
+    Looked("plots", "/plots"),
+    Looked("plots-app", "/plots?app={app}&span=7d", needs_data=True),
     Looked("first-run", "/first-run"),
     Looked("messages", "/messages"),
     Looked("messages-drawer", "/messages?open={message}&of={app}", needs_data=True),

@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.web.served_gateway import ServedGateway
@@ -16,6 +17,7 @@ from tillbell.errors import Invalid
 from tillbell.statistics.periods import PlotPeriod, WantedPeriod, plot_period
 from tillbell.upkeep.statistics import PendingSampler
 from tillbell.web.api.csv_text import csv_text
+from tillbell.web.pages import charts
 
 PLOTS = (
     *("attempt", "response-time", "pending", "callback", "attempts-needed"),
@@ -193,3 +195,29 @@ def test_steps_are_whole_and_few() -> None:
     assert (by_hour.since % HOUR, by_hour.until % HOUR, len(by_hour.starts)) == (0, 0, 25)
     with pytest.raises(Invalid):
         period(since=now - 49 * HOUR, step_s=60)
+
+
+def test_a_page_draws_what_is_counted_and_gives_its_numbers(shop: Shop) -> None:
+    shop.endpoint()
+    shop.publish()
+    cookies = {"tillbell": shop.served.session()}
+    with httpx.Client(base_url=shop.served.url, cookies=cookies, verify=False) as http:
+        page = http.get("/plots", params={"app": shop.id}).text
+        assert '<section class="panel" aria-labelledby="h-attempts-needed">' in page
+        assert "Accepted <b>1</b>" in page
+        assert '<rect class="s-accepted"' in page
+        assert page.count('<details class="astable">') == 2  # what was counted: no callback yet
+        assert "order.paid" in page
+        rows = http.get("/plots/attempts", params={"app": shop.id}).json()["data"]
+        assert sum(row["accepted"] for row in rows) == 1
+        written = http.get("/plots/attempts", params={"app": shop.id, "format": "csv"}).text
+        assert len(written.splitlines()) - 1 in (len(rows), len(rows) + 1)
+        assert http.get("/plots/nothing").status_code == 404
+
+
+def test_a_line_is_broken_where_nothing_is_known() -> None:
+    drawing = str(charts.lines([[1, 2, None, 4]], "times", highest=4))
+
+    assert drawing.count('class="ln ln1"') == 2
+    assert 'd="M0 150.0 333 100.0"' in drawing
+    assert str(charts.lines([[None, None]], "times", highest=4)).count("ln1") == 0

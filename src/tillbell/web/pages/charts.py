@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -28,6 +28,7 @@ class ChartSeries(NamedTuple):
 
     name: str
     values: Sequence[int]
+    word: str = ""  # for people; "": the name
 
 
 def top_of(highest: int) -> int:
@@ -64,7 +65,7 @@ def stacked(
             bars.append(
                 _rect(f"s-{each.name}", (place + 0.14) * width, bottom, width * 0.72, height)
             )
-            words.append(f"{each.name.replace('-', ' ')} {number(value)}")
+            words.append(f"{each.word or each.name.replace('-', ' ')} {number(value)}")
         title = f"{times[place]}: {', '.join(words) or 'none'}"
         parts.append(
             Markup('<g class="bar"><title>{}</title>{}</g>').format(title, Markup("").join(bars))
@@ -72,21 +73,44 @@ def stacked(
     return _drawing(label, parts)
 
 
-def lines(sets: Sequence[Sequence[int]], label: str, marks: Sequence[float] = ()) -> Markup:
-    """Return up to two lines, each on a scale of its own."""
+def lines(
+    sets: Sequence[Sequence[int | None]],
+    label: str,
+    marks: Sequence[float] = (),
+    highest: int | None = None,
+) -> Markup:
+    """Return up to two lines, each on a scale of its own unless `highest` is that of all.
+
+    A line is broken where its value is not known.
+    """
     parts = [_grid(3), _marks(marks)]
     for place, values in enumerate(sets, start=1):
-        highest = top_of(max(values, default=0))
+        top = highest or top_of(max((value for value in values if value is not None), default=0))
         step = _WIDTH / max(len(values) - 1, 1)
-        points = " ".join(
-            f"{each * step:.0f} {_HEIGHT - value / highest * _HEIGHT:.1f}"
-            for each, value in enumerate(values)
-        )
-        if place == 1:
-            area = f"M{points} L{_WIDTH} {_HEIGHT} 0 {_HEIGHT}z"
-            parts.append(Markup('<path class="ar1" d="{}"/>').format(area))
-        parts.append(Markup('<path class="ln ln{}" d="M{}"/>').format(place, points))
+        for run in _known_runs(values):
+            points = [(each * step, _HEIGHT - value / top * _HEIGHT) for each, value in run]
+            if len(points) == 1:  # a dash, or it would not be seen
+                points.append((points[0][0] + min(step / 2, 4), points[0][1]))
+            path = " ".join(f"{x:.0f} {y:.1f}" for x, y in points)
+            if place == 1:
+                start, end = f"{points[0][0]:.0f}", f"{points[-1][0]:.0f}"
+                area = f"M{path} L{end} {_HEIGHT} {start} {_HEIGHT}z"
+                parts.append(Markup('<path class="ar1" d="{}"/>').format(area))
+            parts.append(Markup('<path class="ln ln{}" d="M{}"/>').format(place, path))
     return _drawing(label, parts)
+
+
+def _known_runs(values: Sequence[int | None]) -> Iterator[list[tuple[int, int]]]:
+    """Yield the runs of known values, each with its place."""
+    run: list[tuple[int, int]] = []
+    for place, value in enumerate(values):
+        if value is not None:
+            run.append((place, value))
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
 
 
 def spark(values: Sequence[int], label: str, *, bad: bool = False) -> Markup:

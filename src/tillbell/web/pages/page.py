@@ -49,7 +49,7 @@ class Entry(NamedTuple):
 
 
 MENU = (
-    ("", (Entry("/", "home", "Home"),)),
+    ("", (Entry("/", "home", "Home"), Entry("/plots", "gauge", "Plots"))),
     (
         "Going out",
         (

@@ -23,6 +23,7 @@ from tillbell.web.pages import (
     first_run,
     home,
     messages,
+    plot_page,
     review,
     search,
     sign_in,
@@ -54,6 +55,7 @@ PAGES: tuple[SitePage, ...] = (
     *search.PAGES,
     *callbacks.PAGES,
     *sources.PAGES,
+    *plot_page.PAGES,
     *sign_in.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES
