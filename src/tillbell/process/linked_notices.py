@@ -38,6 +38,7 @@ from tillbell.rules.payments.linked import (
     amount_left_of_all,
     amount_limit,
     amount_refunded,
+    held_chargebacks,
     is_amount_unknown,
     is_before_its_debit,
     is_held,
@@ -212,15 +213,12 @@ class LinkedDecider:
 
     async def _with_held_chargeback(self, context: NoticeContext, news: LinkedNews) -> LinkedNews:
         """Book a chargeback that waits, if its reversal gives back what there was no room for."""
-        own_id, left = context.notice.psp_transaction_id, amount_left_of_all(news.parent)
+        most = amount_left_of_all(news.parent) + news.amount
         held = next(
             (
                 sibling
-                for sibling in news.siblings
-                if sibling.kind is TransactionKind.CHARGEBACK
-                and is_held(sibling)
-                and sibling.psp_transaction_id == own_id
-                and news.amount <= sibling.amount <= left + news.amount
+                for sibling in held_chargebacks(context.notice, news.siblings)
+                if news.amount <= sibling.amount <= most
             ),
             None,
         )

@@ -199,7 +199,7 @@ class TransactionSteps:
         """
         asked = await self.conflicts(transaction)
         own = [c for c in decision.opened_conflicts if c.transaction_id == transaction.id]
-        same = same_conflict(conflict, (*own, *asked))
+        same = same_conflict(conflict, (*own, *asked), transaction.direction)
         if same is None:
             decision.open_conflict(transaction, conflict)
             return None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from tillbell.model.callbacks import ProviderAmount, TransactionNotice
 from tillbell.model.transactions import (
+    Direction,
     MoneyConflict,
     Transaction,
     TransactionKind,
@@ -93,12 +94,20 @@ def ambiguous_conflict(
     return conflict._replace(candidates=ids)
 
 
-def same_conflict(conflict: MoneyConflict, asked: Iterable[MoneyConflict]) -> MoneyConflict | None:
+def same_conflict(
+    conflict: MoneyConflict, asked: Iterable[MoneyConflict], direction: Direction
+) -> MoneyConflict | None:
     """Return the conflict that asks the same, and is open or was settled by a person.
 
     Another amount, another id of the provider, and each refund or the like is another conflict.
+    A pay-out has no attempts: while a person is asked about it, another id asks nothing more.
     """
-    return next((known for known in asked if _asks_the_same(conflict, known)), None)
+    without_id = conflict._replace(reference=None)
+    for known in asked:
+        is_open = known.resolved_at is None and direction is Direction.PAY_OUT
+        if _asks_the_same(without_id if is_open else conflict, known):
+            return known
+    return None
 
 
 def is_question_about(conflict: MoneyConflict, held: Transaction) -> bool:

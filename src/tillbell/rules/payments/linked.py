@@ -274,6 +274,18 @@ def is_before_its_debit(notice: TransactionNotice, news: LinkedNews) -> bool:
     return not left or (news.amount > left and not is_known)
 
 
+def held_chargebacks(
+    notice: TransactionNotice, siblings: Sequence[Transaction]
+) -> list[Transaction]:
+    """Return the chargebacks that wait and that a reversal may give back.
+
+    All of them, if the reversal names no dispute that is known here.
+    """
+    disputes = [s for s in siblings if s.kind is TransactionKind.CHARGEBACK]
+    own = [s for s in disputes if _is_of_dispute(s, notice.psp_transaction_id)]
+    return [dispute for dispute in own or disputes if is_held(dispute)]
+
+
 def _is_dispute_debit(sibling: Transaction) -> bool:
     """Tell whether a provider has told the debit of a dispute as a reversal."""
     return sibling.kind is TransactionKind.REVERSAL and sibling.psp_transaction_id is not None
