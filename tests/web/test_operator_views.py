@@ -119,6 +119,23 @@ def why(shop: Shop, message: str, endpoint: str) -> Any:
     return shop.get(f"msg/{message}/endpoint/{endpoint}/why")
 
 
+def _check_standings(shop: Shop, endpoints: dict[str, str]) -> None:
+    """Compare what `why` says of each endpoint with what was done to it."""
+    standings = {code: shop.get(f"endpoint/{id_}/why") for code, id_ in endpoints.items()}
+    assert {code: each["code"] for code, each in standings.items()} == {
+        "delivered": "healthy",
+        "filtered_type": "untried",
+        "filtered_channel": "untried",
+        "endpoint_disabled": "disabled",
+        "retrying": "failing",
+        "failed": "failing",
+        "circuit_open": "circuit_open",
+        "created_later": "untried",
+    }
+    assert [code for code, each in standings.items() if each["nextAt"]] == ["circuit_open"]
+    assert "503" in standings["failed"]["text"]
+
+
 def test_every_reason_why_a_message_has_not_arrived_has_a_code_and_words(shop: Shop) -> None:
     well = shop.endpoint("/well")
     endpoints = {
@@ -138,32 +155,19 @@ def test_every_reason_why_a_message_has_not_arrived_has_a_code_and_words(shop: S
     assert all(fate["text"].endswith((".", ")")) for fate in told.values())
     assert [code for code, fate in told.items() if fate["nextAt"]] == ["retrying", "circuit_open"]
     assert "503" in told["failed"]["text"]
-    standings = {code: shop.get(f"endpoint/{id_}/why") for code, id_ in endpoints.items()}
-    assert {code: each["code"] for code, each in standings.items()} == {
-        "delivered": "healthy",
-        "filtered_type": "untried",
-        "filtered_channel": "untried",
-        "endpoint_disabled": "disabled",
-        "retrying": "failing",
-        "failed": "failing",
-        "circuit_open": "circuit_open",
-        "created_later": "untried",
-    }
-    assert [code for code, each in standings.items() if each["nextAt"]] == ["circuit_open"]
-    assert "503" in standings["failed"]["text"]
+    _check_standings(shop, endpoints)
     takes = {code: fate["takes"] for code, fate in told.items()}
-    assert takes["filtered_type"] == {"eventType": False, "channel": True, "profile": True}
-    assert takes["filtered_channel"] == {"eventType": True, "channel": False, "profile": True}
+    fits = {"eventType": True, "channel": True, "profile": True}
+    assert takes["filtered_type"] == {**fits, "eventType": False}
+    assert takes["filtered_channel"] == {**fits, "channel": False}
     assert all(takes["created_later"].values())
     everyone = shop.get(f"msg/{message}/why")["data"]
-    assert {fate["endpointId"]: fate["code"] for fate in everyone} == {
-        endpoint: code for code, endpoint in endpoints.items()
-    }
+    assert {fate["code"]: fate["endpointId"] for fate in everyone} == endpoints
     (waiting,) = shop.get("delivery", endpoint_id=down)["data"]
     assert waiting["waitingFor"]["code"] == "circuit_open"
     assert waiting["nextAttempt"] == waiting["nextAttemptAt"] == told["circuit_open"]["nextAt"]
-    circuit = shop.get(f"endpoint/{down}")["circuit"]
-    assert waiting["nextAttemptAt"] >= circuit["nextProbeAt"]
+    probe_at = shop.get(f"endpoint/{down}")["circuit"]["nextProbeAt"]
+    assert waiting["nextAttemptAt"] >= probe_at
     shop.http.patch(f"/app/{shop.id}/endpoint/{down}", json={"disabled": True})
     assert why(shop, message, down)["code"] == "endpoint_disabled"
     assert shop.get("delivery", endpoint_id=down)["data"][0]["nextAttempt"] is None

@@ -129,24 +129,37 @@ def test_pages_of_a_messages_attempts_stay_while_more_are_made(
     assert back == served.http.get(path).json()["data"][:-1]
 
 
-def test_the_latest_attempt_comes_first_whatever_its_message(
-    served: ServedGateway, app_id: str
-) -> None:
-    endpoint = listening(served, app_id, "/latest")
-    sent = [served.svix.message.create(app_id, order()).id for _ in range(3)]
-    for message in sent:
-        served.wait_for_attempts(message)
-    for message in (sent[1], sent[0]):  # old messages have the newest attempts
-        served.svix.message_attempt.resend(app_id, message, endpoint)
-        served.wait_for_attempts(message, 2)
+class AttemptList:
+    """The attempts at one endpoint. Old messages have the newest ones."""
 
-    def listed(**query: object) -> dict[str, Any]:
-        path = f"/app/{app_id}/attempt/endpoint/{endpoint}"
-        answer = served.http.get(path, params=query)  # type: ignore[arg-type]
+    def __init__(self, served: ServedGateway, app_id: str) -> None:
+        self.served, self.app_id = served, app_id
+        self.endpoint = listening(served, app_id, "/latest")
+        self.path = f"/app/{app_id}/attempt/endpoint/{self.endpoint}"
+        self.sent = [served.svix.message.create(app_id, order()).id for _ in range(3)]
+        for message in self.sent:
+            served.wait_for_attempts(message)
+        for message in (self.sent[1], self.sent[0]):
+            self.resend(message)
+
+    def resend(self, message: str) -> None:
+        """Send a message for the second time."""
+        self.served.svix.message_attempt.resend(self.app_id, message, self.endpoint)
+        self.served.wait_for_attempts(message, 2)
+
+    def listed(self, **query: object) -> dict[str, Any]:
+        """Ask for a page."""
+        answer = self.served.http.get(self.path, params=query)  # type: ignore[arg-type]
         assert answer.status_code == 200, answer.text
         shown: dict[str, Any] = answer.json()
         return shown
 
+
+def test_the_latest_attempt_comes_first_whatever_its_message(
+    served: ServedGateway, app_id: str
+) -> None:
+    attempts = AttemptList(served, app_id)
+    listed, sent = attempts.listed, attempts.sent
     every = listed()["data"]
     times = [attempt["timestamp"] for attempt in every]
     assert times == sorted(times, reverse=True)
@@ -164,24 +177,27 @@ def test_the_latest_attempt_comes_first_whatever_its_message(
     third = times[2]
     assert listed(after=third)["data"] == every[:3]
     assert listed(before=third)["data"] == every[3:]
-    first = listed(limit=2, before=times[0])
-    served.svix.message_attempt.resend(app_id, sent[2], endpoint)
-    served.wait_for_attempts(sent[2], 2)
-    assert first["data"] == every[1:3]
-    older = listed(limit=2, iterator=first["iterator"])
-    assert older["data"] == every[3:], "what came meanwhile moves no page"
-    newer = listed(limit=9, iterator=first["prevIterator"])["data"]
-    assert newer[1:] == every[:1]
-    assert newer[0]["msgId"] == sent[2]
-    assert listed(limit=9, iterator=older["prevIterator"], after=third)["data"] == [
-        newer[0],
-        *every[:3],
-    ]
     for wrong in (every[0]["id"], sent[0]):
-        path = f"/app/{app_id}/attempt/endpoint/{endpoint}?iterator={wrong}"
-        refused = served.http.get(path)
+        refused = served.http.get(attempts.path, params={"iterator": wrong})
         assert refused.status_code == 422
         assert refused.json()["detail"][0]["loc"] == ["query", "iterator"]
+
+
+def test_an_attempt_that_comes_meanwhile_moves_no_page(served: ServedGateway, app_id: str) -> None:
+    attempts = AttemptList(served, app_id)
+    listed = attempts.listed
+    every = listed()["data"]
+    first = listed(limit=2, before=every[0]["timestamp"])
+    attempts.resend(attempts.sent[2])
+    assert first["data"] == every[1:3]
+    older = listed(limit=2, iterator=first["iterator"])
+    assert older["data"] == every[3:]
+    newer = listed(limit=9, iterator=first["prevIterator"])["data"]
+    assert newer[1:] == every[:1]
+    assert newer[0]["msgId"] == attempts.sent[2]
+    third = every[2]["timestamp"]
+    back = listed(limit=9, iterator=older["prevIterator"], after=third)["data"]
+    assert back == [newer[0], *every[:3]]
 
 
 def test_a_message_is_resent_with_the_same_id(served: ServedGateway, app_id: str) -> None:

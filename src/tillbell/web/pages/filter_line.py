@@ -42,7 +42,7 @@ class FilterProblemView(NamedTuple):
 class FilterLine(NamedTuple):
     """A filter as it is written, and what it means."""
 
-    list: FilterList
+    of: FilterList
     text: str
     tokens: list[FilterToken]
     wanted: ListFilter | None  # None: it cannot be read

@@ -45,7 +45,7 @@ class SourceLine(NamedTuple):
 async def list_(visit: Visit) -> Response:
     """Show the sources, with their last callbacks."""
     compiled = sorted(
-        visit.gateway.source_cache.of_scope(visit.app_id), key=lambda one: one.source.name.lower()
+        visit.gateway.source_cache.of_scope(visit.app_id), key=lambda each: each.source.name.lower()
     )
     lines = [await _line(visit, source) for source in compiled[:SOURCES_MAX]]
     return visit.show("sources.html", rows=lines, is_whole=len(compiled) <= SOURCES_MAX)
