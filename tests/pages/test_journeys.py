@@ -160,3 +160,19 @@ def test_an_id_that_is_pasted_opens_what_it_names(visitor: Visitor, usual_world:
     page.wait_for_url(f"**/messages/{message}?app=baobab")
     visitor.open(f"/search?q={message}")
     assert f"/messages/{message}" in page.url
+
+
+def test_a_new_message_waits_behind_a_button_until_somebody_asks(
+    visitor: Visitor, usual_world: World
+) -> None:
+    served = usual_world.served
+    page = visitor.open("/messages?filter=type:order.live")
+    page.wait_for_function("document.querySelector('.live .state').textContent === 'Live'")
+    assert page.get_by_role("heading", name="No message matches").is_visible()
+    body = {"eventType": "order.live", "payload": {"id": "live"}}
+    assert served.http.post("/app/baobab/msg", json=body).status_code == 202
+    page.get_by_role("button", name="1 new").click()
+    page.wait_for_selector("tbody tr")
+    visitor.open("/")
+    page.keyboard.press("p")
+    assert page.get_by_role("button", name="Paused").is_visible()

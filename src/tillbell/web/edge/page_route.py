@@ -15,7 +15,7 @@ from tillbell.web.edge.asgi_types import (
     read_body,
     replay_body,
 )
-from tillbell.web.edge.paths import BASE, ROUTE
+from tillbell.web.edge.paths import BASE, ROUTE, STREAM
 
 LINKS = {
     "docs": "/docs",
@@ -64,7 +64,7 @@ class PageRoute:
         await self._pages(inner, receive, send)
         if ROUTE in inner:
             scope[ROUTE] = inner[ROUTE]
-        return HttpAnswer(status, headers, b"".join(parts))
+        return HttpAnswer(status, headers, b"".join(parts), inner.get(STREAM))
 
 
 def _description(scope: Scope) -> HttpAnswer:

@@ -42,6 +42,8 @@ class TailRow(NamedTuple):
 
 async def show(visit: Visit) -> Response:
     """Show Home; before the first message or callback, how to begin."""
+    if visit.query("view") == "tail":
+        return visit.show("home_tail.html", tail=await _tail(visit))
     views, conflicts, totals, tail, plots = await asyncio.gather(
         endpoint_views(visit),
         _open_conflicts(visit),

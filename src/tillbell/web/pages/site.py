@@ -22,6 +22,7 @@ from tillbell.web.pages import (
     filter_line,
     first_run,
     home,
+    live_page,
     messages,
     plot_page,
     review,
@@ -56,6 +57,7 @@ PAGES: tuple[SitePage, ...] = (
     *callbacks.PAGES,
     *sources.PAGES,
     *plot_page.PAGES,
+    *live_page.PAGES,
     *sign_in.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES
