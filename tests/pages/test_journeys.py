@@ -119,7 +119,7 @@ def test_a_filter_is_written_with_suggestions_and_taken_apart_again(visitor: Vis
     all_rows = page.locator("tbody tr").count()
     page.keyboard.press("/")
     page.keyboard.type("ty")
-    page.wait_for_selector("#sug [role=option]:has-text('type:')")
+    page.wait_for_selector("#sug [role=option]:first-child:has-text('type:')")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     assert page.locator(".filter [role=combobox]").input_value() == "type:"
