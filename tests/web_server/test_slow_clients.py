@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from typing import cast
 
 import pytest
 
 from tests.scale import full_or_tenth, soak
 from tests.web_server.conftest import Connect, Echo
-from tillbell.web.server.slow_clients import HEADER_BYTES_MAX
+from tillbell.web.server.slow_clients import (
+    HEADER_BYTES_MAX,
+    PIECE_MAX,
+    PIPELINED_MAX,
+    DeadlineProtocol,
+)
 from tillbell.web.server.uvicorn_server import HttpServer
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -164,6 +170,22 @@ async def test_pipelined_requests_are_all_answered(connect: Connect) -> None:
         assert b" 200 " in await answer_of(reader)
     writer.write(b"Host: a\r\n\r\n")
     assert b" 200 " in await answer_of(reader)
+
+
+async def test_requests_that_are_not_answered_yet_are_not_all_read(
+    connect: Connect, server: HttpServer, app: Echo
+) -> None:
+    """All are answered, while few wait in memory."""
+    reader, writer = await connect()
+    sent = 2_000
+    writer.write(GET * sent)
+    waiting = 0
+    for _ in range(sent):
+        assert b" 200 " in await answer_of(reader)
+        (connection,) = server._uvicorn.server_state.connections
+        waiting = max(waiting, len(cast("DeadlineProtocol", connection).pipeline))
+    assert app.requests == sent
+    assert 0 < waiting <= PIPELINED_MAX + PIECE_MAX // len(GET) + 1
 
 
 @pytest.mark.parametrize("filler", [b"X-A: " + b"a" * 40_000 + b"\r\n", b"a: b\r\n" * 7_000])

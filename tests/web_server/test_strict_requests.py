@@ -177,6 +177,30 @@ async def test_a_body_without_an_end_is_refused_at_once(patient: Connect) -> Non
     assert wrong == []
 
 
+@pytest.mark.parametrize(
+    "flood",
+    [
+        b"1\r\nx\r\n" * 4_000,
+        b"1;" + b"a=b;" * 4_000 + b"\r\nx\r\n",
+        b"0\r\n" + b"X: y\r\n" * 4_000,
+        b"0\r\nX: " + b"a" * 40_000,
+    ],
+    ids=["tiny chunks", "an extension", "many trailers", "a long trailer"],
+)
+async def test_a_body_that_is_mostly_framing_is_refused(patient: Connect, flood: bytes) -> None:
+    reader, writer = await patient()
+    writer.write(post(CHUNKED) + flood)
+    assert b" 400 " in await ends(reader)
+
+
+async def test_small_chunks_are_read(patient: Connect) -> None:
+    reader, writer = await patient()
+    chunk = b"01234567890123456789"
+    chunks = b"14\r\n" + chunk + b"\r\n"
+    writer.write(post(CHUNKED) + chunks * 4_000 + b"0\r\nX-Checksum: a\r\n\r\n")
+    assert (await answer_of(reader)).endswith(b"\r\n\r\n" + chunk * 4_000)
+
+
 async def test_a_request_with_one_meaning_is_served(patient: Connect, app: Echo) -> None:
     wrong = []
     for request in SERVED:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 
 CHUNK_MAX = 1 << 32  # bytes that one chunk may announce; bodies have far lower limits
+FIELDS_MAX = 256  # of a head
+_FRAMING_MAX = 4_096  # bytes around the first chunks of a body, and of its trailer
 _ONCE = frozenset(
     {
         b"authorization",
@@ -104,3 +106,14 @@ def announced_chunk(received: bytes, *, is_line_whole: bool) -> int:
     """Return the size in the line at the end of what was received of a chunked body; 0: none."""
     size = (_CHUNK_SIZE if is_line_whole else _CHUNK_SIZE_SO_FAR).search(received)
     return int(size[1], 16) if size is not None else 0
+
+
+def is_mostly_framing(received: int, body: int) -> bool:
+    """Tell whether a chunked body has more around its bytes than any client needs, in bytes.
+
+    Each chunk, and each field of a trailer, costs more than hundreds of bytes in one chunk.
+
+    >>> is_mostly_framing(60_000, 50_000), is_mostly_framing(60_000, 10_000)
+    (False, True)
+    """
+    return received > _FRAMING_MAX + body + body // 4

@@ -4,6 +4,9 @@ uvicorn waits for ever for a client that sends its request one byte a minute. Th
 protocol has one deadline for the headers, one for the body and one for reading our
 answer. Sending a few more bytes does not extend them.
 
+uvicorn also reads all requests that a client sends without waiting for answers. This protocol
+reads on when few of them wait.
+
 It must cost nothing if a request arrives whole, so there are no timers: a connection
 with an incomplete request stores its deadline, and a sweep over all connections, once
 a second, closes those that are overdue.
@@ -20,8 +23,11 @@ import uvicorn
 from tillbell.logs import log_event
 from tillbell.web.edge.direct_messages import DirectAnswer, DirectRequest
 from tillbell.web.server.strict_requests import StrictProtocol
+from tillbell.web.server.write_coalescing import BufferedTransport
 
 HEADER_BYTES_MAX = 32_768
+PIPELINED_MAX = 16  # requests that wait for the answers to earlier ones before we stop to read
+PIECE_MAX = 8_192  # bytes that are parsed before the limits are looked at again
 _HEADERS, _BODY, _REST, _ANSWER = "headers", "body", "rest of a refused body", "answer"
 _IDLE = "next request"
 Begin = Callable[[DirectRequest, DirectAnswer], asyncio.Future[Any] | None]
@@ -50,31 +56,56 @@ class DeadlineProtocol(StrictProtocol):
         super().__init__(*args, **options)
         self._limits = cast("DeadlineConfig", self.config).limits
         self._header_bytes = 0
+        self._began = False  # a head, in the piece that is parsed
+        self._held = b""  # received, and parsed when fewer requests wait
         self._part: str | None = _HEADERS  # that we wait for; None: we wait for nothing
         self._request: object = None  # whose part it is
         self._overdue_at = self.loop.time() + self._limits.header_timeout_s
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; refuse the request if its header exceeds the limit."""
-        if len(data) + self._header_bytes <= HEADER_BYTES_MAX:
+        if self._held:
+            self._held += data  # read before reading was held
+        elif len(data) <= PIECE_MAX - self._header_bytes and not self.pipeline:
             super().data_received(data)
             self._check_deadline(len(data))
-            return
-        while data and not self.transport.is_closing():
-            room = HEADER_BYTES_MAX - self._header_bytes
-            piece, data = data[:room], data[room:]
+        else:
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        """Feed the parser piece by piece, as long as there is room for more requests."""
+        start = 0
+        while start < len(data) and self._refusal is None and not self.transport.is_closing():
+            if len(self.pipeline) >= PIPELINED_MAX:
+                self._held = data[start:]
+                cast("BufferedTransport", self.transport).hold_reading()
+                if self._part is not _ANSWER:
+                    self.wait_for_nothing()
+                return
+            piece = data[start : start + min(PIECE_MAX, HEADER_BYTES_MAX - self._header_bytes)]
+            start += len(piece)
             super().data_received(piece)
             self._check_deadline(len(piece))
             if self._header_bytes >= HEADER_BYTES_MAX:
                 limit = f"The header may have at most {HEADER_BYTES_MAX} bytes."
                 self.refuse(431, "header_too_large", limit)
-                return
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._began = True
 
     def _check_deadline(self, size: int) -> None:
         """Set or clear the deadline, by which part of the request is incomplete."""
         cycle = self.cycle
         has_head = cycle is not None and cycle.scope is self.scope
-        self._header_bytes = 0 if has_head else self._header_bytes + size
+        if has_head:
+            self._header_bytes = 0
+        elif self._began:
+            self._header_bytes = size  # at most: those before it are in this piece too
+        else:
+            self._header_bytes += size
+        self._began = False
         if self._part is _ANSWER:
             return  # only reading counts
         if not has_head:
@@ -103,8 +134,12 @@ class DeadlineProtocol(StrictProtocol):
         self._part, self._overdue_at = _IDLE, self.loop.time() + timeout_s
 
     def on_response_complete(self) -> None:
-        """Set the deadline for a body that was answered before it had arrived."""
+        """Read requests that were held; set the deadline for a body that was answered early."""
         super().on_response_complete()
+        if self._held and len(self.pipeline) < PIPELINED_MAX and not self.transport.is_closing():
+            held, self._held = self._held, b""
+            cast("BufferedTransport", self.transport).release_reading()
+            self._feed(held)
         cycle = self.cycle
         if self._part is not _ANSWER and cycle.more_body and cycle.response_complete:
             self._expect(_REST, cycle, self._limits.rest_timeout_s)

@@ -18,10 +18,12 @@ from tillbell.ids import new_request_id
 from tillbell.web.edge.problems import name_request, render_code
 from tillbell.web.server.request_rules import (
     CHUNK_MAX,
+    FIELDS_MAX,
     MalformedRequest,
     announced_chunk,
     check_head,
     check_protocol,
+    is_mostly_framing,
     origin_form,
     without_upgrade,
 )
@@ -45,6 +47,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._is_chunked = False  # the body that is being received
         self._received = b""  # the last bytes of a chunked body
         self._chunk_bytes: int | None = None  # that were received of the chunk; None: in none
+        self._body_bytes = 0  # that were received of the body
+        self._framed_bytes = 0  # that were received of a chunked body with its framing
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection, with a transport that joins writes."""
@@ -59,20 +63,30 @@ class StrictProtocol(HttpToolsProtocol):
             return
         if b"pgrade" in data and (self.cycle is None or not self.cycle.more_body):
             data = without_upgrade(data)
+        framed = self.headers if self._is_chunked else None
         super().data_received(data)
         if self._is_chunked:
             self._check_chunk(data)
+            self._framed_bytes += len(data) if self.headers is framed else 0
+            if is_mostly_framing(self._framed_bytes, self._body_bytes):
+                self.refuse(400, "malformed", "The chunks are too small, or the trailer too long.")
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         self._has_head = self._is_chunked = False
         self._received = b""
+        self._body_bytes = self._framed_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field of the head. Those that follow the body are not of the request."""
-        if not self._has_head:
-            super().on_header(name, value)
+        if self._has_head:
+            return
+        if len(self.headers) >= FIELDS_MAX:
+            limit = f"The header may have at most {FIELDS_MAX} fields."
+            self.refuse(431, "header_too_large", limit)
+            raise MalformedRequest(limit)
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Check the head, then begin the request; put its target into the scope."""
@@ -99,6 +113,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
+        self._body_bytes += len(body)
         if self._chunk_bytes is not None:
             self._chunk_bytes += len(body)
         super().on_body(body)

@@ -1,8 +1,11 @@
-"""A transport that joins small writes.
+"""A transport that joins small writes, and whose reading can be held.
 
 The server writes the head of an answer and then its body. Two system calls instead of one
 cost more than all our own work on the hot path. Writes of one turn of the event loop are
 joined and sent at its end.
+
+uvicorn goes on reading whenever a request asks for its body or has been answered. While reading is
+held, it does not.
 """
 
 from __future__ import annotations
@@ -16,16 +19,32 @@ JOIN_MAX = 65_536  # bytes
 class BufferedTransport:
     """Wraps a transport; everything but writing and closing is passed on."""
 
-    __slots__ = ("_loop", "_parts", "_transport", "is_closing")
+    __slots__ = ("_is_held", "_loop", "_parts", "_transport", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
+        self._is_held = False
         self.is_closing = transport.is_closing  # asked for each request
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+    def hold_reading(self) -> None:
+        """Read nothing until it is released."""
+        self._is_held = True
+        self._transport.pause_reading()
+
+    def release_reading(self) -> None:
+        """Read on."""
+        self._is_held = False
+        self._transport.resume_reading()
+
+    def resume_reading(self) -> None:
+        """Read on, unless reading is held."""
+        if not self._is_held:
+            self._transport.resume_reading()
 
     def write(self, data: bytes) -> None:
         """Send at the end of this turn of the loop."""
