@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from tests.web.served_gateway import ServedGateway
+from tillbell.rules.delivery.breaker import ROW_MAX
 
 STRIPE_SECRET = "whsec_pages0123456789"
 Names = dict[str, str]  # name in a path → id
@@ -39,12 +40,21 @@ def usual(served: ServedGateway) -> Names:
     app = _application(served, "Baobab & Lipa", "baobab")
     good = _endpoint(served, app, description="Warehouse Maputo", url=served.receiver.url())
     bad = _endpoint(served, app, description="ERP Novi Sad", url=served.receiver.url("/status/503"))
-    _endpoint(
+    filters = _endpoint(
         served,
         app,
         description="Confirmation mails",
         url=served.receiver.url(),
         filterTypes=["order.created"],
+    )
+    gone = _endpoint(served, app, description="Old CRM", url=served.receiver.url("/status/410"))
+    down = _endpoint(
+        served,
+        app,
+        description="Partner in Beira",
+        url=served.receiver.url("/status/500"),
+        retrySchedule=[0] * 50,
+        filterTypes=[TYPES[-1]],
     )
     ids = [
         _publish(served, app, type_, order, eventId=f"order-{order['id']}-{number}")
@@ -52,8 +62,10 @@ def usual(served: ServedGateway) -> Names:
     ]
     for id_ in ids:
         served.wait_for_attempts(id_, 2)
+    served.wait_for_attempts(ids[-1], 2 + ROW_MAX)
     money = _payments(served, app, "Cards")
-    return {"app": "baobab", "message": ids[0], "endpoint": good, "failing": bad, **money}
+    ends = {"endpoint": good, "failing": bad, "filters": filters, "gone": gone, "down": down}
+    return {"app": "baobab", "message": ids[0], **ends, **money}
 
 
 def hostile(served: ServedGateway) -> Names:
@@ -76,7 +88,7 @@ def hostile(served: ServedGateway) -> Names:
     for id_ in ids:
         served.wait_for_attempts(id_, len(names))
     money = _payments(served, app, HOSTILE[1], HOSTILE[0])
-    ends = {"endpoint": names[0], "failing": names[1]}
+    ends = dict(zip(("endpoint", "failing", "filters", "gone"), names, strict=True))
     return {"app": "hostile", "message": ids[0], **ends, **money}
 
 

@@ -164,6 +164,14 @@ class EndpointFigures(NamedTuple):
         return self.accepted / self.attempts if self.attempts else None
 
 
+class EndpointDay(NamedTuple):
+    """An endpoint within 24 hours: its figures, and its attempts hour by hour."""
+
+    figures: EndpointFigures
+    accepted: list[int]
+    failed: list[int]
+
+
 class SourceSteps(NamedTuple):
     """What came for a source."""
 
@@ -257,6 +265,20 @@ class Plots:
         period = Period((now - DAY) // HOUR * HOUR, now)
         (rollups,) = await self._database.rollups([series], period, HOUR)
         return _figures(endpoint.scope, endpoint.id, sum_of(rollup.counts for rollup in rollups))
+
+    async def endpoint_days(self, endpoints: Sequence[Endpoint]) -> dict[str, EndpointDay]:
+        """Return how attempts at endpoints have gone within 24 hours, by their ids."""
+        now = self._clock.now()
+        period = PlotPeriod((now - DAY) // HOUR * HOUR, -(-now // HOUR) * HOUR, HOUR)
+        series = [CountedSeries(each.scope, ENDPOINT, each.id) for each in endpoints]
+        days = {}
+        for endpoint, steps in zip(endpoints, await self._steps(series, period), strict=True):
+            counts = sum_of(step.counts for step in steps)
+            accepted = [step.endings["accepted"] for step in steps]
+            failed = [step.attempts - step.endings["accepted"] for step in steps]
+            figures = _figures(endpoint.scope, endpoint.id, counts)
+            days[endpoint.id] = EndpointDay(figures, accepted, failed)
+        return days
 
     async def _applications(self, app_id: str | None) -> list[str]:
         if app_id is not None:

@@ -96,7 +96,7 @@ class StoryStepOut(Out):
 class TransactionFateOut(FateOut):
     """The fate of the message of a transaction's latest step, and the story of the transaction."""
 
-    standing: StandingOut
+    standing: StandingOut = Field(description="What is true of it, and what is missing.")
     steps: list[StoryStepOut] = Field(
         description="What happened, oldest first, with the latest 250 callbacks at most."
     )

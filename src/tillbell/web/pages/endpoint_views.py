@@ -12,7 +12,7 @@ from tillbell.web.api.endpoint_health import health_of_page
 from tillbell.web.pages.page import Visit
 
 ENDPOINTS_MAX = 250  # that are looked at for one page
-_WORST = ("failing", "probing", "paused", "active", "disabled")
+WORST = ("failing", "probing", "paused", "active", "disabled")
 
 
 class EndpointView(NamedTuple):
@@ -64,4 +64,4 @@ async def endpoint_views(visit: Visit, limit: int = ENDPOINTS_MAX) -> list[Endpo
         EndpointView(endpoint, health[endpoint.id], names.get(endpoint.scope, endpoint.scope))
         for endpoint in endpoints
     ]
-    return sorted(views, key=lambda view: (_WORST.index(view.state), view.failing_since or 0))
+    return sorted(views, key=lambda view: (WORST.index(view.state), view.failing_since or 0))

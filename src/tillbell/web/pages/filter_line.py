@@ -18,6 +18,15 @@ from tillbell.web.api.filter_completion import CompletionOut, complete, configur
 from tillbell.web.api.filtered import read_filter
 from tillbell.web.pages.page import SitePage, Visit, redirect
 
+_EXAMPLES = {
+    FilterList.MESSAGE: "type:order.* since:24h data.customer.email:…",
+    FilterList.DELIVERY: "status:failed code:5xx since:24h",
+    FilterList.ATTEMPT: "result:timed_out duration:>=5s since:1h",
+    FilterList.CALLBACK: "provider:stripe verdict:refused since:24h",
+    FilterList.TRANSACTION: "status:approved amount:>=100 currency:EUR",
+    FilterList.ENDPOINT: "health:failing profile:shoppex url:https://erp.example/*",
+}
+
 
 class FilterToken(NamedTuple):
     """One condition as it is shown."""
@@ -47,6 +56,11 @@ class FilterLine(NamedTuple):
     tokens: list[FilterToken]
     wanted: ListFilter | None  # None: it cannot be read
     problems: list[FilterProblemView]
+
+    @property
+    def example(self) -> str:
+        """Return what may be asked of this list."""
+        return _EXAMPLES.get(self.of, "status:open since:24h")
 
 
 async def filter_line(visit: Visit, list_: FilterList) -> FilterLine | Response:

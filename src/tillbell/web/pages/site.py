@@ -18,6 +18,7 @@ from tillbell.web.edge.problems import render_problem
 from tillbell.web.pages import (
     callbacks,
     components,
+    endpoints,
     error_page,
     filter_line,
     first_run,
@@ -50,6 +51,7 @@ PAGES: tuple[SitePage, ...] = (
     *home.PAGES,
     *first_run.PAGES,
     *messages.PAGES,
+    *endpoints.PAGES,
     *transactions.PAGES,
     *filter_line.PAGES,
     *review.PAGES,

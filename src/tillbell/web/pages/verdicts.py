@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tillbell.clock import Micros
+from tillbell.model.endpoints import AttemptFailure
+from tillbell.rules.delivery.endpoint_standing import EndpointCode, EndpointStanding
 from tillbell.rules.delivery.fate import Fate, FateCode
 from tillbell.web.pages.formats import number
 
@@ -18,6 +20,8 @@ class PageVerdict(NamedTuple):
     title: str
     text: str
     next_at: Micros | None = None  # when the next attempt is made
+    since: Micros | None = None  # since when that is so
+    next_is: str = "Next attempt"
 
 
 _LOOKS = {
@@ -53,6 +57,28 @@ def of_fate(fate: Fate) -> PageVerdict:
     """Return the verdict about a message at one endpoint."""
     tone, icon = _LOOKS.get(fate.code, _QUIET)
     return PageVerdict(tone, icon, _TITLES[fate.code], fate.text, fate.next_at)
+
+
+_STANDINGS = {
+    EndpointCode.HEALTHY: ("ok", "ok", "It takes what it is sent"),
+    EndpointCode.UNTRIED: ("idle", "clock", "Nothing was sent to it yet"),
+    EndpointCode.FAILING: ("warn", "problem", "It fails"),
+    EndpointCode.CIRCUIT_OPEN: ("warn", "problem", "It keeps failing"),
+    EndpointCode.PAUSED: ("warn", "pause", "It is paused, and messages wait"),
+    EndpointCode.GONE: ("bad", "gone", "It is disabled: its receiver answered 410"),
+    EndpointCode.DISABLED: ("idle", "ban", "It is disabled"),
+}
+_FAILING = (EndpointCode.FAILING, EndpointCode.CIRCUIT_OPEN)
+
+
+def of_endpoint(standing: EndpointStanding, failure: AttemptFailure | None) -> PageVerdict:
+    """Return the verdict about an endpoint, with how it failed last."""
+    tone, icon, title = _STANDINGS[standing.code]
+    if failure is not None and standing.code in _FAILING:
+        title = f"{title}: {f'it answers {failure.status}' if failure.status else 'no answer'}"
+    return PageVerdict(
+        tone, icon, title, standing.text, standing.next_at, standing.since, next_is="Next probe"
+    )
 
 
 class NamedFate(NamedTuple):
