@@ -31,6 +31,7 @@ from tillbell.deliver.handshake import Handshake
 from tillbell.deliver.hold import Hold
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.leases import HeldLeases
+from tillbell.deliver.problems import DeliveryProblems
 from tillbell.deliver.publish import MessageDraft, Publisher
 from tillbell.deliver.record_changes import CACHED
 from tillbell.deliver.resend import DeliveryResender
@@ -144,6 +145,9 @@ class Gateway:
         self.plots = Plots(self.database, self.clock)
 
     def _build_publishing(self) -> None:
+        self.delivery_problems = DeliveryProblems(
+            self.database, self.config_cache, self.lanes, self.clock
+        )
         self.publisher = Publisher(
             store=self.database,
             config_cache=self.config_cache,

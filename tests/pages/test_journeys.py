@@ -176,3 +176,41 @@ def test_a_new_message_waits_behind_a_button_until_somebody_asks(
     visitor.open("/")
     page.keyboard.press("p")
     assert page.get_by_role("button", name="Paused").is_visible()
+
+
+def _verdict(page: Page) -> str:
+    return page.locator(".verdict").inner_text()
+
+
+def test_a_stopped_breaker_is_said_where_home_leads_to(
+    visitor: Visitor, usual_world: World
+) -> None:
+    down = usual_world.names["down"]
+    page = visitor.open("/?app=baobab")
+    page.locator(f".needs a[href*='/endpoints/{down}']").first.click()
+    page.wait_for_url(f"**/endpoints/{down}?app=baobab")
+    assert "It keeps failing: it answers 500" in _verdict(page)
+    assert "as a probe" in _verdict(page)
+    assert page.locator(".verdict [role=timer]").count() <= 1  # none if the probe is due now
+
+
+def test_a_disabled_endpoint_says_who_disabled_it(visitor: Visitor, usual_world: World) -> None:
+    page = visitor.open("/endpoints")
+    page.get_by_role("link", name="Disabled").click()
+    page.wait_for_url("**filter=status%3Adisabled")
+    page.get_by_role("link", name="Old CRM").click()
+    page.wait_for_url(f"**/endpoints/{usual_world.names['gone']}**")
+    assert "its receiver answered 410" in _verdict(page)
+
+
+def test_a_filtered_message_is_tried_without_scripts(browser: Browser, usual_world: World) -> None:
+    served, names = usual_world.served, usual_world.names
+    visitor = Visitor(browser, served.url, served.session(), scripts=False)
+    page = visitor.open(f"/endpoints/{names['filters']}?app={names['app']}")
+    page.get_by_label("Message").select_option(names["message"])
+    page.get_by_role("button", name="Test it").click()
+    page.wait_for_url("**msg=msg_**")
+    answer = page.locator("#tester .callout").inner_text()
+    assert "No, it would not get this message" in answer
+    assert "It does not take the event type order.paid" in answer
+    visitor.close()

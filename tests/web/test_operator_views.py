@@ -112,6 +112,30 @@ def test_failing_endpoints_are_listed_over_applications(served: ServedGateway) -
     assert first["data"][0]["id"] > second["data"][0]["id"]
 
 
+def test_what_fails_is_told_by_its_cause(shop: Shop) -> None:
+    shop.endpoint("/well")
+    waits, refuses = shop.endpoint("/status/500"), shop.endpoint("/status/501", retrySchedule=[])
+    shop.publish(3)
+    shop.publish(3)
+    asked = shop.http.get("/problem", params={"app": shop.id}).json()
+    causes = {cause["endpointId"]: cause for cause in asked["data"]}
+    shown = {
+        id_: (cause["status"], cause["failed"], cause["waiting"]) for id_, cause in causes.items()
+    }
+    assert shown == {waits: (500, 0, 2), refuses: (501, 2, 0)}
+    assert (asked["searched"], asked["done"]) == (2, True)
+    assert "501" in causes[refuses]["text"]
+    for cause in causes.values():
+        listed = overview(shop.http, "delivery", app=shop.id, filter=cause["filter"])
+        assert {row["endpointId"] for row in listed} == {cause["endpointId"]}
+        assert len(listed) == 2
+    other = Shop(shop.served)
+    other.endpoint("/well")
+    other.publish()
+    answer = other.http.get("/problem", params={"app": other.id}).json()
+    assert (answer["data"], answer["done"]) == ([], True)
+
+
 # ── why has a message not arrived ────────────────────────────────────────────────────────────────
 
 

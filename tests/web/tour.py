@@ -373,6 +373,7 @@ def _operators(tour: Tour) -> None:
         ask("GET", f"/{kind}", params={"limit": 1})
         if kind not in ("endpoint", "audit"):
             ask("GET", f"/export/{kind}", params={"filter": "since:24h", "format": "csv"})
+    ask("GET", "/problem")
     ask("GET", "/search", params={"q": "evt-1001"})
     ask("GET", "/hold")
     ask("POST", "/hold/release")

@@ -22,7 +22,7 @@ from tillbell.storage.ports.outbound import AttemptFilter, MessageFilter, Page
 from tillbell.web.api.filtered import FilterText, read_filter, search_page
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
 from tillbell.web.api.messages import MessageOf
-from tillbell.web.api.paging import ListPage, PageOf, list_page
+from tillbell.web.api.paging import ListPage, PageOf, list_page, row_id
 from tillbell.web.api.rendering import (
     Doc,
     MessageOut,
@@ -297,6 +297,19 @@ def _with_members(filter_: ListFilter, messages: MessageFilter, query: AttemptQu
     is_accepted = None if query.status is None else query.status is Status.SUCCESS
     codes = codes_of(query.status_code_class)
     return with_result(with_started(filter_, messages), is_accepted=is_accepted, codes=codes)
+
+
+async def attempt_page(
+    gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
+) -> ListPage[Attempt]:
+    """Return a page of the attempts of an application, those of the newest message first.
+
+    None: of all applications.
+    """
+    history = gateway.database.history
+    return await search_page(
+        lambda page, size: history.filtered_attempts(scope, filter_, page, size), page, row_id
+    )
 
 
 async def _filtered_attempts(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Query, Response
+from pydantic import Field
 
 from tillbell.app import Gateway
+from tillbell.clock import to_datetime
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
 from tillbell.model.callbacks import Callback
@@ -21,7 +24,7 @@ from tillbell.storage.ports.as_clauses import (
     with_transaction,
 )
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.attempts import AttemptOut, AttemptQueryOf, attempt_doc
+from tillbell.web.api.attempts import AttemptOut, AttemptQueryOf, attempt_doc, attempt_page
 from tillbell.web.api.audit import AuditOut, TargetQuery
 from tillbell.web.api.callbacks import (
     CallbackOut,
@@ -33,13 +36,13 @@ from tillbell.web.api.conflicts import ConflictOut, conflict_members, conflict_p
 from tillbell.web.api.deliveries import DeliveryOut, StatesQuery, delivery_doc, delivery_page
 from tillbell.web.api.endpoint_health import HealthStatus
 from tillbell.web.api.endpoints import EndpointOut, filtered_endpoints
-from tillbell.web.api.filtered import FilterText, read_filter, search_page
+from tillbell.web.api.filtered import FilterText, read_filter
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
 from tillbell.web.api.messages import message_page
 from tillbell.web.api.paging import OrderedPageOf, list_page, listed, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, resource
-from tillbell.web.api.shapes import Listed, Status
+from tillbell.web.api.shapes import Listed, Out, Status
 from tillbell.web.api.transactions import FilterOf as TransactionFilterOf
 from tillbell.web.api.transactions import TransactionOut, transaction_page
 
@@ -183,12 +186,60 @@ async def attempts(
         is_accepted=None if query.status is None else query.status is Status.SUCCESS,
         codes=codes_of(query.status_code_class),
     )
-    history = gateway.database.history
-    rows = await search_page(
-        lambda page, size: history.filtered_attempts(scope, filter_, page, size), page, row_id
-    )
+    rows = await attempt_page(gateway, scope, filter_, page)
     return answer(
         rows.document([attempt_doc(attempt, with_content=with_content) for attempt in rows.rows])
+    )
+
+
+class DeliveryProblemOut(Out):
+    """Deliveries that have not arrived for one cause."""
+
+    app_id: str
+    endpoint_id: str
+    status: int = Field(description="The status code of the last answer; 0: there was none.")
+    error: str = Field(description='Class of failure, e.g. `connect_refused`; "": it answered.')
+    text: str = Field(description="What happened and what to do, for a person.")
+    failed: int = Field(description="Deliveries without attempts left, of those looked at.")
+    waiting: int = Field(description="Deliveries of the endpoint that wait, of a day or longer.")
+    since: datetime = Field(description="When the first of these attempts ended (UTC).")
+    last_at: datetime = Field(description="When the last of them ended.")
+    filter_: str = Field(alias="filter", description="The filter of its deliveries.")
+
+
+class DeliveryProblemsOut(Out):
+    """What needs doing so that deliveries arrive."""
+
+    data: list[DeliveryProblemOut] = Field(description="The causes, the greatest first.")
+    searched: int = Field(description="Failed deliveries of a week that were looked at.")
+    done: bool = Field(description="Whether those were all of them.")
+
+
+@router.get("/problem")
+async def problems(scope: ScopeOf, gateway: GatewayOf) -> DeliveryProblemsOut:
+    """List why deliveries have not arrived, by endpoint and answer.
+
+    Endpoints that fail now, and the newest deliveries of a week that failed for good.
+    """
+    listed = await gateway.delivery_problems.all(scope)
+    return DeliveryProblemsOut(
+        data=[
+            DeliveryProblemOut(
+                app_id=problem.endpoint.scope,
+                endpoint_id=problem.endpoint.id,
+                status=problem.cause.status,
+                error=problem.cause.error,
+                text=problem.text,
+                failed=problem.failed,
+                waiting=problem.waiting,
+                since=to_datetime(problem.since),
+                last_at=to_datetime(problem.last_at),
+                filter_=problem.filter,
+            )
+            for problem in listed.problems
+        ],
+        searched=listed.searched,
+        done=listed.is_whole,
     )
 
 

@@ -63,6 +63,7 @@ ACCESS: dict[str, Access] = {
     "overview.messages": Access("message", READ, OWN, VIEW),
     "overview.endpoints": Access("endpoint", READ, OWN, VIEW),
     "overview.deliveries": Access("delivery", READ, OWN, VIEW),
+    "overview.problems": Access("delivery", READ, OWN, VIEW),
     "overview.attempts": Access("attempt", READ, OWN, VIEW),
     "overview.callbacks": Access("callback", READ, OWN),
     "overview.transactions": Access("transaction", READ, OWN),
