@@ -22,7 +22,7 @@ def store_idempotent_answer(
     """Store the answer to a use, unless the key was answered before: return that use."""
     row = db.query_one("find_idempotency", (use.key,))
     if row is None:
-        db.query("insert_idempotency", (*use, now))
+        db.execute_bulk("insert_idempotency", [(*use, now)])
         return None
     earlier = IdempotencyUse(use.key, *row)
     if earlier.answer:

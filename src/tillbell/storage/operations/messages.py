@@ -79,7 +79,7 @@ def insert_publications(db: DbTransaction, publications: Sequence[Publication]) 
     db.execute_bulk("insert_message", messages)
     db.execute_bulk("insert_body", bodies)
     insert_deliveries(db, [d for p in publications for d in p.deliveries])
-    db.execute_each("insert_idempotency", uses)
+    db.execute_bulk("insert_idempotency", uses)
     db.rollup_delta.count_publications(publications)
 
 

@@ -84,4 +84,4 @@ def _store_use(db: DbTransaction, key: RequestKey) -> None:
     if db.query("find_idempotency", (key.use.key,)):
         key.was_used_before = True
         raise IdempotencyKeyInUse
-    db.query("insert_idempotency", (*key.use, key.at))
+    db.execute_bulk("insert_idempotency", [(*key.use, key.at)])

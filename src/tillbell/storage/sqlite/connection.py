@@ -16,7 +16,7 @@ import apsw
 from tillbell.errors import Misconfigured, NumberTooLarge, StoreUnavailable
 from tillbell.storage.session.connection import Bindings, DbConnection, KnownResult, Row
 from tillbell.storage.session.statements import Where, load
-from tillbell.storage.sqlite.multi_row import chunks, widened
+from tillbell.storage.sqlite.multi_row import chunks, is_widenable, widened
 
 sql = load("sqlite")
 _filtered = lru_cache(maxsize=500)(sql.with_where)
@@ -94,7 +94,9 @@ class SqliteConnection(DbConnection):
         return KnownResult(rows=self.query(name, bindings))
 
     def query_bulk_later(self, name: str, bindings: Sequence[Sequence[Any]]) -> KnownResult:
-        """Run one statement for each row of bindings; that costs little without a server."""
+        """Widen a look-up of `VALUES (…)`; run any other statement once for each row."""
+        if is_widenable(sql(name)):
+            return self._widened(name, bindings)
         return KnownResult(rows=[row for binding in bindings for row in self.query(name, binding)])
 
     def execute_each(self, name: str, bindings: Iterable[Sequence[Any]]) -> KnownResult:
@@ -105,12 +107,16 @@ class SqliteConnection(DbConnection):
 
     def execute_bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> KnownResult:
         """Run a statement that is widened to many rows at once (multi_row.py)."""
+        return self._widened(name, bindings)
+
+    def _widened(self, name: str, bindings: Sequence[Sequence[Any]]) -> KnownResult:
+        rows: list[Row] = []
         with translated():
             before = self.connection.total_changes()
             for count, flat in chunks(bindings):
                 text = widened(sql(name), count, len(flat) // count)
-                self.connection.execute(text, flat)
-            return KnownResult(self.connection.total_changes() - before)
+                rows += self.connection.execute(text, flat)
+            return KnownResult(self.connection.total_changes() - before, rows)
 
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """Do nothing: no other process uses the file."""
@@ -179,7 +185,7 @@ def check_version(version: str) -> None:
 def open_writer(path: Path) -> SqliteConnection:
     """Open the connection that writes; the file is created if it is not there."""
     with translated():
-        connection = apsw.Connection(str(path), statementcachesize=256)
+        connection = apsw.Connection(str(path), statementcachesize=512)
         _configure(connection, "configure", "configure_writer")
         Checkpoints(connection)
     return SqliteConnection(connection)

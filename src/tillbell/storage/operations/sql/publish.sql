@@ -2,9 +2,6 @@
 -- The use of an idempotency key. Index: primary key.
 SELECT fingerprint, answer FROM idempotency WHERE key = ?1;
 
--- name: insert_idempotency
-INSERT INTO idempotency (key, fingerprint, answer, created_at) VALUES (?1, ?2, ?3, ?4);
-
 -- name: answer_idempotency
 -- Index: primary key.
 UPDATE idempotency SET answer = ?2 WHERE key = ?1;

@@ -22,6 +22,10 @@ JOIN event_ids e ON e.app_id = wanted.app_id AND e.event_id = wanted.event_id;
 SELECT i.key, i.fingerprint, i.answer
 FROM unnest(?1::text[]) AS wanted (key) JOIN idempotency i ON i.key = wanted.key;
 
+-- name: insert_idempotency
+INSERT INTO idempotency (key, fingerprint, answer, created_at)
+SELECT * FROM unnest(?1::text[], ?2::text[], ?3::bytea[], ?4::bigint[]);
+
 -- name: insert_body
 INSERT INTO bodies (app_id, message_id, variant, body, expires_at)
 SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[], ?4::bytea[], ?5::bigint[]);

@@ -24,8 +24,12 @@ ON CONFLICT (message_id, variant) DO NOTHING;
 
 -- name: find_event_ids
 -- Which events were published, and as which messages. Index: messages_event_id.
-SELECT app_id, event_id, id FROM messages WHERE app_id = ?1 AND event_id = ?2;
+SELECT m.app_id, m.event_id, m.id FROM (VALUES (?1, ?2)) AS wanted
+CROSS JOIN messages m ON m.app_id = wanted.column1 AND m.event_id = wanted.column2;
 
 -- name: find_idempotency_keys
 -- Index: primary key.
-SELECT key, fingerprint, answer FROM idempotency WHERE key = ?1;
+SELECT key, fingerprint, answer FROM idempotency WHERE key IN (VALUES (?1));
+
+-- name: insert_idempotency
+INSERT INTO idempotency (key, fingerprint, answer, created_at) VALUES (?1, ?2, ?3, ?4);
