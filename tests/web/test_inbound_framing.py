@@ -14,6 +14,8 @@ import pytest
 from tests.web import pretend
 from tests.web.callback_sender import SECRET, CallbackSender
 from tests.web.served_gateway import ServedGateway
+from tillbell.errors import StoreUnavailable
+from tillbell.web.edge.callback_route import CallbackRoutes
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -180,3 +182,63 @@ def test_a_target_of_another_form_is_no_source(
     request = framed(sender, b"Host: x", LAST, LENGTH, target=target) + BODY
     assert said(served, request) == [status]
     assert sender.log() == []
+
+
+# ── the way without ASGI ─────────────────────────────────────────────────────────────────────────
+
+_CHANGING = re.compile(rb"req_[0-9a-z]+|date: [^\r]*")
+PARSED = b"TE: trailers"  # a field that only the parser takes
+
+
+def answered(sender: CallbackSender, body: bytes, *lines: bytes, secret: str = SECRET) -> bytes:
+    """Return the answer to a callback that is written as a whole, without what always differs."""
+    signature = f"{pretend.SIGNATURE}: {pretend.signature(secret, body)}".encode()
+    first = b"POST %b?a=%%2F HTTP/1.1" % sender.source["path"].encode()
+    head = (first, b"Host: x", signature, b"Content-Length: %d" % len(body), *lines, b"", b"")
+
+    async def exchange() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", sender.served.server.port)
+        try:
+            writer.write(b"\r\n".join(head) + body)
+            start = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: ([0-9]+)", start)
+            return start + await reader.readexactly(int(length[1]) if length else 0)
+        finally:
+            writer.close()
+
+    return _CHANGING.sub(b"", asyncio.run(exchange()))
+
+
+def test_a_whole_callback_is_answered_and_stored_alike_with_and_without_asgi(
+    served: ServedGateway, app_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = CallbackSender(served, app_id)
+    redirecting = CallbackSender(served, app_id, config={"successUrl": "https://shop.example/ok"})
+    for each, body, secret in (
+        (sender, b'{"note":"a"}', SECRET),
+        (sender, b'{"note":"a"}', "another-secret"),
+        (sender, b"{", SECRET),
+        (redirecting, b"{}", SECRET),
+    ):
+        direct = answered(each, body, b"X-Request-Id: mine", secret=secret)
+        assert direct == answered(each, body, b"X-Request-Id: mine", PARSED, secret=secret), body
+        served.wait_for_callbacks()
+        parsed_request, direct_request = [each.kept(callback) for callback in each.log()[:2]]
+        assert (*direct_request.headers, ("te", "trailers")) == parsed_request.headers
+        assert direct_request[:2] == parsed_request[:2]
+        assert (direct_request.body, direct_request.peer) == (body, parsed_request.peer)
+    for error in (StoreUnavailable("The disk is full."), RuntimeError("a bug")):
+
+        def fail(_: object, error: Exception = error) -> asyncio.Future[object]:
+            future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            future.set_exception(error)
+            return future
+
+        monkeypatch.setattr(served.gateway.database, "receive", fail)
+        direct = answered(sender, b"{}", b"X-Request-Id: mine")
+        assert direct == answered(sender, b"{}", b"X-Request-Id: mine", PARSED)
+        assert direct.startswith(b"HTTP/1.1 50")
+    monkeypatch.undo()
+    monkeypatch.setattr(CallbackRoutes, "__call__", fail)
+    assert answered(sender, b'{"note":"b"}').startswith(b"HTTP/1.1 200 ")
+    assert answered(sender, b'{"note":"b"}', PARSED).startswith(b"HTTP/1.1 500 ")

@@ -12,6 +12,7 @@ from tests.web_server.conftest import Echo
 from tests.web_server.test_slow_clients import answer_of, ends
 from tests.web_server.test_strict_requests import REFUSED_BODIES, REFUSED_HEADS
 from tillbell.web.edge.asgi_types import HttpAnswer
+from tillbell.web.edge.direct_callbacks import DirectCallback
 from tillbell.web.edge.direct_messages import DirectRequest
 from tillbell.web.server.direct_requests import read_direct
 from tillbell.web.server.request_rules import check_head
@@ -25,6 +26,8 @@ USUAL = (
     b"Content-Type: application/json\r\nConnection: keep-alive\r\n"
     b"Content-Length: %d\r\n\r\n" % len(BODY)
 ) + BODY
+PLACE = b"/api/webhooks/allsecure/token-1"
+CALLBACK = USUAL.replace(TARGET, PLACE + b"?requestEvent=callback&n=%2F")
 ODD_BYTES = b"\0\t\n\r :,;=?#%/0A\x7f\x80"
 
 
@@ -46,7 +49,7 @@ class Parsed:
         self.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name.lower(), value.strip()))
+        self.fields.append((name.lower(), value))
 
     def on_body(self, body: bytes) -> None:
         self.body += body
@@ -55,32 +58,40 @@ class Parsed:
         self.is_whole = True
 
 
-def means_the_same(data: bytes, direct: DirectRequest) -> bool:
+def means_the_same(data: bytes, direct: DirectRequest | DirectCallback) -> bool:
     parsed = Parsed(data)
     path, _, query = parsed.target.partition(b"?")
-    fields = [(name, value) for name, value in parsed.fields if name != b"connection"]
+    if isinstance(direct, DirectCallback):
+        is_same = (path, parsed.target) == (direct.path, direct.target)
+        fields, direct_fields = parsed.fields, direct.headers
+    else:
+        is_same = path == b"/api/v1/app/%b/msg" % direct.application.encode()
+        fields = [(n, value.strip()) for n, value in parsed.fields if n != b"connection"]
+        direct_fields = list(direct.fields.items())
     return (
-        parsed.is_whole
+        is_same
+        and parsed.is_whole
         and parsed.method == b"POST"
-        and path == b"/api/v1/app/%b/msg" % direct.application.encode()
         and query == direct.query
-        and fields == list(direct.fields.items())
+        and fields == direct_fields
         and parsed.body == direct.body
     )
 
 
 def test_a_usual_request_is_read_as_the_parser_reads_it() -> None:
-    for data in (USUAL, USUAL.replace(b"/msg", b"/msg?with_content=false")):
+    callbacks = (CALLBACK, CALLBACK.replace(b"/token-1", b""), CALLBACK.replace(b"n=%2F", b""))
+    for data in (USUAL, USUAL.replace(b"/msg", b"/msg?with_content=false"), *callbacks):
         direct = read_direct(data)
         assert direct is not None
         assert means_the_same(data, direct)
 
 
-def test_whatever_is_read_at_once_means_the_same_to_the_parser() -> None:
+@pytest.mark.parametrize("usual", [USUAL, CALLBACK])
+def test_whatever_is_read_at_once_means_the_same_to_the_parser(usual: bytes) -> None:
     taken = 0
-    for at in range(len(USUAL)):
-        changed = [USUAL[:at] + USUAL[at + 1 :], USUAL[:at] + USUAL[at : at + 1] + USUAL[at:]]
-        changed += [USUAL[:at] + bytes([odd]) + USUAL[at + 1 :] for odd in ODD_BYTES]
+    for at in range(len(usual)):
+        changed = [usual[:at] + usual[at + 1 :], usual[:at] + usual[at : at + 1] + usual[at:]]
+        changed += [usual[:at] + bytes([odd]) + usual[at + 1 :] for odd in ODD_BYTES]
         for data in changed:
             direct = read_direct(data)
             if direct is not None:
@@ -89,21 +100,22 @@ def test_whatever_is_read_at_once_means_the_same_to_the_parser() -> None:
     assert taken > 100, "the form is narrower than it was"
 
 
-def as_message(head: bytes) -> bytes:
-    """Return a head as one to create a message, with a length if it has none."""
+def as_post(head: bytes, target: bytes) -> bytes:
+    """Return a head as a POST to a target, with a length if it has none."""
     start, _, rest = head.partition(b"\r\n")
-    start = start.replace(b"GET / ", b"POST %b " % TARGET).replace(b"/echo", TARGET)
+    start = start.replace(b"GET / ", b"POST %b " % target).replace(b"/echo", target)
     length = b"" if b"content-length" in rest.lower() else b"Content-Length: 0\r\n"
     return start + b"\r\n" + length + rest
 
 
-def test_what_the_parser_refuses_or_waits_for_is_left_to_it() -> None:
-    heads = [as_message(head) for head in REFUSED_HEADS]
-    chunked = USUAL.replace(b"Connection: keep-alive", b"Transfer-Encoding: chunked")
+@pytest.mark.parametrize(("usual", "target"), [(USUAL, TARGET), (CALLBACK, PLACE)])
+def test_what_the_parser_refuses_or_waits_for_is_left_to_it(usual: bytes, target: bytes) -> None:
+    heads = [as_post(head, target) for head in REFUSED_HEADS]
+    chunked = usual.replace(b"Connection: keep-alive", b"Transfer-Encoding: chunked")
     fields = (b"Expect: 100-continue", b"Upgrade: h2c", b"Connection: close", b"TE: trailers")
-    others = [USUAL.replace(b"Connection: keep-alive", field) for field in fields]
-    others += [USUAL + b"\r\n", USUAL[:-1], USUAL * 2, USUAL.replace(b"1.1", b"1.0"), chunked]
-    others += [b"POST %b HTTP/1.1\r\n%b" % (TARGET, body) for body in REFUSED_BODIES]
+    others = [usual.replace(b"Connection: keep-alive", field) for field in fields]
+    others += [usual + b"\r\n", usual[:-1], usual * 2, usual.replace(b"1.1", b"1.0"), chunked]
+    others += [b"POST %b HTTP/1.1\r\n%b" % (target, body) for body in REFUSED_BODIES]
     assert [data for data in heads + others if read_direct(data) is not None] == []
 
 
@@ -114,10 +126,12 @@ class Direct(Echo):
         super().__init__()
         self.writes: list[asyncio.Future[Any]] = []
 
-    def direct(self, request: DirectRequest, answer: Any) -> asyncio.Future[Any]:
+    status = 202
+
+    def direct(self, request: DirectRequest | DirectCallback, answer: Any) -> asyncio.Future[Any]:
         write: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         write.add_done_callback(
-            lambda done: done.cancelled() or answer(HttpAnswer(202, [], request.body), b"r")
+            lambda done: done.cancelled() or answer(HttpAnswer(self.status, [], request.body), b"r")
         )
         self.writes.append(write)
         return write
@@ -154,6 +168,18 @@ async def test_what_follows_waits_for_the_answer_before_it(server: HttpServer, a
     await app.begun(2)
     app.writes[1].set_result(None)
     assert b" 202 " in await answer_of(reader)
+    writer.close()
+
+
+async def test_an_answer_without_content_has_no_length(server: HttpServer, app: Direct) -> None:
+    app.status = 204
+    reader, writer = await connected(server)
+    writer.write(CALLBACK)
+    await app.begun(1)
+    app.writes[0].set_result(None)
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b" 204 " in head
+    assert b"content-length" not in head
     writer.close()
 
 

@@ -10,6 +10,8 @@ HEAD requests are not stored, nor are GET requests that a browser makes by itsel
 from __future__ import annotations
 
 import re
+from collections.abc import Coroutine
+from typing import Any
 from urllib.parse import urlsplit
 
 from tillbell.app import Gateway
@@ -68,6 +70,18 @@ class CallbackRoutes:
         if header(scope, b"content-encoding") not in (None, b"", b"identity"):
             raise UnsupportedEncoding
         body = await read_body(scope, receive, self._body_max)
+        return await self._receive(source, scope, body)
+
+    def begin(self, scope: Scope, body: bytes) -> Coroutine[Any, Any, HttpAnswer] | None:
+        """Return what receives a whole POST with an unencoded body; None if it may be refused."""
+        source = self._find_source(scope)
+        if source is None or "POST" not in source.provider.methods or len(body) > self._body_max:
+            return None
+        scope[ROUTE] = _ROUTE
+        scope[APPLICATION] = source.source.scope
+        return self._receive(source, scope, body)
+
+    async def _receive(self, source: CompiledSource, scope: Scope, body: bytes) -> HttpAnswer:
         incoming = self._incoming(scope, body)
         return _http_answer(await self._gateway.receiver.receive(source, incoming))
 

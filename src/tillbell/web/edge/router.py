@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
 from tillbell.web.edge.api_middleware import ApiGate
 from tillbell.web.edge.asgi_types import App, Handler, HttpAnswer, Receive, Scope, Send
 from tillbell.web.edge.callback_route import CallbackRoutes, is_callback
-from tillbell.web.edge.direct_messages import DirectMessages
+from tillbell.web.edge.direct_callbacks import DirectCallback, DirectCallbacks
+from tillbell.web.edge.direct_messages import DirectAnswer, DirectMessages, DirectRequest
 from tillbell.web.edge.exchange import HttpExchange
 from tillbell.web.edge.health import PATHS, HealthApp
 from tillbell.web.edge.page_route import PageRoute
@@ -30,8 +34,9 @@ class WebApp:
         self._callbacks = CallbackRoutes(gateway)
         self._health = HealthApp(gateway)
         self._exchange = HttpExchange(gateway, self._find)
-        direct = DirectMessages(self._api, self._exchange, gateway.clock)
-        self.direct = None if self._exchange.has_cors else direct.begin
+        self._direct_messages = DirectMessages(self._api, self._exchange, gateway.clock)
+        self._direct_callbacks = DirectCallbacks(self._callbacks, self._exchange, gateway.clock)
+        self.direct = None if self._exchange.has_cors else self._begin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -39,6 +44,14 @@ class WebApp:
             await self._exchange(scope, receive, send)
         else:
             await _other_protocol(scope, receive, send)
+
+    def _begin(
+        self, request: DirectRequest | DirectCallback, answer: DirectAnswer
+    ) -> asyncio.Future[Any] | None:
+        """Let the part that serves a request answer it without ASGI, if it takes it."""
+        if isinstance(request, DirectCallback):
+            return self._direct_callbacks.begin(request, answer)
+        return self._direct_messages.begin(request, answer)
 
     def _find(self, path: str) -> Handler:
         """Return the part that answers requests to a path."""

@@ -1,4 +1,4 @@
-"""A protocol that reads the usual request to create a message at once, without parser and ASGI.
+"""A protocol that reads usual messages and callbacks at once, without parser and ASGI.
 
 `read_direct` takes a request only if it came as a whole and its head is of a form that every parser
 reads alike: one line for a field, `name: value`, printable ASCII, no name twice, and none of the
@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import lru_cache, partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from tillbell.web.edge.asgi_types import HttpAnswer
+from tillbell.web.edge.direct_callbacks import DirectCallback
 from tillbell.web.edge.direct_messages import DirectRequest
 from tillbell.web.server.request_rules import is_host
 from tillbell.web.server.slow_clients import (
@@ -27,9 +28,14 @@ from tillbell.web.server.slow_clients import (
 )
 from tillbell.web.server.write_coalescing import BufferedTransport
 
-_START = b"POST /api/v1/app/"
+_MESSAGE = b"POST /api/v1/app/"
+_CALLBACK = b"POST /api/webhooks/"
 _TARGET = re.compile(
     rb"POST /api/v1/app/([A-Za-z0-9_.-]{1,256})/msg(?:\?([A-Za-z0-9_.=&-]*))? HTTP/1\.1"
+)
+_CALLBACK_TARGET = re.compile(
+    rb"POST ((/api/webhooks/[a-z0-9-]{1,64}(?:/[A-Za-z0-9_-]{1,128})?)"
+    rb"(?:\?([A-Za-z0-9_.~=&%+:,/@!*$;()-]*))?) HTTP/1\.1"
 )
 _NAME = re.compile(rb"[A-Za-z0-9-]+")
 _PRINTABLE = bytes(range(0x20, 0x7F))
@@ -51,35 +57,80 @@ _KEEP_ALIVE = b"keep-alive"
 _CLOSE = (b"connection", b"close")
 _LENGTH_MAX = 9  # digits
 _HEAD_MAX = 4_096  # bytes
+_NO_CONTENT = 204
 _NOBODY_WAITS = asyncio.Event()
 
 
-def read_direct(data: bytes) -> DirectRequest | None:
-    """Read a usual request to create a message; None if it is no such request, or not whole."""
-    if not data.startswith(_START):
+Client = tuple[str, int]
+
+
+class _Usual(NamedTuple):
+    """A whole request of the usual form. `names` are those of its fields in lower case."""
+
+    line: bytes
+    names: tuple[bytes, ...]
+    values: list[bytes]
+    body: bytes
+
+
+def read_direct(data: bytes, client: Client | None = None) -> DirectRequest | DirectCallback | None:
+    """Read a usual message or callback; None if it is neither, or not whole."""
+    if data.startswith(_MESSAGE):
+        return _read_message(data)
+    if data.startswith(_CALLBACK):
+        return _read_callback(data, client)
+    return None
+
+
+def _read_message(data: bytes) -> DirectRequest | None:
+    usual = _read_usual(data)
+    target = None if usual is None else _target(usual.line)
+    if usual is None or target is None:
         return None
+    fields = dict(zip(usual.names, map(bytes.strip, usual.values), strict=True))
+    fields.pop(b"connection", None)
+    return DirectRequest(*target, fields, usual.body)
+
+
+def _read_callback(data: bytes, client: Client | None) -> DirectCallback | None:
+    """Read a callback. A value with spaces around it goes to the parser: it may be signed."""
+    usual = _read_usual(data)
+    target = None if usual is None else _CALLBACK_TARGET.fullmatch(usual.line)
+    if usual is None or target is None or usual.values != list(map(bytes.strip, usual.values)):
+        return None
+    headers = list(zip(usual.names, usual.values, strict=True))
+    return DirectCallback(target[2], target[3] or b"", target[1], headers, usual.body, client)
+
+
+def _read_usual(data: bytes) -> _Usual | None:
+    """Take a request apart that every parser reads alike; None if it may be another one."""
     end = data.find(b"\r\n\r\n", 0, _HEAD_MAX)
     if end < 0:
         return None
     head = data[:end]
     first, *lines = head.split(b"\r\n")
-    target = _target(first)
     pairs = [line.partition(b": ") for line in lines]
     names = _usual_names(tuple([name if colon else b"" for name, colon, _ in pairs]))
     # Without what is printable, nothing but the ends of the lines is left.
-    if target is None or names is None or head.translate(None, _PRINTABLE) != b"\r\n" * len(lines):
+    if names is None or head.translate(None, _PRINTABLE) != b"\r\n" * len(lines):
         return None
-    fields = dict(zip(names, [value.strip() for _, _, value in pairs], strict=True))
-    length = fields[b"content-length"]
+    values = [value for _, _, value in pairs]
+    length = values[names.index(b"content-length")].strip()
     if (
         not length.isdigit()
         or len(length) > _LENGTH_MAX
         or int(length) != len(data) - end - 4
-        or not is_host(fields[b"host"])
-        or fields.pop(b"connection", _KEEP_ALIVE).lower() != _KEEP_ALIVE
+        or not is_host(values[names.index(b"host")].strip())
+        or not _is_kept_alive(names, values)
     ):
         return None
-    return DirectRequest(*target, fields, data[end + 4 :])
+    return _Usual(first, names, values, data[end + 4 :])
+
+
+def _is_kept_alive(names: tuple[bytes, ...], values: list[bytes]) -> bool:
+    if b"connection" not in names:
+        return True
+    return values[names.index(b"connection")].strip().lower() == _KEEP_ALIVE
 
 
 # A client sends the same target and the same names again and again; values are read each time.
@@ -133,7 +184,7 @@ class DirectProtocol(DeadlineProtocol):
     def data_received(self, data: bytes) -> None:
         """Take a usual request, or feed the parser."""
         if self._begin is not None and self._is_between_requests():
-            request = read_direct(data)
+            request = read_direct(data, self.client)
             if request is not None and self._take(request, self._begin):
                 return
         super().data_received(data)
@@ -149,7 +200,7 @@ class DirectProtocol(DeadlineProtocol):
             and not self.transport.is_closing()
         )
 
-    def _take(self, request: DirectRequest, begin: Begin) -> bool:
+    def _take(self, request: DirectRequest | DirectCallback, begin: Begin) -> bool:
         exchange = DirectExchange()
         write = begin(request, partial(self._answer, exchange))
         if write is None:
@@ -171,13 +222,14 @@ class DirectProtocol(DeadlineProtocol):
             exchange.keep_alive = False
         elif not exchange.keep_alive:
             answer = answer.with_headers([_CLOSE])
-        whole = b"%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (
+        has_body = answer.status != _NO_CONTENT
+        whole = b"%b%b%bx-request-id: %b\r\n%b\r\n%b" % (
             STATUS_LINE[answer.status],
             _lines(tuple(self.server_state.default_headers)),
             _lines(tuple(answer.headers)),
             request_id,
-            len(answer.body),
-            answer.body,
+            b"content-length: %d\r\n" % len(answer.body) if has_body else b"",
+            answer.body if has_body else b"",
         )
         cast("BufferedTransport", self.transport).write_whole(whole)
         if not exchange.keep_alive:

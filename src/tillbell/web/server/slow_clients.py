@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, cast
 import uvicorn
 
 from tillbell.logs import log_event
+from tillbell.web.edge.direct_callbacks import DirectCallback
 from tillbell.web.edge.direct_messages import DirectAnswer, DirectRequest
 from tillbell.web.server.strict_requests import StrictProtocol
 from tillbell.web.server.write_coalescing import BufferedTransport
@@ -30,7 +31,7 @@ PIPELINED_MAX = 16  # requests that wait for the answers to earlier ones before 
 PIECE_MAX = 8_192  # bytes that are parsed before the limits are looked at again
 _HEADERS, _BODY, _REST, _ANSWER = "headers", "body", "rest of a refused body", "answer"
 _IDLE = "next request"
-Begin = Callable[[DirectRequest, DirectAnswer], asyncio.Future[Any] | None]
+Begin = Callable[[DirectRequest | DirectCallback, DirectAnswer], asyncio.Future[Any] | None]
 
 
 class ClientTimeouts(NamedTuple):
