@@ -180,8 +180,15 @@ def _amount_at(
         value=value,
         currency=currency or None,
         is_minor=is_minor,
-        exponent=compiled.provider.exponents.get(currency) if is_minor else None,
+        exponent=_exponent(compiled, currency) if is_minor else None,
     )
+
+
+def _exponent(compiled: CompiledSource, currency: str) -> int | None:
+    """Return how many decimals the provider's minor units have, where ISO 4217 differs."""
+    own = compiled.config.get("exponents") or {}
+    digits = own.get(currency, own.get("*"))
+    return digits if digits is not None else compiled.provider.exponents.get(currency)
 
 
 def _text_at(answer: Any, pointer: object) -> str | None:

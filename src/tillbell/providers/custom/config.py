@@ -6,93 +6,39 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, get_args
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from tillbell.model.sources import ConfirmationPolicy
-from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.custom.asymmetric import Scheme
 from tillbell.providers.custom.check import CheckContext, DeclarationPart, SecretCheck
 from tillbell.providers.custom.check_list import NAMES, AnyCheck, AnyOf, checks_problem, each
 from tillbell.providers.custom.draft import RequestDraft
+from tillbell.providers.custom.event import (
+    ANY,
+    EventMapping,
+    event_problems,
+    word_problems,
+)
 from tillbell.providers.custom.field_hash import Side
 from tillbell.providers.custom.hmac_check import Algorithm, Hmac, KeyForm
-from tillbell.providers.custom.locations import (
-    RequestContent,
-    RequestPlace,
-    place,
-    place_problem,
-)
+from tillbell.providers.custom.locations import RequestContent, RequestPlace, place
 from tillbell.providers.custom.plain_checks import NoProof, Pull
 from tillbell.providers.custom.signature import Output, Unit
 from tillbell.providers.custom.template import template_problem
 from tillbell.providers.kit.base import ConfigProblem, Incoming, SimulationCase, SourceSetup
+from tillbell.providers.kit.words import own_words
 from tillbell.rules.payments.transitions import status_of
 
-ANY_FIELD = "*"  # as a place of references: any field
-NOTE = "note"  # as a kind: nothing about money
-PLACES_MAX = 10
+DIGITS_MAX = 18  # of minor units
 # Sources that name one of these declare a sender of which only a look-up proves anything.
 PRESETS = ("cleo", "flexepin", "gigadat", "payonepayment")
 _PRESET: Mapping[str, Any] = {
     "checks": [{"check": "url_token"}, {"check": "pull"}],
-    "event": {"ours": [ANY_FIELD]},
+    "event": {"ours": [ANY]},
 }
 Format = Literal["auto", "json", "form", "xml", "query"]
-
-
-class KindMapping(DeclarationPart, frozen=True, kw_only=True):
-    """Which word says what kind a transaction is; a word not listed means nothing."""
-
-    at: str
-    words: dict[str, str]
-
-
-class TimeMapping(DeclarationPart, frozen=True, kw_only=True):
-    """Where the time of the event stands, and how it is written."""
-
-    at: str
-    format: str = "iso"  # iso, s, ms, or as strptime has it: %d.%m.%Y %H:%M:%S
-    zone: str = "UTC"  # of a time without offset
-
-
-class EventMapping(DeclarationPart, frozen=True, kw_only=True):
-    """Where in the request everything stands that an event says."""
-
-    id: str | None = None
-    ours: tuple[str, ...] = ()
-    psp: tuple[str, ...] = ()
-    status: str | None = None
-    kind: KindMapping | None = None
-    linked_id: str | None = None  # of the refund or chargeback itself
-    amount: str | None = None
-    minor_units: bool = False
-    currency: str | None = None
-    currency_is: str | None = None  # for senders that do not name it
-    reason: str | None = None
-    message: str | None = None
-    user: str | None = None
-    occurred_at: TimeMapping | None = None
-
-    @property
-    def named_places(self) -> tuple[tuple[str, str], ...]:
-        """Every declared place with the member that names it."""
-        single = {
-            "id": self.id,
-            "status": self.status,
-            "kind.at": self.kind.at if self.kind else None,
-            "linkedId": self.linked_id,
-            "amount": self.amount,
-            "currency": self.currency,
-            "reason": self.reason,
-            "message": self.message,
-            "user": self.user,
-            "occurredAt.at": self.occurred_at.at if self.occurred_at else None,
-        }
-        lists = {"ours": self.ours, "psp": self.psp}
-        listed = [(f"{name}[{i}]", at) for name, ats in lists.items() for i, at in enumerate(ats)]
-        return (*((name, at) for name, at in single.items() if at is not None), *listed)
 
 
 class AnswerDeclaration(DeclarationPart, frozen=True, kw_only=True):
@@ -112,10 +58,15 @@ class SourceDeclaration(DeclarationPart, frozen=True, kw_only=True):
     checks: tuple[AnyCheck, ...] = ()
     format: Format = "auto"
     event: EventMapping = EventMapping()
+    exponents: dict[str, int] = msgspec.field(default_factory=dict)
     dedupe: str | None = None
     answer: AnswerDeclaration = AnswerDeclaration()
     report_only: bool = False
     credentials: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def exponent(self, currency: str | None) -> int | None:
+        """Return how many decimals the sender's minor units have; None: as ISO 4217 says."""
+        return self.exponents.get(currency or ANY, self.exponents.get(ANY))
 
     def context(
         self, incoming: Incoming, setup: SourceSetup, *, is_explained: bool = False
@@ -198,9 +149,11 @@ def problems(config: Mapping[str, Any]) -> Sequence[ConfigProblem]:
         return [ConfigProblem(f"checks{wrong[0]}", wrong[1])]
     return [
         *_credential_problems(declaration),
-        *_place_problems(declaration),
-        *_event_problems(declaration.event),
+        *_dedupe_problems(declaration),
+        *event_problems(declaration.event),
+        *_exponent_problems(declaration),
         *_status_problems(config.get("statuses")),
+        *word_problems(declaration.event, own_words(config)),
         *_answer_problems(declaration.answer),
         *_trust_problems(declaration, config.get("confirm")),
     ]
@@ -246,42 +199,17 @@ def _credential_problems(declaration: SourceDeclaration) -> Iterator[ConfigProbl
             yield ConfigProblem(f"credentials.{name}", "is empty")
 
 
-def _place_problems(declaration: SourceDeclaration) -> Iterator[ConfigProblem]:
-    event = declaration.event
-    if max(len(event.ours), len(event.psp)) > PLACES_MAX:
-        yield ConfigProblem("event.ours", f"and psp name at most {PLACES_MAX} places each")
-    for name, at in event.named_places:
-        if wrong := place_problem(at):
-            yield ConfigProblem(f"event.{name}", wrong)
-        elif at == ANY_FIELD and not name.startswith("ours"):
-            yield ConfigProblem(f"event.{name}", "must be one place; * is for ours only")
+def _dedupe_problems(declaration: SourceDeclaration) -> Iterator[ConfigProblem]:
     if declaration.dedupe is not None and (wrong := template_problem(declaration.dedupe)):
         yield ConfigProblem("dedupe", wrong)
 
 
-def _event_problems(event: EventMapping) -> Iterator[ConfigProblem]:
-    if event.status is not None and not (event.ours or event.psp):
-        yield ConfigProblem("event.ours", "or psp is needed: where the payment's reference stands")
-    if event.amount is not None and not (event.currency or event.currency_is):
-        text = 'or currencyIs is needed beside amount: "/currency", "currencyIs": "EUR"'
-        yield ConfigProblem("event.currency", text)
-    if event.currency_is is not None and not re.fullmatch(r"[A-Z]{3,8}", event.currency_is):
-        yield ConfigProblem("event.currencyIs", "must be a currency's code, like EUR")
-    if event.occurred_at is not None and not _is_zone(event.occurred_at.zone):
-        yield ConfigProblem("event.occurredAt.zone", "is no time zone, like Europe/Belgrade")
-    if event.kind is not None:
-        yield from _kind_problems(event.kind, event.linked_id)
-
-
-def _kind_problems(mapping: KindMapping, linked_id: str | None) -> Iterator[ConfigProblem]:
-    known = [*(kind.value for kind in TransactionKind), NOTE]
-    for word, kind in mapping.words.items():
-        if kind not in known:
-            yield ConfigProblem(f"event.kind.words.{word}", f"must be one of {', '.join(known)}")
-    linked_kinds = set(mapping.words.values()) - {TransactionKind.PAYMENT.value, NOTE}
-    if linked_id is None and linked_kinds:
-        text = "is needed: where the id of a refund or chargeback itself stands"
-        yield ConfigProblem("event.linkedId", text)
+def _exponent_problems(declaration: SourceDeclaration) -> Iterator[ConfigProblem]:
+    for currency, digits in declaration.exponents.items():
+        if currency != ANY and not re.fullmatch(r"[A-Z]{3,8}", currency):
+            yield ConfigProblem(f"exponents.{currency}", "must be a currency's code, or * for all")
+        if not 0 <= digits <= DIGITS_MAX:
+            yield ConfigProblem(f"exponents.{currency}", f"must be 0 to {DIGITS_MAX}")
 
 
 def _status_problems(statuses: object) -> Iterator[ConfigProblem]:
@@ -318,11 +246,3 @@ def _trust_problems(declaration: SourceDeclaration, confirm: object) -> Iterator
         if isinstance(check, AnyOf) and any(isinstance(member, NoProof) for member in check.of):
             text = "holds none beside other checks in any, which makes those void; take it out"
             yield ConfigProblem("checks", text)
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True

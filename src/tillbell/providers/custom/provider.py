@@ -13,21 +13,24 @@ from typing import Any
 from tillbell.clock import Micros
 from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import TransactionKind
+from tillbell.model.transactions import NEGATIVE, TransactionKind, TransactionStatus
 from tillbell.providers.custom import check_list
 from tillbell.providers.custom.check_list import each
 from tillbell.providers.custom.config import (
-    ANY_FIELD,
-    NOTE,
     PRESETS,
     AnswerDeclaration,
-    EventMapping,
     SourceDeclaration,
-    TimeMapping,
     may_be_unproven,
     problems,
     read_declaration,
     usable_declaration,
+)
+from tillbell.providers.custom.event import (
+    ANY,
+    NOTE,
+    EventMapping,
+    TimeMapping,
+    is_listed,
 )
 from tillbell.providers.custom.locations import RequestContent, RequestPlace, place
 from tillbell.providers.custom.plain_checks import Pull, StaticField, StaticHeader
@@ -56,7 +59,7 @@ from tillbell.providers.kit.reading import (
     unix_millis,
     unix_seconds,
 )
-from tillbell.providers.kit.words import STATUSES, meaning_of
+from tillbell.providers.kit.words import AUTHORIZED, STATUSES, meaning_of
 
 LEAVES_MAX = 50  # values that are tried as references where no place is declared
 _NO_REQUEST = Incoming("POST", "/", (), b"", 0)
@@ -76,7 +79,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read what the places name."""
     declaration = usable_declaration(setup.config)
     event, content = declaration.event, RequestContent(incoming, declaration.format)
-    if not (event.ours or event.psp):
+    if not (event.ours or event.psp or event.attempt):
         return ParsedNotices((NoteNotice("Where it names its payment is not declared (event)."),))
     kind, is_known = _kind(content, event)
     if kind is None:
@@ -93,14 +96,18 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         kind=kind,
         reason=_text(content, event.reason),
         message=_text(content, event.message),
-        amount=_amount(content, event),
         psp_transaction_id=_psp_transaction_id(content, event, kind),
         user_id=_text(content, event.user),
         occurred_at=_time(content, event.occurred_at),
         is_hint=_is_hint(declaration, setup.config),
-        is_optional=ANY_FIELD in event.ours,
+        is_optional=ANY in event.ours,
+        is_test=_is_test(content, event),
     )
-    return ParsedNotices((notice,), _dedupe_key(content, declaration))
+    add_details = _payment if kind is TransactionKind.PAYMENT else _linked
+    told = add_details(notice, content, event)
+    amount_at = _amount_place(told, event)
+    told = told._replace(amount=_amount(content, declaration, amount_at))
+    return ParsedNotices((told,), _dedupe_key(content, declaration))
 
 
 def answer(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
@@ -206,29 +213,78 @@ def _kind(content: RequestContent, event: EventMapping) -> tuple[TransactionKind
 
 
 def _references(content: RequestContent, event: EventMapping) -> References:
-    ours = present_values(*(_text(content, at) for at in event.ours if at != ANY_FIELD))
-    if ANY_FIELD in event.ours:
+    ours = present_values(*(_text(content, at) for at in event.ours if at != ANY))
+    if ANY in event.ours:
         ours = (*ours, *content.leaves(LEAVES_MAX))
-    return References(ours, present_values(*(_text(content, at) for at in event.psp)))
+    of_provider = (_text(content, event.attempt), *(_text(content, at) for at in event.psp))
+    return References(ours, present_values(*of_provider))
 
 
 def _psp_transaction_id(
     content: RequestContent, event: EventMapping, kind: TransactionKind
 ) -> str | None:
+    """Return the id of the attempt, or that of the refund or the like.
+
+    Where attempts have ids, an event without one is about the payment as a whole.
+    """
     if kind is TransactionKind.PAYMENT:
-        return _text(content, event.psp[0]) if event.psp else None
+        at = event.attempt or next(iter(event.psp), None)
+        return _text(content, at)
     linked_id = _text(content, event.linked_id)
     if linked_id is None:
         raise Unreadable(f"There is no id of the {kind.value} at {event.linked_id}.")
     return linked_id
 
 
-def _amount(content: RequestContent, event: EventMapping) -> ProviderAmount | None:
-    value = _text(content, event.amount)
+def _payment(
+    notice: TransactionNotice, content: RequestContent, event: EventMapping
+) -> TransactionNotice:
+    """Add which capture a notice of a payment is about, and what it does to the attempt."""
+    word, status = notice.raw_status, notice.status
+    ends = event.ends_attempt
+    if ends is None:
+        is_of_attempt = event.attempt is not None and notice.psp_transaction_id is not None
+        ends = (ANY,) if is_of_attempt else ()
+    is_undone = is_listed(word, event.undoes_capture)
+    is_capture = status is TransactionStatus.APPROVED or is_undone
+    return notice._replace(
+        substate=AUTHORIZED.substate if is_listed(word, event.authorized) else None,
+        ends_attempt=status in NEGATIVE and is_listed(word, ends),
+        capture_id=_text(content, event.capture_id) if is_capture else None,
+    )
+
+
+def _linked(
+    notice: TransactionNotice, content: RequestContent, event: EventMapping
+) -> TransactionNotice:
+    """Add which movement a notice of a refund or the like is about, and whether it only ends it."""
+    has_moved = notice.status is TransactionStatus.APPROVED
+    return notice._replace(
+        movement_id=_text(content, event.movement_id) if has_moved else None,
+        is_closing=is_listed(notice.raw_status, event.closes),
+    )
+
+
+def _is_test(content: RequestContent, event: EventMapping) -> bool | None:
+    mark = event.test_mode
+    return None if mark is None else mark.is_test(content.raw(place(mark.at)).strip())
+
+
+def _amount_place(notice: TransactionNotice, event: EventMapping) -> str | None:
+    if notice.kind is not TransactionKind.PAYMENT:
+        return event.linked_amount or event.amount
+    return (event.capture_amount if notice.capture_id else None) or event.amount
+
+
+def _amount(
+    content: RequestContent, declaration: SourceDeclaration, at: str | None
+) -> ProviderAmount | None:
+    event, value = declaration.event, _text(content, at)
     if value is None:
         return None
-    currency = _text(content, event.currency) or event.currency_is
-    return ProviderAmount(value, currency.upper() if currency else None, event.minor_units)
+    currency = (_text(content, event.currency) or event.currency_is or "").upper() or None
+    exponent = declaration.exponent(currency) if event.minor_units else None
+    return ProviderAmount(value, currency, event.minor_units, exponent)
 
 
 def _time(content: RequestContent, mapping: TimeMapping | None) -> Micros | None:
@@ -295,6 +351,11 @@ PROVIDER = Provider(
             "event", "Where id, references, status, amount and the rest stand.", "object"
         ),
         STATUSES,
+        ProviderSetting(
+            "exponents",
+            'Decimals of the sender\'s minor units, where ISO 4217 differs: {"ISK": 2, "*": 2}.',
+            "object",
+        ),
         ProviderSetting("dedupe", "A template that makes an event unique; else its id."),
         ProviderSetting("answer", "What it is answered: status, body, contentType, …", "object"),
         ProviderSetting(
