@@ -375,8 +375,17 @@ def worldline(
     return Event(fields)
 
 
-def connect(n: int, type_: str, amount: int = 10_000, own_id: str = "", **sums: int) -> Event:
-    return worldline(n, type_, own_id or f"0000002000{n}", amount, 800, **sums)
+def connect(
+    n: int, type_: str, amount: int = 10_000, own_id: str = "", changed: str = "", **sums: int
+) -> Event:
+    """Return an event of Connect; `changed` is the time of the status, if it is told."""
+    event = worldline(n, type_, own_id or f"0000002000{n}", amount, 800, **sums)
+    if not changed:
+        return event
+    name = type_.partition(".")[0]
+    status = {"statusCode": 800, "statusCodeChangeDateTime": changed}
+    resource = {**event.fields[name], "statusOutput": status}
+    return Event({**event.fields, "id": f"{event.fields['id']}{changed}", name: resource})
 
 
 WORLDLINE = (
@@ -415,6 +424,26 @@ WORLDLINE = (
             connect(n, "refund.refunded", 1_000, f"2{n}"),
         ],
         8_000,
+        children=(DONE, DONE),
+    ),
+    Life(
+        "charged back twice, a part each",
+        lambda n: [
+            connect(n, "payment.paid", amountPaid=10_000),
+            connect(n, "payment.chargebacked", 4_000, changed="20260301100000"),
+            connect(n, "payment.chargebacked", 4_000, changed="20260401100000"),
+        ],
+        2_000,
+        children=(DONE, DONE),
+    ),
+    Life(
+        "Direct: charged back twice, a part each",
+        lambda n: [
+            direct(n, "captured"),
+            direct(n, "chargebacked", 1, 4_000),
+            direct(n, "chargebacked", 2, 4_000),
+        ],
+        2_000,
         children=(DONE, DONE),
     ),
     Life(
@@ -496,3 +525,18 @@ async def test_two_equal_captures_that_worldpay_does_not_name_ask_a_person(
 
         assert await payments.conflicts(f"{n}") == []
         assert await payments.balance(f"{n}") == rest
+
+
+async def test_a_chargeback_of_worldline_without_time_that_is_told_again_asks_a_person(
+    payments: PaymentHarness,
+) -> None:
+    shop = await account(payments, "worldline")
+    await payments.create("77")
+    event = connect(77, "payment.chargebacked", 4_000)
+    for sent in (connect(77, "payment.captured"), event, Event({**event.fields, "id": "another"})):
+        await shop.send(sent)
+
+    (conflict,) = await payments.conflicts()
+    assert (await payments.balance("77"), conflict.kind) == (6_000, "mismatch")
+    await payments.accept(conflict.id)
+    assert await payments.balance("77") == 2_000

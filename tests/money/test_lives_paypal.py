@@ -168,6 +168,59 @@ async def test_a_dispute_that_ends_without_money(payments: PaymentHarness) -> No
 
 
 @soak
+async def test_a_refund_has_the_status_that_it_says(payments: PaymentHarness) -> None:
+    def refund(uid: str, id_: str, status: str | None, name: str = "CAPTURE.REFUNDED") -> Event:
+        done = gone_back("REFUNDED", uid, id_, 1_000, "CAP")
+        resource = {**done.fields["resource"], **({"status": status} if status else {})}
+        fields = {**done.fields, "id": f"{done.fields['id']}-{status}", "resource": resource}
+        moves = done.moves if status in (None, "COMPLETED") else 0
+        return Event({**fields, "event_type": f"PAYMENT.{name}"}, moves)
+
+    def life(uid: str) -> list[Event]:
+        return [
+            capture(10_000, "COMPLETED", uid, "CAP", "100.00"),
+            refund(uid, "R1", "PENDING"),  # an eCheck
+            refund(uid, "R1", "COMPLETED"),
+            refund(uid, "R2", "FAILED"),
+            refund(uid, "R3", "CANCELLED"),
+            refund(uid, "R4", None),
+        ]
+
+    await assert_books_agree(await account(payments), life)
+    statuses = sorted(child.status.value for child in await payments.children("life-0"))
+    assert statuses == ["Approved", "Approved", "Cancelled", "Failed"]
+    assert await payments.conflicts() == []
+
+
+@soak
+async def test_a_reversal_of_one_dispute_leaves_the_other(payments: PaymentHarness) -> None:
+    def named(told: Event, key: str, value: str, moves: int = 0) -> Event:
+        resource = {
+            **told.fields["resource"],
+            "dispute_id": f"{value}-{key}",
+            "dispute_amount": amount("40.00"),
+        }
+        return Event(
+            {**told.fields, "id": f"{told.fields['id']}{key}", "resource": resource}, moves
+        )
+
+    def life(uid: str) -> list[Event]:
+        lost = dispute(0, uid, "CAP", "RESOLVED_BUYER_FAVOUR", "30.00")
+        opened = dispute(0, uid, "CAP", None)
+        return [
+            capture(10_000, "COMPLETED", uid, "CAP", "100.00"),
+            named(opened, "one", uid),
+            gone_back("REVERSED", uid, "REV", 3_000, "CAP"),
+            named(lost, "two", uid),  # the debit of the reversal; its opening comes late
+            named(opened, "two", uid),
+            named(dispute(0, uid, "CAP", "CANCELED_BY_BUYER"), "one", uid),
+        ]
+
+    await assert_books_agree(await account(payments), life)
+    assert await payments.conflicts() == []
+
+
+@soak
 async def test_a_pay_out_that_comes_back(payments: PaymentHarness) -> None:
     def item(moves: int, status: str, uid: str) -> Event:
         return event(

@@ -205,6 +205,8 @@ def _notice(word: str, event: dict[str, Any], setup: SourceSetup) -> Notice:
     output = object_member(resource, f"{name}Output")
     kind = TransactionKind.PAYMENT if meaning is None else meaning.kind
     is_payment = kind is TransactionKind.PAYMENT
+    movement_id = _movement_id(resource, id_, meaning)
+    is_nameless = not is_payment and kind is not TransactionKind.REFUND and movement_id is None
     return TransactionNotice(
         References(
             merchant_reference(object_member(output, "references"), setup, REFERENCE),
@@ -221,6 +223,8 @@ def _notice(word: str, event: dict[str, Any], setup: SourceSetup) -> Notice:
         details=_details(output),
         ends_attempt=is_payment and _ends_attempt(word, resource, meaning),
         capture_id=id_.written if id_.is_direct and meaning == APPROVED else None,
+        movement_id=movement_id,
+        may_be_repeat=is_nameless,
     )
 
 
@@ -246,6 +250,22 @@ def _ends_attempt(word: str, resource: dict[str, Any], meaning: WordMeaning | No
 def _linked_id(kind: TransactionKind, id_: WorldlineId) -> str:
     """Return the id of a refund; what else is linked has none and is one for each payment."""
     return id_.written if kind is TransactionKind.REFUND else f"{id_.payment}:{kind.value}"
+
+
+def _movement_id(
+    resource: dict[str, Any], id_: WorldlineId, meaning: WordMeaning | None
+) -> str | None:
+    """Name the money of a chargeback or reversal: a payment may have a second one.
+
+    It is the operation of Direct; of Connect the time at which the status changed.
+    """
+    if meaning is None or meaning.status is not TransactionStatus.APPROVED:
+        return None
+    if meaning.kind in (TransactionKind.PAYMENT, TransactionKind.REFUND):
+        return None
+    if id_.is_direct:
+        return id_.written
+    return text(object_member(resource, "statusOutput"), "statusCodeChangeDateTime")
 
 
 def _dispute(word: str, dispute: dict[str, Any]) -> TransactionNotice:
