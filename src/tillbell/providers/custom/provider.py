@@ -104,10 +104,9 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         is_test=_is_test(content, event),
     )
     add_details = _payment if kind is TransactionKind.PAYMENT else _linked
-    told = add_details(notice, content, event)
-    amount_at = _amount_place(told, event)
-    told = told._replace(amount=_amount(content, declaration, amount_at))
-    return ParsedNotices((told,), _dedupe_key(content, declaration))
+    notice = add_details(notice, content, event)
+    amount = _amount(content, declaration, _amount_place(notice, event))
+    return ParsedNotices((notice._replace(amount=amount),), _dedupe_key(content, declaration))
 
 
 def answer(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
