@@ -42,6 +42,8 @@ PAGES = (
     Looked("endpoint-failing", "/endpoints/{failing}?app={app}&lang=go", needs_data=True),
     Looked("endpoint-gone", "/endpoints/{gone}?app={app}&lang=ruby", needs_data=True),
     Looked("endpoint-filters", "/endpoints/{filters}?app={app}", needs_data=True),
+    Looked("types", "/event-types"),
+    Looked("type", "/event-types/order.paid"),
     Looked("transactions", "/transactions"),
     Looked("transaction", "/transactions/{transaction}?app={app}", needs_data=True),
     Looked("callbacks", "/callbacks"),

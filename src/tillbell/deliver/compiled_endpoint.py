@@ -58,6 +58,11 @@ class CompiledEndpoint(NamedTuple):
         """Whether new messages get deliveries. Those of a paused endpoint wait in the store."""
         return self.endpoint.status is not EndpointStatus.DISABLED
 
+    def takes_type(self, event_type: str) -> bool:
+        """Whether it asks for this event type, and its profile has a format for it."""
+        asks = self.filter._replace(channels=None).wants(event_type, ())
+        return asks and bool(self.profile.parts(event_type, self.filter.asked))
+
     def prefix_with(self, content_type: str) -> bytes:
         """Return the prefix with another content type than the profile's."""
         line = b"\r\nContent-Type: %s\r\n"

@@ -753,7 +753,7 @@ def _example(gateway: Gateway, body: ExampleIn, hidden: frozenset[str]) -> Any:
     if body.event_type in hidden:
         raise _no_sample()
     event_type = gateway.config_cache.cached_event_type(body.event_type)
-    examples = _examples(event_type.schemas) if event_type else []
+    examples = schema_examples(event_type.schemas) if event_type else []
     if body.example_index < len(examples):
         return examples[body.example_index]
     if body.event_type == PING:
@@ -768,7 +768,7 @@ def _no_sample() -> Invalid:
     return Invalid(Problem(("body", "eventType"), message, "no_sample"))
 
 
-def _examples(schemas: dict[str, Any] | None) -> list[Any]:
+def schema_examples(schemas: dict[str, Any] | None) -> list[Any]:
     """Return the examples in the latest version of an event type's schema."""
     if not schemas:
         return []
