@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from tillbell.clock import Clock, SteeredClock, SystemClock
@@ -69,6 +70,7 @@ class Gateway:
 
     def __init__(self, settings: Settings, clock: Clock, database: Database, vault: Vault) -> None:
         self.settings = settings
+        self.setting_origins: Mapping[str, str] = {}  # where each comes from, if that is known
         self.clock = clock
         self.database = database
         self.vault = vault

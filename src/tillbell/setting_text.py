@@ -7,6 +7,7 @@ values. `ValueError` says what is wrong with a value. `msgspec.convert` is not u
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +17,9 @@ _WORDS_FOR_BOOL = {
     "1": True, "true": True, "yes": True, "on": True,
     "0": False, "false": False, "no": False, "off": False,
 }  # fmt: skip
+
+# Passwords in the URL of a database: before the host, and among the parameters.
+_PASSWORDS = re.compile(r"(?<=://)([^:/?#]*):.*@|(?<=[?&])(password=)[^&]*")
 
 
 def parse(declared: object, value: object) -> object:
@@ -34,6 +38,17 @@ def as_text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
+
+
+def shown(value: object) -> str:
+    """Return a value as people may see it: passwords in URLs are masked too.
+
+    >>> shown("postgresql://tillbell:secret@db/shop?password=x")
+    'postgresql://tillbell:***@db/shop?password=***'
+    """
+    return _PASSWORDS.sub(
+        lambda match: f"{match[1]}:***@" if match[2] is None else f"{match[2]}***", as_text(value)
+    )
 
 
 def _text(value: object) -> str:

@@ -8,7 +8,7 @@ from tillbell.cli.flags import Flags, load_settings
 
 if TYPE_CHECKING:
     from tillbell.cli.running import RunningGateway
-    from tillbell.config import Settings
+    from tillbell.config import LoadedSettings
 
 
 def serve(flags: Flags | None = None) -> int:
@@ -27,16 +27,18 @@ def serve(flags: Flags | None = None) -> int:
         from tillbell.cli.supervisor import supervise
 
         return run_loop(supervise(loaded))
-    return run_loop(_serve(settings))
+    return run_loop(_serve(loaded))
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(loaded: LoadedSettings) -> int:
     from tillbell.cli.running import run_gateway
     from tillbell.logs import log_event
     from tillbell.web.server.uvicorn_server import StopSignals, serve_until
 
+    settings = loaded.settings
     with StopSignals() as signals:
         async with run_gateway(settings) as running:
+            running.gateway.setting_origins = loaded.origins
             print(_welcome(running), flush=True)
             if settings.dev:
                 log_event("server.dev_mode", allowed=settings.allowed_cidrs)

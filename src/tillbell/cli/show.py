@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from tillbell.cli.flags import Flags, load_settings
 from tillbell.config import FIELDS
-from tillbell.setting_text import as_text
-
-# Passwords in the URL of a database: before the host, and among the parameters.
-_PASSWORDS = re.compile(r"(?<=://)([^:/?#]*):.*@|(?<=[?&])(password=)[^&]*")
+from tillbell.setting_text import shown
 
 
 def show(
@@ -31,19 +27,13 @@ def show(
         Write one JSON object.
     """
     settings, origins = load_settings(flags)
-    rows = [(name, _shown(getattr(settings, name)), origins[name]) for name in FIELDS]
+    rows = [(name, shown(getattr(settings, name)), origins[name]) for name in FIELDS]
     if as_json:
-        shown = {name: {"value": value, "origin": origin} for name, value, origin in rows}
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        written = {name: {"value": value, "origin": origin} for name, value, origin in rows}
+        print(json.dumps(written, indent=2, ensure_ascii=False))
         return
     name_width = max(len(name) for name, _, _ in rows)
     value_width = max(len(value) for _, value, _ in rows)
     for name, value, origin in rows:
         doc = FIELDS[name].metadata["doc"]
         print(f"{name:{name_width}}  {value:{value_width}}  {origin:24}  {doc}")
-
-
-def _shown(value: object) -> str:
-    return _PASSWORDS.sub(
-        lambda match: f"{match[1]}:***@" if match[2] is None else f"{match[2]}***", as_text(value)
-    )

@@ -1,0 +1,135 @@
+"""Settings, to read: what this process was started with, keys, people, operational webhooks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from tillbell import __version__
+from tillbell.clock import Micros
+from tillbell.config import FIELDS
+from tillbell.deliver.config_cache import OPERATIONAL
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.records import ApiKey, Application
+from tillbell.setting_text import shown
+from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.endpoint_health import health_of
+from tillbell.web.api.paging import ListPage, filtered_page, row_id
+from tillbell.web.edge.health import HealthProbe
+from tillbell.web.pages.endpoint_views import EndpointView
+from tillbell.web.pages.lists import listing_of, page_of
+from tillbell.web.pages.page import SitePage, Visit
+
+PEOPLE_MAX = 250  # on the page
+_DEFAULT = "default"
+
+
+class SettingRow(NamedTuple):
+    """One setting of this process."""
+
+    name: str
+    value: str  # masked if it is a secret
+    origin: str
+    meaning: str
+
+    @property
+    def is_default(self) -> bool:
+        """Tell whether nobody has set it."""
+        return self.origin == _DEFAULT
+
+
+class KeyRow(NamedTuple):
+    """One API key."""
+
+    key: ApiKey
+    app_title: str  # "": it opens every application
+    last_used_at: Micros | None
+    is_over: bool  # it has expired
+
+
+async def show(visit: Visit) -> Response:
+    """Show what this process was started with, and whether it is well."""
+    gateway = visit.gateway
+    checks, size = await asyncio.gather(HealthProbe(gateway).checks(), gateway.database.size())
+    rows = _settings(visit)
+    return visit.show(
+        "settings.html",
+        chosen=[row for row in rows if not row.is_default],
+        defaults=[row for row in rows if row.is_default],
+        retention=[row for row in rows if row.name.endswith(("_days", "_hours", "_months"))],
+        checks=checks,
+        is_well=all(check.is_ok for check in checks),
+        store=shown(gateway.settings.database_url),
+        size_bytes=size,
+        cluster=gateway.cluster,
+        version=__version__,
+    )
+
+
+async def keys(visit: Visit) -> Response:
+    """Show API keys, without portal tokens; no key is shown."""
+    database = visit.gateway.database
+
+    async def keep(key: ApiKey) -> bool:
+        return key.capabilities is None
+
+    async def fetch(page: Page) -> ListPage[KeyRow]:
+        listed = await filtered_page(
+            lambda page: database.list(ApiKey, None, page), page, row_id, keep
+        )
+        return listed.with_rows(
+            list(await asyncio.gather(*(_key_row(visit, key) for key in listed.rows)))
+        )
+
+    page = page_of(visit)
+    rows = await fetch(page)
+    return visit.show("settings_keys.html", rows=rows.rows, listing=listing_of(visit, rows, page))
+
+
+async def people(visit: Visit) -> Response:
+    """Show the people who may sign in."""
+    listed = await visit.gateway.database.all_people(Page(PEOPLE_MAX))
+    return visit.show("settings_people.html", people=listed)
+
+
+async def webhooks(visit: Visit) -> Response:
+    """Show the endpoints that are told about the gateway itself."""
+    gateway = visit.gateway
+    endpoints = await gateway.database.list(Endpoint, OPERATIONAL, Page(PEOPLE_MAX))
+    healths = await asyncio.gather(*(health_of(gateway, endpoint) for endpoint in endpoints))
+    views = [EndpointView(*pair, OPERATIONAL) for pair in zip(endpoints, healths, strict=True)]
+    return visit.show("settings_webhooks.html", views=views)
+
+
+PAGES = (
+    SitePage("/settings", show, "/settings"),
+    SitePage("/settings/keys", keys, "/settings"),
+    SitePage("/settings/people", people, "/settings"),
+    SitePage("/settings/webhooks", webhooks, "/settings"),
+)
+
+
+def _settings(visit: Visit) -> list[SettingRow]:
+    gateway = visit.gateway
+    rows = []
+    for name, field in FIELDS.items():
+        value = getattr(gateway.settings, name)
+        known = "set" if value != field.default and field.default is not None else _DEFAULT
+        origin = gateway.setting_origins.get(name, known)
+        rows.append(SettingRow(name, shown(value), origin, field.metadata["doc"]))
+    return rows
+
+
+async def _key_row(visit: Visit, key: ApiKey) -> KeyRow:
+    title = ""
+    if key.app_id is not None:
+        app = await visit.gateway.database.get(Application, key.app_id)
+        title = app.name if app is not None else key.app_id
+    return KeyRow(
+        key,
+        title,
+        await visit.gateway.key_usage.last_used_at(key),
+        key.expires_at is not None and key.expires_at <= visit.now,
+    )
