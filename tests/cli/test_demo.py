@@ -1,11 +1,28 @@
 """The demo shows a retry, loses nothing and leaves nothing behind."""
 
+import errno
+import os
+import pty
 import re
+import signal
+import subprocess
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from tests.cli.conftest import tillbell
+import httpx
+import pytest
+
+from tests.cli.conftest import PROGRAM, environment, tillbell
+from tests.patience import PATIENCE_S
 from tillbell.cli.demo_subscribers import EVENTS, SUBSCRIBERS, DemoJournal, event_of
 from tillbell.profiles import PROFILES
+
+_BROWSER: dict[str, Any] = {
+    "headers": {"accept": "text/html"},
+    "follow_redirects": True,
+    "timeout": PATIENCE_S,
+}
 
 
 def test_the_demo_delivers_everything_and_cleans_up(tmp_path: Path) -> None:
@@ -16,7 +33,7 @@ def test_the_demo_delivers_everything_and_cleans_up(tmp_path: Path) -> None:
     assert re.search(r"^<-- \[503\] erp .* retry in \d s$", shown.stdout, re.MULTILINE)
     assert re.search(r"^<-- \[200\] erp .*\(attempt \d\)$", shown.stdout, re.MULTILINE)
     closing = re.search(
-        r"^published 5 · callbacks 5 · delivered (\d+) · retried (\d+) · failed 0 · lost 0$",
+        r"^published 5 · callbacks 5 · delivered (\d+) · retried (\d+) · failed \d+ · lost 0$",
         shown.stdout,
         re.MULTILINE,
     )
@@ -26,6 +43,27 @@ def test_the_demo_delivers_everything_and_cleans_up(tmp_path: Path) -> None:
     assert shown.stdout.count("=== PAY-1 Pending → Approved") == 1
     assert shown.stdout.count("--> allsecure PAY-1 approved") == 2
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_on_a_terminal_the_demo_goes_on_and_its_link_signs_in() -> None:
+    terminal, its_end = pty.openpty()
+    command, variables = [PROGRAM, "demo"], environment(NO_COLOR="1")
+    with (
+        subprocess.Popen(command, stdout=its_end, env=variables) as process,
+        os.fdopen(terminal, encoding="utf-8", newline="") as shown,
+    ):
+        os.close(its_end)
+        link = next(found[1] for line in shown if (found := re.search(r"Open (\S+) to", line)))
+        with httpx.Client(**_BROWSER) as browser:
+            next(line for line in shown if "[503] old-warehouse" in line)
+            home = browser.get(link)
+            assert home.url.path == "/"
+            assert "Old warehouse" in home.text
+        process.send_signal(signal.SIGINT)
+        rest = _until_closed(shown)
+    assert process.returncode == 0, rest
+    assert "lost 0" in rest
 
 
 def test_every_subscriber_speaks_of_what_it_wants() -> None:
@@ -54,3 +92,15 @@ def test_what_a_subscriber_has_not_received_is_lost() -> None:
     assert journal.lost == {(uid, "msg_1") for uid in ("ledger", "erp", "storefront", "school")}
     journal.received.add(("erp", "msg_1"))
     assert ("erp", "msg_1") not in journal.lost
+
+
+def _until_closed(shown: Iterable[str]) -> str:
+    """Read a terminal to its end, which Linux tells as an error."""
+    lines = []
+    try:
+        for line in shown:
+            lines.append(line)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+    return "".join(lines)

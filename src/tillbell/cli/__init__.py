@@ -72,7 +72,7 @@ _COMMANDS = {
     "serve": ("serve:serve", "Run the gateway until it is told to stop (SIGTERM, Ctrl-C)."),
     "demo": (
         "demo:demo",
-        "Run a demo with a shop and five subscribers, one of them flaky; nothing is kept.",
+        "Run a demo with a shop and six subscribers, one flaky and one down; nothing is kept.",
     ),
     "send": ("remote:send", "Publish a message to a running gateway."),
     "why": ("remote:why", "Tell why a message has not reached an endpoint, and what to do."),

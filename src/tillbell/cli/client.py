@@ -26,7 +26,8 @@ class RawAnswer(NamedTuple):
 class ApiClient:
     """Calls a running gateway with an API key; without one, only public pages."""
 
-    def __init__(self, url: str, key: Secret | None) -> None:
+    def __init__(self, url: str, key: Secret | None, timeout_s: float | None = None) -> None:
+        self._timeout_s = timeout_s or _TIMEOUT_S
         scheme, self._host, self._port, path = _parts(url)
         self._url = url.rstrip("/")
         self._is_tls = scheme == "https"
@@ -68,7 +69,7 @@ class ApiClient:
     ) -> RawAnswer:
         kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
         try:
-            with closing(kind(self._host, self._port, timeout=_TIMEOUT_S)) as connection:
+            with closing(kind(self._host, self._port, timeout=self._timeout_s)) as connection:
                 connection.request(method, target, content, headers)
                 answer = connection.getresponse()
                 return RawAnswer(answer.status, answer.read(), tuple(answer.getheaders()))

@@ -1,14 +1,16 @@
 """`tillbell demo`: a gateway, a shop, its providers and subscribers, on a temporary database.
 
 Everything goes over real HTTP: the shop uses the public API, the providers sign callbacks as
-the real ones do. One subscriber refuses every third request to show retries. In the output `-->`
-is a request to the gateway, `===` a change in the gateway, `<--` an attempt and its answer.
+the real ones do. One subscriber refuses every third request to show retries, another one is down. A
+link signs in to the pages. In the output `-->` is a request to the gateway, `===` a change in the
+gateway, `<--` an attempt and its answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,28 +36,35 @@ if TYPE_CHECKING:
     from tillbell.testing import Receiver
 
 _RETRIES_S = [1, 1, 2, 3]
+_EVENTS = 22  # two rounds
 _PAUSE_S = 0.4
+_LATER_PAUSE_S = 3.0  # on a terminal, after the first rounds: the pages stay alive
+_PATIENCE_S = 60.0  # on a busy machine the first call waits for the framework to load
 _LAST_RETRIES_S = 20  # how long the last retries may take
 
 
 def demo(
     *,
-    messages: Count = 22,
+    messages: Count | None = None,
     forever: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Watch it work; exit code 1 if a message was lost.
 
+    On a terminal it goes on until Ctrl-C.
+
     Parameters
     ----------
     messages
-        How many to publish.
+        End after so many events; without a terminal after 22.
     forever
-        Go on until Ctrl-C.
+        Go on until Ctrl-C, also without a terminal.
     """
     from tillbell import logs
     from tillbell.cli.running import run_loop
 
     logs.configure("error", "auto")
+    if messages is None and not forever and not sys.stdout.isatty():
+        messages = _EVENTS
     with tempfile.TemporaryDirectory(prefix="tillbell-demo-") as folder:
         return run_loop(_run_demo(Path(folder), None if forever else messages))
 
@@ -70,11 +79,13 @@ async def _run_demo(folder: Path, messages: int | None) -> int:
 
     settings = load({"data_dir": folder, "dev": True, "port": 0}, {}).settings
     async with run_gateway(settings) as up, Receiver() as receiver:
-        api = ApiClient(up.url, Secret(up.new_key or ""))
+        api = ApiClient(up.url, Secret(up.new_key or ""), _PATIENCE_S)
         demo_run = _DemoRun(up, api, receiver, DemoJournal())
         try:
             await demo_run.set_up()
-            await demo_run.publish(messages)
+            await demo_run.publish(_EVENTS if messages is None else messages)
+            if messages is None:
+                await demo_run.go_on()
             await demo_run.wait_for_last_deliveries()
         finally:
             await up.server.stop()
@@ -98,6 +109,7 @@ class _DemoRun:
         self._console: Console = Console(highlight=False, soft_wrap=True)
         self._names: dict[str, str] = {}  # endpoint id → uid
         self._sources: dict[str, str] = {}  # provider → URL of its source
+        self._number = 0  # of the next event
         self._retried = 0
         self._failed = 0
         self._stopped = asyncio.Event()
@@ -107,15 +119,19 @@ class _DemoRun:
     async def set_up(self) -> None:
         """Create the application, and an endpoint for each subscriber, through the API."""
         from tillbell import __version__
+        from tillbell.cli.demo_sign_in import FrontDoor
         from tillbell.cli.demo_subscribers import SUBSCRIBERS
 
         self._print(f"tillbell {__version__} · {self._up.url}/api/v1 · data in a temporary folder")
         self._print(f"admin key {self._up.new_key}", "dim")
-        self._print(f"{self._up.setup_line}\n", "bold")
+        self._front_door = FrontDoor(self._up.gateway.people, self._up.url)
+        self._receiver.on(self._front_door.path, self._front_door.open)
+        self._print(f"Open {self._link} to see the pages; it signs you in\n", "bold")
         await self._call("POST", "/app", {"name": "Demo shop", "uid": "shop"})
         for subscriber in SUBSCRIBERS:
             new_endpoint = {
                 "uid": subscriber.uid,
+                "description": subscriber.description,
                 "url": self._receiver.url(f"/{subscriber.uid}"),
                 "profile": subscriber.profile,
                 "filterTypes": list(subscriber.event_types),
@@ -145,17 +161,45 @@ class _DemoRun:
             source = await self._call("POST", "/app/shop/source", new_source)
             self._sources[provider.name] = source["url"]
 
-    async def publish(self, messages: int | None) -> None:
-        """Let the events of the shop happen in turn; the last of each round is published twice."""
+    @property
+    def _link(self) -> str:
+        """The URL that signs in and leads to Home."""
+        return self._receiver.url(self._front_door.path)
+
+    async def publish(self, events: int) -> None:
+        """Let events of the shop happen."""
+        while self._number < events and not self._stopped.is_set():
+            await self._next_event(_PAUSE_S)
+
+    async def go_on(self) -> None:
+        """Say what to try, and let events happen more slowly, until Ctrl-C."""
+        if not self._stopped.is_set():
+            self._print_what_to_try()
+        while not self._stopped.is_set():
+            await self._next_event(_LATER_PAUSE_S)
+
+    def _print_what_to_try(self) -> None:
+        url, key = self._up.url, self._up.new_key
+        self._print(f"\nThe shop goes on until Ctrl-C. {self._link} signs you in. Try:", "bold")
+        self._print(f"  1. {url}/ says that the old warehouse fails. Open it: what does it answer?")
+        self._print(f"  2. {url}/review has a payment that was approved and then declined. Why?")
+        self._print("  3. Publish a message, and watch it arrive:")
+        self._print(
+            f"     curl {url}/api/v1/app/shop/msg -H 'Authorization: Bearer {key}'"
+            " -H 'Content-Type: application/json'"
+            """ -d '{"eventType": "order.paid", "payload": {"data": {"id": "1"}}}'\n"""
+        )
+
+    async def _next_event(self, pause_s: float) -> None:
+        """Perform the next event, the last of each round twice; then pause."""
         from tillbell.cli.demo_subscribers import EVENTS
 
-        number = 0
-        while number != messages and not self._stopped.is_set():
-            await self._perform(EVENTS[number % len(EVENTS)], number)
-            if number % len(EVENTS) == len(EVENTS) - 1:
-                await self._publish_one(EVENTS[-1], number)
-            number += 1
-            await _first_of(self._stopped, _PAUSE_S)
+        number = self._number
+        await self._perform(EVENTS[number % len(EVENTS)], number)
+        if number % len(EVENTS) == len(EVENTS) - 1:
+            await self._publish_one(EVENTS[-1], number)
+        self._number += 1
+        await _first_of(self._stopped, pause_s)
 
     async def _perform(self, event: str, number: int) -> None:
         from tillbell.cli import demo_providers

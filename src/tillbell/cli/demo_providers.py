@@ -1,8 +1,9 @@
 """The callbacks of the demo's providers, signed as the real providers sign.
 
-The card gateway approves or declines payments (and sends some callbacks twice, as the real one
-does), the mail service reports deliveries and bounces. The requests come from the simulator and
-are sent over HTTP to the sources' URLs.
+The card gateway approves or declines payments. As the real one does, it sends some callbacks twice;
+one payment it approves and then declines, and somebody forges a callback. The mail service reports
+deliveries and bounces. The requests come from the simulator and are sent over HTTP to the sources'
+URLs.
 """
 
 from __future__ import annotations
@@ -41,20 +42,41 @@ class DemoCallback(NamedTuple):
 
 
 def payment(number: int, url: str, clock: Clock) -> Iterator[DemoCallback]:
-    """Yield the callbacks for a payment. Every fourth is declined, every third is sent twice."""
+    """Yield the callbacks for a payment.
+
+    Every fourth is declined, every third is sent twice. Of the others some are declined after they
+    were approved, and beside some comes a callback that is forged and one of another shop.
+    """
     uid = f"PAY-{number}"
     outcome = "declined" if number % 4 == 3 else "approved"
+    callback = _card(uid, number, outcome, url, clock)
+    yield callback._replace(event_type=f"transaction.{outcome}")
+    if number % 3 == 1:
+        yield callback._replace(summary=f"{uid} {outcome}, again")
+    if number % 12 == 0:
+        declined = _card(uid, number, "declined", url, clock)
+        yield declined._replace(summary=f"{uid} declined after all")
+    if number % 12 == 6:
+        forged = _card(uid, number, "declined", url, clock, "a guess")
+        yield forged._replace(summary=f"{uid} declined, says somebody")
+        yield _card("PAY-elsewhere", number + 100, "approved", url, clock)
+
+
+def _card(
+    uid: str, number: int, outcome: str, url: str, clock: Clock, secret: str = ""
+) -> DemoCallback:
+    """Return a callback of the card gateway that changes nothing."""
     changes = (
         f"uuid=gw{number:04}",
         f"merchantTransactionId={uid}",
         f"amount={PRICE}",
         f"?orderId={uid}",
     )
-    simulation = Simulation(f"allsecure:{outcome}", _SECRETS["allsecure"], overrides=changes)
+    simulation = Simulation(
+        f"allsecure:{outcome}", secret or _SECRETS["allsecure"], overrides=changes
+    )
     request = simulate(simulation, url, clock).request
-    yield DemoCallback("allsecure", f"{uid} {outcome}", request, f"transaction.{outcome}")
-    if number % 3 == 1:
-        yield DemoCallback("allsecure", f"{uid} {outcome}, again", request, None)
+    return DemoCallback("allsecure", f"{uid} {outcome}", request, None)
 
 
 def mail(number: int, url: str, clock: Clock) -> Iterator[DemoCallback]:

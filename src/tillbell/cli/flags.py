@@ -11,8 +11,8 @@ from cyclopts import Parameter
 from tillbell.config import LoadedSettings, load_here
 
 
-def _require_positive(_: object, number: int) -> None:
-    if number < 1:
+def _require_positive(_: object, number: int | None) -> None:
+    if number is not None and number < 1:
         raise ValueError("must be 1 or more")
 
 
