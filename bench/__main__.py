@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import page, postgres, processes, rivals, table
 from bench.cases import ON_POSTGRES, ON_SQLITE, PROCESSES
+from bench.dashboard import run as pages
 from bench.figures import Measures
 from bench.lines import PARTS
 from bench.postgres import Databases
@@ -35,6 +36,8 @@ def main() -> int:
     """Run the chosen cases; return 1 if the gateway did something wrong or a peer is missing."""
     if sys.argv[1:2] == ["scale"]:
         return run.main(sys.argv[2:])
+    if sys.argv[1:2] == ["pages"]:
+        return pages.main(sys.argv[2:])
     processes.end_tidily_on_sigterm()
     options = _options()
     effort = _effort(options)
