@@ -64,6 +64,9 @@ audit: .venv-supply/.ready  ## known vulnerabilities of what is shipped; says wh
 pages: dev  ## pictures of every page, in a folder; ARGS="--folder … --only messages"
 	@$(PY) -m tests.pages $(ARGS)
 
+shots: dev  ## write the screenshots of the README again, from the demo
+	@$(PY) -m tests.pages.shots
+
 sbom: .venv-supply/.ready  ## write requirements/sbom.cdx.json from requirements/run.txt
 	@requirements/sbom.sh
 
@@ -79,4 +82,4 @@ crash: dev  ## kill -9 loop, power cuts, write errors, full disk; CYCLES=100
 faults: dev  ## a cluster on PostgreSQL with kills, lost networks and restarts; ARGS="--restarts 10"
 	@$(PY) -m tests.faults $(ARGS)
 
-.PHONY: help setup dev demo serve test slow soak check fix audit pages sbom bench scale crash faults
+.PHONY: help setup dev demo serve test slow soak check fix audit pages shots sbom bench scale crash faults
