@@ -48,6 +48,13 @@ PAGES = (
     Looked("settings-keys", "/settings/keys"),
     Looked("settings-people", "/settings/people"),
     Looked("settings-webhooks", "/settings/webhooks"),
+    Looked("delivery", "/messages/{message}/endpoints/{endpoint}?app={app}", needs_data=True),
+    Looked(
+        "delivery-failing", "/messages/{message}/endpoints/{failing}?app={app}", needs_data=True
+    ),
+    Looked(
+        "delivery-filtered", "/messages/{message}/endpoints/{filters}?app={app}", needs_data=True
+    ),
     Looked("transactions", "/transactions"),
     Looked("transaction", "/transactions/{transaction}?app={app}", needs_data=True),
     Looked("callbacks", "/callbacks"),

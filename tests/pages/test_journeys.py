@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -214,3 +215,44 @@ def test_a_filtered_message_is_tried_without_scripts(browser: Browser, usual_wor
     assert "No, it would not get this message" in answer
     assert "It does not take the event type order.paid" in answer
     visitor.close()
+
+
+def test_home_leads_to_why_a_message_has_not_arrived(visitor: Visitor, usual_world: World) -> None:
+    served = usual_world.served
+    served.http.post("/app", json={"name": "Why not", "uid": "why"})
+    for name, path, types in (
+        ("Mails", "/ok", ["order.created"]),
+        ("Accounting", "/status/410", None),
+        ("Loyalty", "/status/500", None),
+    ):
+        address = {"url": served.receiver.url(path), "description": name}
+        wishes = {"filterTypes": types, "retrySchedule": [3600]}
+        assert served.http.post("/app/why/endpoint", json=address | wishes).status_code == 201
+    body = {"eventType": "order.why", "payload": {"id": "1", "note": "it's"}}
+    message = served.http.post("/app/why/msg", json=body).json()["id"]
+    served.wait_for_attempts(message, 2)
+    says = {
+        "Mails": ("The endpoint did not ask for it", "does not take the event type"),
+        "Accounting": ("It did not arrive", "No attempt is left after 1."),
+        "Loyalty": ("It has not arrived yet", "1 attempt has failed; it is tried again"),
+    }
+    for name, (title, text) in says.items():
+        assert _verdict_from_home(visitor, name) == title
+        assert text in visitor.page.locator(".verdict p").inner_text()
+    page = visitor.page
+    assert page.locator(".schedule li").count() == 2
+    assert page.locator(".schedule [aria-current=step]").inner_text().startswith("2")
+    command = shlex.split((page.locator("#curl").text_content() or "").replace("\\\n", ""))
+    assert command[-1] == '{"id":"1","note":"it\'s"}'
+    assert "webhook-signature: SIGNATURE" in command
+    assert served.http.delete(f"/app/why/msg/{message}/content").status_code == 204
+    assert _verdict_from_home(visitor, "Loyalty") == "It cannot be sent any more"
+
+
+def _verdict_from_home(visitor: Visitor, endpoint: str) -> str:
+    """Go from Home to the newest message, and to what became of it at an endpoint."""
+    page = visitor.open("/?app=why")
+    page.get_by_role("link", name="order.why").first.click()
+    page.get_by_role("link", name=endpoint).first.click()
+    page.wait_for_url("**/endpoints/**")
+    return page.locator(".verdict h2").inner_text()

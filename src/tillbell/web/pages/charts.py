@@ -157,6 +157,17 @@ def timing(phases: Sequence[tuple[str, Micros]], scale: Micros, label: str) -> M
     ).format(label, Markup("").join(rects), milliseconds(total), Markup("").join(words))
 
 
+def duration(total: Micros, scale: Micros, label: str, *, is_cut: bool = False) -> Markup:
+    """Return the whole time of an attempt as a bar with its number; red if it was cut off."""
+    css = "seg-cut" if is_cut else "seg-first"
+    width = max(5.0, total / max(scale, 1) * _WIDTH)
+    return Markup(
+        '<div class="timing"><svg viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" '
+        'aria-label="{0}: {2}">{1}</svg><dl><div class="total"><dt>total</dt><dd>{2}</dd></div>'
+        "</dl></div>"
+    ).format(label, _rect(css, 0, 0, width, 10), milliseconds(total))
+
+
 def _rect(css: str, x: float, y: float, width: float, height: float) -> Markup:
     return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(
         css, f"{x:.1f}", f"{y:.1f}", f"{width:.1f}", f"{height:.1f}"

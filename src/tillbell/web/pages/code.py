@@ -111,6 +111,15 @@ def hex_dump(body: bytes) -> Markup:
     return figure(f"{size(len(body))} in hexadecimal", "\n".join(rows), lang="plain")
 
 
+def diff(name: str, rows: Iterable[tuple[str, str]]) -> Markup:
+    """Return two texts as one figure, line by line: `add`, `del` or "", and the line."""
+    lines = [
+        Markup('<span class="l {}">{}</span>').format(css, marked(text) or Markup("&nbsp;"))
+        for css, text in rows
+    ]
+    return _figure(name, Markup("").join(lines), kind="code diff")
+
+
 def marked_lines(text: str) -> Markup:
     """Return a text whose hidden characters are named, except for the ends of lines."""
     return Markup("\n").join(marked(row) for row in text.split("\n"))
@@ -143,11 +152,13 @@ def _css(token: Token, after: str) -> str:
     return ""
 
 
-def _figure(name: str, body: Markup, tail: str = "", *, css: str = "") -> Markup:
+def _figure(
+    name: str, body: Markup, tail: str = "", *, css: str = "", kind: str = "code"
+) -> Markup:
     digest = hashlib.sha256(f"{name}{body}".encode("utf-8", "replace")).hexdigest()[:8]
     id_ = f"code-{digest}"
     return Markup(
-        '<figure class="code"><figcaption><span class="name">{0}</span><span class="tail">'
+        '<figure class="{6}"><figcaption><span class="name">{0}</span><span class="tail">'
         '<span class="muted">{1}</span>{2}</span></figcaption><pre id="{3}" tabindex="0" '
         'role="region" aria-label="{0}" class="{4}">{5}</pre></figure>'
-    ).format(plain(name), tail, copy_button(f"#{id_}", name), id_, css, body)
+    ).format(plain(name), tail, copy_button(f"#{id_}", name), id_, css, body, kind)

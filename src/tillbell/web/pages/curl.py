@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Mapping
+
 from tillbell.config import Settings
 from tillbell.web.edge.paths import BASE
+from tillbell.web.pages.visible_text import HIDDEN
 
+_INLINE_MAX = 8 * 1024  # bytes of a body that stands in a command
+_SIGNATURE = re.compile(r"signature|hmac|(^|-)sign$", re.IGNORECASE)  # names of such headers
 _MESSAGE = (
     '{"eventType": "order.paid", "eventId": "order-1001-paid",\n'
     '       "payload": {"type": "order.paid", "data": {"id": "1001", "amount": "149.99",'
@@ -42,6 +49,36 @@ def create_transaction(base: str, app: str) -> str:
 def keep_conflict(base: str, app: str, conflict_id: str) -> str:
     """Return the command that keeps a transaction as it is. `accept` in its place believes."""
     return _post(f"{base}/app/{app}/conflict/{conflict_id}/keep", '{"reason": "why you keep it"}')
+
+
+def resend(base: str, app: str, message_id: str, endpoint_id: str) -> str:
+    """Return the command that sends a message to an endpoint again."""
+    url = f"{base}/app/{app}/msg/{message_id}/endpoint/{endpoint_id}/resend"
+    return f'curl -s -X POST {url} \\\n  -H "Authorization: Bearer $TILLBELL_KEY"'
+
+
+def sent_request(
+    url: str, content_type: str, headers: Mapping[str, str], body: bytes | None
+) -> str:
+    """Return the command that sends what an attempt has sent.
+
+    `SECRET` and `SIGNATURE` stand for what must not be copied along: a command is soon passed on.
+    A body that is long, or that cannot be copied from a page without loss, is in a file.
+    """
+    lines = [f"curl -sS -i --globoff -X POST {shlex.quote(url)}"]
+    for name, value in {"Content-Type": content_type, **headers}.items():
+        shown = "SIGNATURE" if _SIGNATURE.search(name) else value.replace("***", "SECRET")
+        lines.append(f"-H {shlex.quote(f'{name}: {shown}' if shown else f'{name};')}")
+    lines.append(_data(body))
+    return " \\\n  ".join(lines)
+
+
+def _data(body: bytes | None) -> str:
+    in_file = "--data-binary @body.json"
+    if body is None or len(body) > _INLINE_MAX:
+        return in_file
+    text = body.decode("utf-8", "surrogateescape")
+    return in_file if HIDDEN.search(text) else f"--data-raw {shlex.quote(text)}"
 
 
 def _post(url: str, body: str) -> str:

@@ -29,35 +29,42 @@ def environment() -> Environment:
         finalize=_finalize,
         auto_reload=False,
     )
-    templates.globals.update(
-        version=__version__,
-        static=static_url,
-        i=parts.icon,
-        badge=parts.badge,
-        dots=parts.dots,
-        money=parts.money,
-        when=parts.when,
-        ago=parts.ago,
-        idc=parts.identifier,
-        copy_button=parts.copy_button,
-        num=formats.number,
-        size=formats.size,
-        ms=formats.milliseconds,
-        span=formats.span,
-        code=code.figure,
-        payload=code.payload,
-        raw=code.raw,
-        hex_dump=code.hex_dump,
-        look=states.look,
-        state_of=states.state_of,
-        timing=charts.timing,
-        stacked=charts.stacked,
-        lines=charts.lines,
-        spark=charts.spark,
-        hbar=charts.bar,
-    )
+    templates.globals.update(_globals())
     templates.filters.update(shown=visible, plain=plain, prose=prose)
     return templates
+
+
+def _globals() -> dict[str, Any]:
+    """Return what every template can call."""
+    return {
+        "version": __version__,
+        "static": static_url,
+        "i": parts.icon,
+        "badge": parts.badge,
+        "dots": parts.dots,
+        "money": parts.money,
+        "when": parts.when,
+        "ago": parts.ago,
+        "idc": parts.identifier,
+        "copy_button": parts.copy_button,
+        "num": formats.number,
+        "size": formats.size,
+        "ms": formats.milliseconds,
+        "span": formats.span,
+        "code": code.figure,
+        "payload": code.payload,
+        "raw": code.raw,
+        "hex_dump": code.hex_dump,
+        "diff": code.diff,
+        "look": states.look,
+        "state_of": states.state_of,
+        "timing": charts.timing,
+        "duration": charts.duration,
+        "stacked": charts.stacked,
+        "lines": charts.lines,
+        "spark": charts.spark,
+        "hbar": charts.bar,
+    }
 
 
 def render(template: str, context: dict[str, Any]) -> bytes:
