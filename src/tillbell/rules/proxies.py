@@ -8,6 +8,7 @@ whatever stands before it may be invented.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
@@ -50,6 +51,7 @@ def is_in(peer: str, networks: Networks) -> bool:
     return known is not None and _is_in(known, networks)
 
 
+@lru_cache(maxsize=1024)  # the same few addresses send nearly all requests
 def _read(text: str) -> Address | None:
     """Read an address; a port after it is left out, an IPv4 address mapped to IPv6 is IPv4."""
     text = text.strip()

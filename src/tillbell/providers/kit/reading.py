@@ -43,13 +43,7 @@ def json_value(body: bytes) -> Any:
     if too_deep(body):
         raise Unreadable(f"The JSON nests deeper than {DEPTH_MAX}.")
     try:
-        return json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_float=_decimal,
-            parse_int=_integer,
-            parse_constant=_constant,
-        )
+        return _decode_json(text)
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"The body is not JSON: {error}") from error
 
@@ -231,6 +225,14 @@ def _integer(digits: str) -> int:
 
 def _constant(name: str) -> NoReturn:
     raise Unreadable(f"{name} is not JSON.")
+
+
+_decode_json = json.JSONDecoder(  # `json.loads` would make one for each body
+    object_pairs_hook=_object,
+    parse_float=_decimal,
+    parse_int=_integer,
+    parse_constant=_constant,
+).decode
 
 
 def _pairs(encoded: str, encoding: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ the session goes on with a new shard.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -49,6 +50,7 @@ from tillbell.storage.ports.outbound import FinishedAttempt, Publication
 # PostgreSQL keeps each version, and goes through all of them.
 COMMITS_MAX = 1_000
 
+Key = TypeVar("Key")
 SeriesKey = tuple[str, str, str]  # a `CountedSeries`, or equal to one
 RollupRow = tuple[Micros, str, str, str, int, bytes]  # start, the series, shard, counts
 encode_counts = msgspec.msgpack.Encoder().encode
@@ -62,10 +64,20 @@ class RollupDelta:
         # By application, endpoint and event type; and by application and event type.
         self._attempts: dict[tuple[str, str, str], Counts] = {}
         self._messages: dict[tuple[str, str], int] = {}
+        self._arrivals: dict[tuple[str, str, str], Counts] = {}  # application, source, provider
+        self._conclusions: dict[tuple[str, str], Counts] = {}  # application, source
+        self._amounts: dict[tuple[str, str], Counts] = {}  # application, subject
         self._others: dict[CountedSeries, Counts] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._attempts or self._messages or self._others)
+        return bool(
+            self._attempts
+            or self._messages
+            or self._arrivals
+            or self._conclusions
+            or self._amounts
+            or self._others
+        )
 
     # ── what operations count ────────────────────────────────────────────────────────────────────
 
@@ -108,36 +120,21 @@ class RollupDelta:
         for callback in callbacks:
             code = arrival_code(callback.outcome)
             if code is not None:
-                self._count_callback(callback, code)
+                key = callback.app_id, callback.source_id, callback.provider
+                counts = self._arrivals.setdefault(key, {})
+                counts[code] = counts.get(code, 0) + 1
 
     def count_conclusion(self, app_id: str, source_id: str, outcome: Outcome) -> None:
         """Count a callback that was processed."""
-        counts = {conclusion_code(outcome): 1}
-        for series in (
-            CountedSeries(app_id, SOURCE, source_id),
-            CountedSeries(app_id, ALL),
-            CountedSeries("", ALL),
-        ):
-            self.count(series, counts)
+        code = conclusion_code(outcome)
+        counts = self._conclusions.setdefault((app_id, source_id), {})
+        counts[code] = counts.get(code, 0) + 1
 
     def count_effects(self, transaction: Transaction, effects: Iterable[Effect]) -> None:
         """Count the money that a transaction moves."""
         for effect in effects:
-            subject = amount_subject(transaction.provider, effect.currency)
-            counts = effect_counts(effect.kind, effect.amount)
-            for app_id in (transaction.app_id, ""):
-                self.count(CountedSeries(app_id, AMOUNT, subject), counts)
-
-    def _count_callback(self, callback: Callback, code: int) -> None:
-        app_id, counts = callback.app_id, {code: 1}
-        for series in (
-            CountedSeries(app_id, SOURCE, callback.source_id),
-            CountedSeries(app_id, PROVIDER, callback.provider),
-            CountedSeries(app_id, ALL),
-            CountedSeries("", PROVIDER, callback.provider),
-            CountedSeries("", ALL),
-        ):
-            self.count(series, counts)
+            key = transaction.app_id, amount_subject(transaction.provider, effect.currency)
+            add_counts(self._amounts.setdefault(key, {}), effect_counts(effect.kind, effect.amount))
 
     def count(self, series: CountedSeries, counts: Counts) -> None:
         """Count something of one series."""
@@ -149,14 +146,16 @@ class RollupDelta:
         """Add what another one counted."""
         if not self:
             self._attempts, self._messages = other._attempts, other._messages
-            self._others = other._others
+            self._arrivals, self._conclusions = other._arrivals, other._conclusions
+            self._amounts, self._others = other._amounts, other._others
             return
-        for key, counts in other._attempts.items():
-            add_counts(self._attempts.setdefault(key, {}), counts)
-        for message_key, number in other._messages.items():
-            self._messages[message_key] = self._messages.get(message_key, 0) + number
-        for series, counts in other._others.items():
-            self.count(series, counts)
+        for key, number in other._messages.items():
+            self._messages[key] = self._messages.get(key, 0) + number
+        _merge(self._attempts, other._attempts)
+        _merge(self._arrivals, other._arrivals)
+        _merge(self._conclusions, other._conclusions)
+        _merge(self._amounts, other._amounts)
+        _merge(self._others, other._others)
 
     def add_to(self, counts_of: Callable[[SeriesKey], Counts]) -> None:
         """Add what was counted to the counts of each series."""
@@ -175,8 +174,29 @@ class RollupDelta:
             add_counts(counts_of((app_id, ALL, "")), counts)
             add_counts(counts_of(("", EVENT_TYPE, event_type)), counts)
             add_counts(counts_of(("", ALL, "")), counts)
+        self._add_callbacks_to(counts_of)
         for series, counts in self._others.items():
             add_counts(counts_of(series), counts)
+
+    def _add_callbacks_to(self, counts_of: Callable[[SeriesKey], Counts]) -> None:
+        """Do the same for callbacks and the money that they move."""
+        for (app_id, source_id, provider), counts in self._arrivals.items():
+            add_counts(counts_of((app_id, SOURCE, source_id)), counts)
+            for scope in (app_id, ""):
+                add_counts(counts_of((scope, PROVIDER, provider)), counts)
+                add_counts(counts_of((scope, ALL, "")), counts)
+        for (app_id, source_id), counts in self._conclusions.items():
+            add_counts(counts_of((app_id, SOURCE, source_id)), counts)
+            for scope in (app_id, ""):
+                add_counts(counts_of((scope, ALL, "")), counts)
+        for (app_id, subject), counts in self._amounts.items():
+            for scope in (app_id, ""):
+                add_counts(counts_of((scope, AMOUNT, subject)), counts)
+
+
+def _merge(into: dict[Key, Counts], other: dict[Key, Counts]) -> None:
+    for key, counts in other.items():
+        add_counts(into.setdefault(key, {}), counts)
 
 
 def _count_ending(counts: Counts, finished: FinishedAttempt) -> None:
