@@ -184,7 +184,9 @@ async def test_signing_out_ends_the_session_everywhere_at_once(pair: Pair) -> No
     signed_in = await pair.one.signed_in(first.token)
     assert signed_in is not None
 
+    assert await pair.one.is_signed_in(first.token)
     await pair.one.sign_out(signed_in, HOME)
+    assert not await pair.two.is_signed_in(first.token)
     assert await pair.two.signed_in(first.token) is None
     assert await pair.two.signed_in(second.token) is not None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.web.served_gateway import ServedGateway
 from tests.web.shop_client import ShopClient
-from tillbell.upkeep.live import WAITING_MAX, LiveEvent, LiveRequest, Position
+from tillbell.upkeep.live import STREAMS_OF_ONE, WAITING_MAX, LiveEvent, LiveRequest, Position
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -97,6 +97,35 @@ def test_callbacks_and_counters_are_told(served: ServedGateway) -> None:
     few = served.make_key("message:read", app_id=shop.app_id)
     with served.client(few) as bound:
         assert bound.get("/live", params={"topics": "callbacks"}).status_code == 403
+
+
+def test_a_stream_ends_with_the_key_that_opened_it(served: ServedGateway) -> None:
+    shop = ShopClient(served)
+    made = served.http.post("/key", json={"name": "reader", "scopes": ["read"]}).json()
+    portal = served.http.post(f"/auth/app-portal-access/{shop.app_id}", json={}).json()["token"]
+    with (
+        served.client(made["key"]) as by_key,
+        served.client(portal) as by_token,
+        listening(by_key) as of_key,
+        listening(by_token) as of_token,
+    ):
+        publish(shop, 1)
+        assert next(of_key).name == next(of_token).name == "message"
+        assert served.http.delete(f"/key/{made['id']}").status_code == 204
+        served.http.post(f"/auth/app/{shop.app_id}/expire-all", json={})
+        publish(shop, 2)
+        assert list(of_key) == list(of_token) == []
+
+
+def test_one_key_has_few_streams(served: ServedGateway) -> None:
+    reader = served.make_key("read")
+    with ExitStack() as opened, served.client(reader) as http:
+        for _ in range(STREAMS_OF_ONE):
+            opened.enter_context(listening(http))
+        refused = http.get("/live")
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        with listening(served.http):
+            pass
 
 
 def test_a_reader_that_does_not_keep_up_is_ended(served: ServedGateway) -> None:

@@ -190,17 +190,26 @@ class People:
 
     async def signed_in(self, token: str) -> SignedIn | None:
         """Return the person of a session's token; None if there is none, or it has ended."""
+        signed_in = await self._valid_session(token)
+        if signed_in is None:
+            return None
+        session, now = signed_in.session, self._clock.now()
+        if now - session.last_used_at >= NOTE_USE_EVERY:
+            await self._store.note_session_use(session.id, now, now + IDLE_LIFE)
+        return signed_in
+
+    async def is_signed_in(self, token: str) -> bool:
+        """Tell whether a session has not ended; asking does not prolong it."""
+        return await self._valid_session(token) is not None
+
+    async def _valid_session(self, token: str) -> SignedIn | None:
         stored = await self._store.session(hash_key(token))
         if stored is None:
             return None
         session, person = stored
-        now = self._clock.now()
         ends_at = min(session.expires_at, session.idle_expires_at)
-        if session.revoked_at is not None or person.disabled_at is not None or ends_at <= now:
-            return None
-        if now - session.last_used_at >= NOTE_USE_EVERY:
-            await self._store.note_session_use(session.id, now, now + IDLE_LIFE)
-        return SignedIn(person, session)
+        is_ended = session.revoked_at is not None or ends_at <= self._clock.now()
+        return None if is_ended or person.disabled_at is not None else SignedIn(person, session)
 
     async def sign_out(self, signed_in: SignedIn, visitor: Visitor) -> None:
         """End a session."""

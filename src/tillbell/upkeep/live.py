@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tillbell.clock import DAY, Clock, Micros
 from tillbell.cluster.membership import Cluster
-from tillbell.errors import StoreUnavailable
+from tillbell.errors import StoreUnavailable, TooMany
 from tillbell.ids import first_of, made_at
 from tillbell.logs import log_event
 from tillbell.model.callbacks import Callback
@@ -31,6 +31,8 @@ WAITING_MAX = 1_000  # events that wait for one reader
 RESUMED_MAX = 1_000  # events that a reader gets that comes back
 RESUMED_AGE: Micros = DAY
 HEARTBEAT_S = 15.0
+STREAMS_MAX = 1_000  # of this process: each event is written for every reader
+STREAMS_OF_ONE = 50  # of one key or person
 _POSITION = re.compile(r"(msg_[0-9a-z]{26})\.(cbk_[0-9a-z]{26})")
 
 
@@ -66,6 +68,7 @@ class LiveRequest(NamedTuple):
     callbacks: Callable[[Callback], bool] | None
     has_counters: bool
     resumes_at: str | None = None  # the id of the last event it has
+    reader_id: str = ""  # the key or person who reads
 
     def wants(self, event: LiveEvent) -> bool:
         """Tell whether an event is for this reader."""
@@ -142,6 +145,12 @@ class LiveHub:
             reader.end()
         if self._looking is not None:
             self._looking.cancel()
+
+    def check_room(self, reader_id: str) -> None:
+        """Raise `TooMany` if a key or person has all the streams that one may have."""
+        of_one = sum(reader.request.reader_id == reader_id for reader in self._readers)
+        if of_one >= STREAMS_OF_ONE or len(self._readers) >= STREAMS_MAX:
+            raise TooMany("Too many streams are open; close one.", retry_after_s=int(HEARTBEAT_S))
 
     async def events(self, request: LiveRequest) -> AsyncGenerator[LiveEvent | None, None]:
         """Yield what happens; None from time to time if nothing does. It ends with the process."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ from tillbell.web.api.filtered import FilterText, read_filter
 from tillbell.web.api.overviews import ScopeOf
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, resource
 from tillbell.web.edge.access import ACCESS
-from tillbell.web.edge.auth import Principal
+from tillbell.web.edge.auth import Principal, is_valid
 from tillbell.web.edge.paths import STREAM
 
 EVENT_STREAM = "text/event-stream"
@@ -75,7 +75,12 @@ async def stream(
     `message`, `callback` and `counters` are events; `gap` says that some were passed over.
     """
     wanted = await live_request(gateway, principal, scope, topics, text)
-    request.scope[STREAM] = live_stream(gateway, wanted._replace(resumes_at=last_event_id))
+    wanted = wanted._replace(resumes_at=last_event_id, reader_id=principal.key.id)
+
+    async def may_read() -> bool:
+        return is_valid(gateway, principal.key)
+
+    request.scope[STREAM] = live_stream(gateway, wanted, may_read)
     return Response(media_type=EVENT_STREAM, headers={"x-accel-buffering": "no"})
 
 
@@ -107,10 +112,25 @@ async def live_request(
     return LiveRequest(scope, messages, callbacks, has_counters)
 
 
-async def live_stream(gateway: Gateway, wanted: LiveRequest) -> AsyncGenerator[bytes, None]:
-    """Yield events in the format of Server-Sent Events, for a route that may be read by a page."""
+def live_stream(
+    gateway: Gateway, wanted: LiveRequest, may_read: Callable[[], Awaitable[bool]]
+) -> AsyncGenerator[bytes, None]:
+    """Return events in the format of Server-Sent Events, for a route that may be read by a page.
+
+    They end as soon as `may_read` says that the reader may not any more. `TooMany` if it has too
+    many streams.
+    """
+    gateway.live.check_room(wanted.reader_id)
+    return _parts(gateway, wanted, may_read)
+
+
+async def _parts(
+    gateway: Gateway, wanted: LiveRequest, may_read: Callable[[], Awaitable[bool]]
+) -> AsyncGenerator[bytes, None]:
     yield b"retry: %d\n\n" % RETRY_MS
     async for event in gateway.live.events(wanted):
+        if not await may_read():
+            return
         yield HEARTBEAT if event is None else _written(event)
 
 

@@ -165,3 +165,9 @@ def authenticate(gateway: Gateway, authorization: bytes | None) -> Principal:
     if key.expires_at is not None and key.expires_at <= gateway.clock.now():
         raise KeyExpired
     return Principal(key)
+
+
+def is_valid(gateway: Gateway, key: ApiKey) -> bool:
+    """Tell whether a key that was authenticated is still neither revoked nor expired."""
+    is_expired = key.expires_at is not None and key.expires_at <= gateway.clock.now()
+    return not is_expired and gateway.config_cache.cached_api_key(key.hash) is not None

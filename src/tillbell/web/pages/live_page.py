@@ -6,8 +6,11 @@ from starlette.responses import Response
 
 from tillbell.web.api.live import EVENT_STREAM, live_request, live_stream
 from tillbell.web.edge.paths import STREAM
+from tillbell.web.pages.cookies import token_of
 from tillbell.web.pages.page import SECURITY_HEADERS, SitePage, Visit
 from tillbell.web.pages.session import READS_ALL
+
+ASKED_EVERY_S = 1.0
 
 
 async def stream(visit: Visit) -> Response:
@@ -17,9 +20,26 @@ async def stream(visit: Visit) -> Response:
         gateway, READS_ALL, visit.app_id, visit.query("topics"), visit.query("filter")
     )
     resumes_at = request.headers.get("last-event-id")
-    request.scope[STREAM] = live_stream(gateway, wanted._replace(resumes_at=resumes_at))
+    wanted = wanted._replace(resumes_at=resumes_at, reader_id=visit.person.id)
+    request.scope[STREAM] = live_stream(gateway, wanted, _StillSignedIn(visit))
     headers = SECURITY_HEADERS | {"x-accel-buffering": "no"}
     return Response(media_type=EVENT_STREAM, headers=headers)
+
+
+class _StillSignedIn:
+    """Tells whether the person is still signed in. The store is asked once a second at most."""
+
+    def __init__(self, visit: Visit) -> None:
+        self._gateway = visit.gateway
+        self._token = token_of(visit.request)
+        self._asked_at = visit.gateway.clock.monotonic()
+
+    async def __call__(self) -> bool:
+        now_s = self._gateway.clock.monotonic()
+        if now_s < self._asked_at + ASKED_EVERY_S:
+            return True
+        self._asked_at = now_s
+        return await self._gateway.people.is_signed_in(self._token)
 
 
 PAGES = (SitePage("/live", stream),)
