@@ -61,6 +61,12 @@ def test_no_statement_reads_a_growing_table_from_end_to_end(
     assert {match[1] for match in scans} <= SHORT_INDEXES, plan
 
 
+def test_a_message_is_found_without_reading_the_others(connection: apsw.Connection) -> None:
+    assert "SEARCH m USING PRIMARY KEY (app_id=? AND id=?)" in planned(
+        connection, QUERIES["message"]
+    )
+
+
 # Sorted on purpose: of one message, whose attempts stand together by id and are few.
 SHORT_LISTS = {"attempts_of_message"}
 PAGED = [

@@ -122,9 +122,12 @@ FROM totals
 WHERE app_id = ?1 AND endpoint_id = ?2 AND hour >= ?3 AND hour < ?4;
 
 -- name: message
--- By id or event id, an id first. Indexes: primary key, messages_event_id.
+-- By id or event id, an id first. With OR, all messages of the application would be read.
+-- Indexes: primary key, messages_event_id.
 SELECT {message} FROM messages m
-WHERE m.app_id = :app_id AND (m.id = :key OR m.event_id = :key)
+WHERE m.app_id = :app_id AND m.id IN (
+    SELECT :key
+    UNION ALL SELECT e.id FROM messages e WHERE e.app_id = :app_id AND e.event_id = :key)
 ORDER BY m.id = :key DESC LIMIT 1;
 
 -- name: record
