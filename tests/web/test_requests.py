@@ -94,10 +94,13 @@ def test_an_event_type_is_found_under_every_name_that_is_registered(served: Serv
         {"iterator": "app_1; drop table records"},
         {"iterator": "a" * 300},
         {"order": "sideways"},
+        {"after": "20261130"},
+        {"after": "1764460800.5"},
     ],
 )
 def test_a_tampered_list_is_refused(served: ServedGateway, query: dict[str, str]) -> None:
-    assert served.http.get("/app", params=query).status_code == 422
+    path = "/message" if "after" in query else "/app"
+    assert served.http.get(path, params=query).status_code == 422
 
 
 @pytest.mark.parametrize(

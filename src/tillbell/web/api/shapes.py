@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from typing import Annotated, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
@@ -50,6 +50,14 @@ Metadata = Annotated[
 _LAST_INSTANT = from_datetime(datetime(9999, 12, 31, tzinfo=UTC)) + DAY - 1
 
 
+def _written_out(value: Any) -> Any:
+    """Refuse a number: `20261130` would be seconds, and a time in 1970."""
+    text = value if isinstance(value, str) else ""
+    if isinstance(value, int | float) or text.strip().lstrip("+-").replace(".", "").isdecimal():
+        raise PydanticCustomError("time_number", "must be a time such as 2026-11-30T10:00:00Z")
+    return value
+
+
 def _within_range(value: datetime) -> datetime:
     """Refuse a time that has no id, or that cannot be written in UTC."""
     if not 0 <= from_datetime(value) <= _LAST_INSTANT:
@@ -58,7 +66,7 @@ def _within_range(value: datetime) -> datetime:
 
 
 # Every time that a request carries. Without an offset it is UTC.
-Time = Annotated[datetime, AfterValidator(_within_range)]
+Time = Annotated[datetime, BeforeValidator(_written_out), AfterValidator(_within_range)]
 
 
 def optional_time(at: Micros | None) -> datetime | None:
