@@ -76,7 +76,7 @@ async def filled_store(kind: str, seed: int, folder: Path, clock: ManualClock) -
     await real.put(Application(id="app_1", name="one", uid="shop"), audit=[change])
     await add_person(real, clock)
     hour = clock.now() // HOUR * HOUR
-    await real.store_hours(hour, await real.hour_sums(hour))
+    await real.store_hours(hour, hour + HOUR, await real.hour_sums(hour))
     await real.advance_rollups(RollupProgress(hours_until=hour + HOUR, minutes_from=hour))
     await real.add_marker(Marker("mrk_1", "app_1", "", clock.now(), MarkerKind.START, "started"))
     await real.close()

@@ -254,7 +254,7 @@ async def test_all_processes_count_in_one_minute(worlds: list[OutboundHarness]) 
         assert of_endpoint[0].counts[ACCEPTED] == 25 * PROCESSES
         # All of them add the hour up at once, and one of them deletes its minutes.
         sums = await store.hour_sums(since)
-        await asyncio.gather(*(o.store.store_hours(since, sums) for o in worlds))
+        await asyncio.gather(*(o.store.store_hours(since, since + HOUR, sums) for o in worlds))
         await store.advance_rollups(RollupProgress(since + HOUR, since + HOUR))
         await asyncio.gather(*(_purge_minutes(o) for o in worlds))
 

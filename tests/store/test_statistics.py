@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 from collections import Counter
@@ -49,6 +50,7 @@ from tillbell.storage.ports.outbound import DueLane
 from tillbell.storage.ports.statistics import Period, RollupProgress
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
+from tillbell.upkeep import statistics
 from tillbell.upkeep.statistics import RollupUpkeep, overdue_of
 
 EVERYTHING = CountedSeries("", ALL)
@@ -226,9 +228,11 @@ class Truth:
         self.by_minute.setdefault(minute, Counter())[is_accepted] += 1
         clock.advance(chance.choice([0, 20, 90, 400]))
 
-    def in_steps(self, step: Micros) -> dict[Micros, tuple[int, int]]:
+    def in_steps(self, step: Micros, until: Micros | None = None) -> dict[Micros, tuple[int, int]]:
         sums: dict[Micros, Counter[bool]] = {}
         for minute, ends in self.by_minute.items():
+            if until is not None and minute >= until:
+                continue
             start = self.since + (minute - self.since) // step * step
             sums.setdefault(start, Counter()).update(ends)
         return {start: (ends[True], ends[False]) for start, ends in sums.items()}
@@ -312,17 +316,74 @@ async def test_wherever_the_upkeep_stops_each_minute_counts_once(
     await store.close()
 
 
+async def test_at_any_moment_each_minute_counts_once(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upkeep is stopped again and again while an hour is added up in part."""
+    monkeypatch.setattr(statistics, "STORE_BATCH", 2)
+    chance, stop_in = random.Random(8), 10**9
+
+    def fault(point: str) -> None:
+        nonlocal stop_in
+        if point in ("before commit", "after commit"):
+            stop_in -= 1
+            if stop_in < 0:
+                raise StoreUnavailable("stopped")
+
+    store = SqliteDatabase(tmp_path / "tillbell.db", clock, fault=fault)
+    await store.open()
+    outbound = OutboundHarness(store, clock)
+    start_hour(clock)
+    truth = Truth(outbound)
+    ahead = 0
+    for _ in range(120):
+        await truth.live(clock, chance)
+        stop_in = chance.choice([0, 1, 2, 3, 4, 5, 10**9])
+        with contextlib.suppress(StoreUnavailable):
+            await upkeep(store, clock).run()
+        stop_in = 10**9
+        progress = await store.rollup_progress()
+        ahead += progress.sums_until > progress.hours_until
+        now = outbound.now // MINUTE * MINUTE + MINUTE
+        for until in (now, now - chance.randrange(120) * MINUTE):
+            if until > truth.since:
+                assert await truth.counted(until, HOUR) == truth.in_steps(HOUR, until)
+        types = await store.rollups_by_subject("", EVENT_TYPE, Period(truth.since, now), 10)
+        assert types["order.paid"][MESSAGES] == sum(map(Counter.total, truth.by_minute.values()))
+    assert ahead > 60
+    await store.close()
+
+
+async def test_sums_of_an_hour_never_lose_a_minute_to_an_older_process(
+    outbound: OutboundHarness, clock: ManualClock
+) -> None:
+    hour, store = start_hour(clock), outbound.store
+    await outbound.publish()
+    clock.advance(60)
+    older = await store.continued_sums(hour, Period(hour, hour + MINUTE))
+    await outbound.publish()
+    newer = await store.continued_sums(hour, Period(hour, hour + 2 * MINUTE))
+    assert await store.store_hours(hour, hour + 2 * MINUTE, newer) is True
+    assert await store.store_hours(hour, hour + MINUTE, older) is True
+    assert (await counts_of(outbound, EVERYTHING, hour, hour + HOUR))[MESSAGES] == 2
+    await store.advance_rollups(RollupProgress(sums_until=hour + MINUTE))
+    assert (await counts_of(outbound, EVERYTHING, hour, hour + HOUR))[MESSAGES] == 2
+    assert (await counts_of(outbound, EVERYTHING, hour, hour + MINUTE))[MESSAGES] == 1
+    again = await store.continued_sums(hour, Period(hour + MINUTE, hour + 2 * MINUTE))
+    assert again[EVERYTHING][MESSAGES] == 2
+
+
 async def test_a_final_hour_is_not_stored_again(
     outbound: OutboundHarness, clock: ManualClock
 ) -> None:
     hour, store = start_hour(clock), outbound.store
     await settle(outbound, 1_000)
-    assert await store.store_hours(hour, await store.hour_sums(hour)) is True
+    assert await store.store_hours(hour, hour + HOUR, await store.hour_sums(hour)) is True
     await store.advance_rollups(RollupProgress(hours_until=hour + HOUR, minutes_from=hour + HOUR))
     await store.advance_rollups(RollupProgress(hours_until=0, minutes_from=0))
 
-    assert await store.rollup_progress() == RollupProgress(hour + HOUR, hour + HOUR)
-    assert await store.store_hours(hour, {EVERYTHING: {MESSAGES: 9}}) is False
+    assert await store.rollup_progress() == RollupProgress(hour + HOUR, hour + HOUR, 0)
+    assert await store.store_hours(hour, hour + HOUR, {EVERYTHING: {MESSAGES: 9}}) is False
     assert (await counts_of(outbound, EVERYTHING, hour, hour + HOUR))[MESSAGES] == 1
 
 
@@ -371,7 +432,7 @@ async def test_with_an_application_or_endpoint_its_counts_go(
     await store.put(Endpoint(id=outbound.endpoint, scope=app, url="https://shop.example/"))
     hour = start_hour(clock)
     await settle(outbound, 1_000)
-    await store.store_hours(hour, await store.hour_sums(hour))
+    await store.store_hours(hour, hour + HOUR, await store.hour_sums(hour))
     marker = Marker(outbound.new("mrk"), app, outbound.endpoint, clock.now(), MarkerKind.START, "")
     await store.add_marker(marker)
     of_endpoint, of_app = CountedSeries(app, ENDPOINT, outbound.endpoint), CountedSeries(app, ALL)

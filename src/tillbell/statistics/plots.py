@@ -37,9 +37,9 @@ from tillbell.model.statistics import (
     Counts,
     Marker,
     MarkerKind,
-    add_counts,
     effect_sum,
     percentile,
+    sum_of,
 )
 from tillbell.model.transactions import EffectKind
 from tillbell.money import format_amount
@@ -321,14 +321,6 @@ class Plots:
                 break
             page = page._replace(iterator=entries[-1].id)
         return markers
-
-
-def sum_of(counts: Iterable[Counts]) -> Counts:
-    """Add counts up."""
-    total: Counts = {}
-    for each in counts:
-        add_counts(total, each)
-    return total
 
 
 def attempts_needed(steps: Iterable[Step]) -> AttemptsNeeded:

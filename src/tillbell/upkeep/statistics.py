@@ -1,8 +1,12 @@
 """Upkeep of statistics: minutes are added up to hours, old ones are deleted, and samples taken.
 
-An hour is added up some minutes after its end, when no commit that began in it can still be under
-way. That may be repeated at will, because the sums replace those before. It is added up once more,
-for good, before its minutes may be deleted.
+Minutes that have passed are added to the sums of their hour, so that a read needs hours and the
+last few minutes. Each sum says up to which minute it goes, so each minute is in it once, wherever
+the upkeep was stopped.
+
+An hour is added up anew some minutes after its end, when no commit that began in it can still be
+under way. That may be repeated at will, because the sums replace those before. It is added up once
+more, for good, before its minutes may be deleted.
 """
 
 from __future__ import annotations
@@ -31,9 +35,12 @@ from tillbell.model.statistics import (
 )
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import DueLane
-from tillbell.storage.ports.statistics import RollupProgress
+from tillbell.storage.ports.statistics import Period, RollupProgress
 
 COMPLETE_AFTER: Micros = 5 * MINUTE  # the end of an hour: longer than any commit takes
+# The end of a minute, before it is added to its hour. A commit that takes longer, or one of a
+# process whose clock is behind by more, is in the sums when the hour is added up anew.
+PASSED_AFTER: Micros = 2 * MINUTE
 HOURS_AT_ONCE = 24  # in one run
 STORE_BATCH = 500  # series of one commit
 PURGE_BATCH = 500
@@ -55,6 +62,7 @@ class RollupUpkeep:
     async def run(self) -> None:
         """Add up the hours that are complete, and delete what may go."""
         await self._add_up()
+        await self._continue_sums()
         await self._make_final()
         now = self._clock.now()
         while await self._database.purge_statistics(
@@ -69,9 +77,28 @@ class RollupUpkeep:
         progress = await self._database.rollup_progress()
         complete = (self._clock.now() - COMPLETE_AFTER) // HOUR * HOUR
         async for hour in self._stored_hours(progress.hours_until, complete):
-            if not await self._store(hour):
+            if not await self._store(hour, hour + HOUR, await self._database.hour_sums(hour)):
                 return
             await self._advance(hours_until=hour + HOUR)
+
+    async def _continue_sums(self) -> None:
+        """Add the minutes that have passed to the sums of their hours."""
+        since = (await self._database.rollup_progress()).added_until
+        passed = (self._clock.now() - PASSED_AFTER) // MINUTE * MINUTE
+        for _ in range(HOURS_AT_ONCE):
+            if since >= passed:
+                return
+            minute = await self._database.next_rollup_minute(since)
+            if minute is None or minute >= passed:
+                await self._advance(sums_until=passed)
+                return
+            hour = minute // HOUR * HOUR
+            until = min(hour + HOUR, passed)
+            sums = await self._database.continued_sums(hour, Period(minute, until))
+            if not await self._store(hour, until, sums):
+                return
+            await self._advance(sums_until=until)
+            since = until
 
     async def _make_final(self) -> None:
         """Add up a last time the hours whose minutes are past their retention."""
@@ -79,7 +106,7 @@ class RollupUpkeep:
         due = (self._clock.now() - self._minutes_kept) // HOUR * HOUR
         due = min(due, progress.hours_until)
         async for hour in self._stored_hours(progress.minutes_from, due):
-            if not await self._store(hour):
+            if not await self._store(hour, hour + HOUR, await self._database.hour_sums(hour)):
                 return
             await self._advance(minutes_from=hour + HOUR)
 
@@ -93,14 +120,18 @@ class RollupUpkeep:
             yield hour
             since = hour + HOUR
 
-    async def _advance(self, *, hours_until: Micros = 0, minutes_from: Micros = 0) -> None:
-        await self._database.advance_rollups(RollupProgress(hours_until, minutes_from))
+    async def _advance(
+        self, *, hours_until: Micros = 0, minutes_from: Micros = 0, sums_until: Micros = 0
+    ) -> None:
+        progress = RollupProgress(hours_until, minutes_from, sums_until)
+        await self._database.advance_rollups(progress)
 
-    async def _store(self, hour: Micros) -> bool:
-        """Store the sums of an hour; False if another process has made it final meanwhile."""
-        sums = await self._database.hour_sums(hour)
+    async def _store(
+        self, hour: Micros, until: Micros, sums: Mapping[CountedSeries, Counts]
+    ) -> bool:
+        """Store sums of an hour; False if another process has made it final meanwhile."""
         for part in _parts(sums):
-            if not await self._database.store_hours(hour, part):
+            if not await self._database.store_hours(hour, until, part):
                 return False
         return True
 

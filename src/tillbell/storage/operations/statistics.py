@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 from tillbell.clock import HOUR, MINUTE, Micros
 from tillbell.ids import first_of
@@ -13,16 +15,37 @@ from tillbell.model.statistics import (
     MarkerKind,
     Rollup,
     add_counts,
+    sum_of,
 )
 from tillbell.storage.engine.methods import read, write, write_by_housekeeper
 from tillbell.storage.operations.pages import page_bounds
 from tillbell.storage.ports.outbound import Page
 from tillbell.storage.ports.statistics import Period, RollupProgress
-from tillbell.storage.session.connection import DbReader, Row
+from tillbell.storage.session.connection import DbReader, Row, json_list
 from tillbell.storage.session.rollups import decode_counts, encode_counts
 from tillbell.storage.session.transaction import DbTransaction
 
+_NOTHING = encode_counts({})
+
 # ── reads ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Statements(NamedTuple):
+    """The statements that read rows by the hour and by the minute."""
+
+    hours: str
+    minutes: str
+
+
+_OF_WANTED = _Statements("rollup_hours", "rollup_minutes")
+_OF_ALL = _Statements("subjects_of_hours", "subjects_of_minutes")
+
+
+class _Cut(NamedTuple):
+    """What of a period is read by the hour, and what by the minute."""
+
+    hours: Period
+    minutes: list[Period]
 
 
 @read
@@ -31,35 +54,17 @@ def rollups(
 ) -> list[list[Rollup]]:
     """Read the counts of each series, in steps."""
     period = Period(period.since // MINUTE * MINUTE, period.until)
-    hours, minutes = _parts(db, period, step)
+    parts: dict[CountedSeries, dict[Micros, list[bytes]]] = {each: {} for each in series}
+    for (app_id, kind), of_kind in groupby(sorted(parts), key=lambda each: each[:2]):
+        subjects = json_list(each.subject for each in of_kind)
+        bindings = {"app_id": app_id, "kind": kind, "subjects": subjects}
+        for subject, start, counts in _rows(db, _OF_WANTED, bindings, period, step):
+            place = period.since + (start - period.since) // step * step
+            parts[CountedSeries(app_id, kind, subject)].setdefault(place, []).append(counts)
     return [
-        _in_steps(
-            [row for part in hours for row in _rows(db, "rollup_hours", each, part)]
-            + [row for part in minutes for row in _rows(db, "rollup_minutes", each, part)],
-            period.since,
-            step,
-        )
+        [Rollup(start, _sum(counts)) for start, counts in sorted(parts[each].items())]
         for each in series
     ]
-
-
-def _in_steps(rows: Sequence[Row], since: Micros, step: Micros) -> list[Rollup]:
-    steps: dict[Micros, Counts] = {}
-    for start, counts in rows:
-        place = since + (start - since) // step * step
-        add_counts(steps.setdefault(place, {}), decode_counts(counts))
-    return [Rollup(start, steps[start]) for start in sorted(steps)]
-
-
-def _rows(db: DbReader, name: str, series: CountedSeries, part: Period) -> list[Row]:
-    bindings = {
-        "app_id": series.app_id,
-        "kind": series.kind,
-        "subject": series.subject,
-        "since": part.since,
-        "until": part.until,
-    }
-    return db.query(name, bindings)
 
 
 @read
@@ -68,29 +73,59 @@ def rollups_by_subject(
 ) -> dict[str, Counts]:
     """Read the counts of all subjects of a kind."""
     period = Period(period.since // MINUTE * MINUTE, period.until)
-    hours, minutes = _parts(db, period, HOUR)
-    of_kind = {"app_id": app_id, "kind": kind, "limit": limit}
-    sums: dict[str, Counts] = {}
-    for name, part in [
-        *(("subjects_of_hours", part) for part in hours),
-        *(("subjects_of_minutes", part) for part in minutes),
-    ]:
-        for subject, counts in db.query(name, {**of_kind, **part._asdict()}):
-            if subject in sums or len(sums) < limit:
-                add_counts(sums.setdefault(subject, {}), decode_counts(counts))
-    return sums
+    bindings = {"app_id": app_id, "kind": kind, "limit": limit}
+    parts: dict[str, list[bytes]] = {}
+    for subject, _, counts in _rows(db, _OF_ALL, bindings, period, HOUR):
+        if subject in parts or len(parts) < limit:
+            parts.setdefault(subject, []).append(counts)
+    return {subject: _sum(counts) for subject, counts in parts.items()}
 
 
-def _parts(db: DbReader, period: Period, step: Micros) -> tuple[list[Period], list[Period]]:
-    """Cut a period into what is read by the hour and what by the minute."""
+def _sum(parts: Iterable[bytes]) -> Counts:
+    return sum_of(map(decode_counts, parts))
+
+
+def _rows(
+    db: DbReader,
+    statements: _Statements,
+    bindings: Mapping[str, object],
+    period: Period,
+    step: Micros,
+) -> Iterator[tuple[str, Micros, bytes]]:
+    """Yield subject, start and counts of the rows that make up a period: each minute once."""
+    added_until = _progress(db).added_until
+    cut = _cut(period, step, added_until, has_present=period.until >= added_until)
+    hours = _of_part(db, statements.hours, bindings, cut.hours)
+    if any(until > period.until for _, _, until, _ in hours):  # more is added up already
+        cut = _cut(period, step, added_until, has_present=False)
+        hours = [row for row in hours if row[1] < cut.hours.until]
+    newer = {subject: until for subject, _, until, _ in hours if until > added_until}
+    for subject, start, _, counts in hours:
+        yield subject, start, counts
+    for part in cut.minutes:
+        for subject, start, counts in _of_part(db, statements.minutes, bindings, part):
+            if start < cut.hours.since or start >= newer.get(subject, 0):
+                yield subject, start, counts
+
+
+def _of_part(db: DbReader, name: str, bindings: Mapping[str, object], part: Period) -> list[Row]:
+    if part.since >= part.until:
+        return []
+    return db.query(name, {**bindings, "since": part.since, "until": part.until})
+
+
+def _cut(period: Period, step: Micros, added_until: Micros, *, has_present: bool) -> _Cut:
+    """Cut a period; `has_present`: with the sums of the hour that is added up in part."""
     since, until = period
-    progress = _progress(db)
     first = -(-since // HOUR) * HOUR
-    last = min(until // HOUR * HOUR, progress.hours_until)
-    if step % HOUR or first >= last:
-        return [], [period]
-    minutes = [Period(since, first), Period(last, until)]
-    return [Period(first, last)], [part for part in minutes if part.since < part.until]
+    present = added_until // HOUR * HOUR
+    if has_present:
+        hours_until, minutes_from = present + HOUR, added_until
+    else:
+        hours_until = minutes_from = min(until // HOUR * HOUR, present)
+    if step % HOUR or first >= minutes_from:
+        return _Cut(Period(since, since), [period])
+    return _Cut(Period(first, hours_until), [Period(since, first), Period(minutes_from, until)])
 
 
 @read
@@ -104,7 +139,7 @@ def _progress(db: DbReader) -> RollupProgress:
 
 
 def _as_progress(rows: Sequence[Row]) -> RollupProgress:
-    return RollupProgress._make(rows[0]) if rows else RollupProgress(0, 0)
+    return RollupProgress._make(rows[0]) if rows else RollupProgress()
 
 
 @read
@@ -122,20 +157,40 @@ def hour_sums(db: DbReader, hour: Micros) -> dict[CountedSeries, Counts]:
     """Add up the minutes of an hour, minute by minute so that few rows are in memory."""
     sums: dict[CountedSeries, Counts] = {}
     for minute in range(hour, hour + HOUR, MINUTE):
-        for app_id, kind, subject, counts in db.query("rollups_of_minute", (minute,)):
-            series = CountedSeries(app_id, kind, subject)
-            add_counts(sums.setdefault(series, {}), decode_counts(counts))
+        for *series, counts in db.query("rollups_of_minute", (minute,)):
+            add_counts(sums.setdefault(CountedSeries(*series), {}), decode_counts(counts))
+    return sums
+
+
+@read
+def continued_sums(db: DbReader, hour: Micros, part: Period) -> dict[CountedSeries, Counts]:
+    """Add minutes to the stored sums of their hour. What is in a sum already is left out."""
+    stored = {
+        CountedSeries(*series): (until, counts)
+        for *series, until, counts in db.query("rollups_of_hour", (hour,))
+    }
+    sums: dict[CountedSeries, Counts] = {}
+    for minute in range(part.since // MINUTE * MINUTE, part.until, MINUTE):
+        for *names, counts in db.query("rollups_of_minute", (minute,)):
+            series = CountedSeries(*names)
+            until, before = stored.get(series, (0, _NOTHING))
+            if series not in sums:
+                sums[series] = decode_counts(before)
+            if minute >= until:
+                add_counts(sums[series], decode_counts(counts))
     return sums
 
 
 @write_by_housekeeper()
-def store_hours(db: DbTransaction, hour: Micros, sums: Mapping[CountedSeries, Counts]) -> bool:
-    """Store sums of an hour, unless it is final."""
+def store_hours(
+    db: DbTransaction, hour: Micros, until: Micros, sums: Mapping[CountedSeries, Counts]
+) -> bool:
+    """Store sums of an hour, unless it is final or more of it is stored."""
     if hour < _as_progress(db.query("locked_rollup_progress")).minutes_from:
         return False
     db.execute_bulk(
         "put_rollup_hours",
-        [(*series, hour, encode_counts(counts)) for series, counts in sums.items()],
+        [(*series, hour, until, encode_counts(counts)) for series, counts in sums.items()],
     )
     return True
 

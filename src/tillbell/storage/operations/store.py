@@ -157,6 +157,7 @@ class StatisticsMethods:
     rollup_progress = statistics.rollup_progress
     next_rollup_minute = statistics.next_rollup_minute
     hour_sums = statistics.hour_sums
+    continued_sums = statistics.continued_sums
     store_hours = statistics.store_hours
     advance_rollups = statistics.advance_rollups
     purge_statistics = statistics.purge_statistics

@@ -25,8 +25,14 @@ class Period(NamedTuple):
 class RollupProgress(NamedTuple):
     """How far minutes are added up and deleted."""
 
-    hours_until: Micros  # hours that began before are added up; 0: none
-    minutes_from: Micros  # minutes before may be deleted: their hours are final
+    hours_until: Micros = 0  # hours that began before are added up for good or nearly so
+    minutes_from: Micros = 0  # minutes before may be deleted: their hours are final
+    sums_until: Micros = 0  # minutes before are in the sums of their hours
+
+    @property
+    def added_until(self) -> Micros:
+        """Minutes before are in the sums of their hours, however they came there."""
+        return max(self.hours_until, self.sums_until)
 
 
 class StatisticsReads(Protocol):
@@ -79,10 +85,20 @@ class StatisticsStore(StatisticsReads, Protocol):
         """Add up the minutes of an hour."""
         ...
 
-    async def store_hours(self, hour: Micros, sums: Mapping[CountedSeries, Counts]) -> bool:
-        """Store sums of an hour in place of those before.
+    async def continued_sums(self, hour: Micros, part: Period) -> dict[CountedSeries, Counts]:
+        """Add the minutes of a part of an hour to what is stored of it.
 
-        False, and nothing is stored, if the hour is final.
+        Series of which nothing was counted in that part are left out. The part begins no later
+        than where the sums end.
+        """
+        ...
+
+    async def store_hours(
+        self, hour: Micros, until: Micros, sums: Mapping[CountedSeries, Counts]
+    ) -> bool:
+        """Store sums of an hour up to the minute `until`, in place of those before.
+
+        A sum up to a later minute stays. False, and nothing is stored, if the hour is final.
         """
         ...
 

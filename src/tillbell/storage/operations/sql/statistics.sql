@@ -1,21 +1,19 @@
 -- Counts by the minute and by the hour, and markers.
 
--- name: rollup_hours
--- Index: primary key.
-SELECT start, counts FROM rollup_hours
-WHERE app_id = :app_id AND kind = :kind AND subject = :subject
-  AND start >= :since AND start < :until;
-
 -- name: rollups_of_minute
 -- Index: primary key.
 SELECT app_id, kind, subject, counts FROM rollup_minutes WHERE start = ?1;
+
+-- name: rollups_of_hour
+-- Index: rollup_hours_start.
+SELECT app_id, kind, subject, until, counts FROM rollup_hours WHERE start = ?1;
 
 -- name: next_rollup_minute
 -- Index: primary key.
 SELECT min(start) FROM rollup_minutes WHERE start >= ?1;
 
 -- name: rollup_progress
-SELECT hours_until, minutes_from FROM rollup_progress WHERE id = 1;
+SELECT hours_until, minutes_from, sums_until FROM rollup_progress WHERE id = 1;
 
 -- name: remove_app_hours
 DELETE FROM rollup_hours WHERE app_id = ?1;
@@ -49,12 +47,13 @@ WHERE (start, app_id, kind, subject, shard) > (?1, ?2, ?3, ?4, ?5)
 ORDER BY start, app_id, kind, subject, shard LIMIT ?6;
 
 -- name: move_read_rollup_hours
-SELECT app_id, kind, subject, start, counts FROM rollup_hours
+SELECT app_id, kind, subject, start, until, counts FROM rollup_hours
 WHERE (app_id, kind, subject, start) > (?1, ?2, ?3, ?4)
 ORDER BY app_id, kind, subject, start LIMIT ?5;
 
 -- name: move_read_rollup_progress
-SELECT id, hours_until, minutes_from FROM rollup_progress WHERE id > ?1 ORDER BY id LIMIT ?2;
+SELECT id, hours_until, minutes_from, sums_until FROM rollup_progress
+WHERE id > ?1 ORDER BY id LIMIT ?2;
 
 -- name: move_read_markers
 SELECT id, app_id, endpoint_id, at, kind, text FROM markers WHERE id > ?1 ORDER BY id LIMIT ?2;

@@ -1,18 +1,28 @@
 -- name: rollup_minutes
--- One look-up a minute (OFFSET 0 keeps it so). Index: primary key.
-SELECT r.start, r.counts
+-- One look-up a minute and subject (OFFSET 0 keeps it so). Index: primary key.
+SELECT r.subject, r.start, r.counts
 FROM generate_series(:since::bigint, :until::bigint - 1, 60000000) AS minute (start)
-CROSS JOIN LATERAL (
-    SELECT start, counts FROM rollup_minutes m
-    WHERE m.start = minute.start AND m.app_id = :app_id AND m.kind = :kind AND m.subject = :subject
+CROSS JOIN json_each(:subjects) wanted CROSS JOIN LATERAL (
+    SELECT subject, start, counts FROM rollup_minutes m
+    WHERE m.start = minute.start AND m.app_id = :app_id AND m.kind = :kind
+      AND m.subject = wanted.value
+    OFFSET 0) r;
+
+-- name: rollup_hours
+-- Index: primary key.
+SELECT r.subject, r.start, r.until, r.counts
+FROM json_each(:subjects) wanted CROSS JOIN LATERAL (
+    SELECT subject, start, until, counts FROM rollup_hours h
+    WHERE h.app_id = :app_id AND h.kind = :kind AND h.subject = wanted.value
+      AND h.start >= :since AND h.start < :until
     OFFSET 0) r;
 
 -- name: subjects_of_minutes
 -- Index: primary key.
-SELECT r.subject, r.counts
+SELECT r.subject, r.start, r.counts
 FROM generate_series(:since::bigint, :until::bigint - 1, 60000000) AS minute (start)
 CROSS JOIN LATERAL (
-    SELECT subject, counts FROM rollup_minutes m
+    SELECT subject, start, counts FROM rollup_minutes m
     WHERE m.start = minute.start AND m.app_id = :app_id AND m.kind = :kind AND :limit::bigint > 0
     OFFSET 0) r;
 
@@ -28,26 +38,30 @@ WITH RECURSIVE subjects (subject, number) AS (
         WHERE h.app_id = :app_id AND h.kind = :kind AND h.subject > subjects.subject
         ORDER BY h.app_id, h.kind, h.subject, h.start LIMIT 1) following
     WHERE number < :limit)
-SELECT r.subject, r.counts FROM subjects CROSS JOIN LATERAL (
-    SELECT subject, counts FROM rollup_hours h
+SELECT r.subject, r.start, r.until, r.counts FROM subjects CROSS JOIN LATERAL (
+    SELECT subject, start, until, counts FROM rollup_hours h
     WHERE h.app_id = :app_id AND h.kind = :kind AND h.subject = subjects.subject
       AND h.start >= :since AND h.start < :until
     OFFSET 0) r;
 
 -- name: locked_rollup_progress
 -- Who advances it waits until these hours are stored, and the other way round.
-SELECT hours_until, minutes_from FROM rollup_progress WHERE id = 1 FOR UPDATE;
+SELECT hours_until, minutes_from, sums_until FROM rollup_progress WHERE id = 1 FOR UPDATE;
 
 -- name: advance_rollup_progress
-INSERT INTO rollup_progress (id, hours_until, minutes_from) VALUES (1, ?1, ?2)
+INSERT INTO rollup_progress (id, hours_until, minutes_from, sums_until) VALUES (1, ?1, ?2, ?3)
 ON CONFLICT (id) DO UPDATE SET
     hours_until = greatest(rollup_progress.hours_until, excluded.hours_until),
-    minutes_from = greatest(rollup_progress.minutes_from, excluded.minutes_from);
+    minutes_from = greatest(rollup_progress.minutes_from, excluded.minutes_from),
+    sums_until = greatest(rollup_progress.sums_until, excluded.sums_until);
 
 -- name: put_rollup_hours
-INSERT INTO rollup_hours (app_id, kind, subject, start, counts)
-SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[], ?4::bigint[], ?5::bytea[])
-ON CONFLICT (app_id, kind, subject, start) DO UPDATE SET counts = excluded.counts;
+-- Sums in which more minutes are stay.
+INSERT INTO rollup_hours (app_id, kind, subject, start, until, counts)
+SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[], ?4::bigint[], ?5::bigint[], ?6::bytea[])
+ON CONFLICT (app_id, kind, subject, start) DO UPDATE SET
+    until = excluded.until, counts = excluded.counts
+WHERE excluded.until >= rollup_hours.until;
 
 -- name: delete_rollup_minutes
 -- Index: primary key.
@@ -89,8 +103,8 @@ INSERT INTO rollup_minutes (start, app_id, kind, subject, shard, counts)
 SELECT * FROM unnest(?1::bigint[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[], ?6::bytea[]);
 
 -- name: move_put_rollup_progress
-INSERT INTO rollup_progress (id, hours_until, minutes_from)
-SELECT * FROM unnest(?1::bigint[], ?2::bigint[], ?3::bigint[]);
+INSERT INTO rollup_progress (id, hours_until, minutes_from, sums_until)
+SELECT * FROM unnest(?1::bigint[], ?2::bigint[], ?3::bigint[], ?4::bigint[]);
 
 -- name: move_put_markers
 INSERT INTO markers (id, app_id, endpoint_id, at, kind, text)
