@@ -1,14 +1,17 @@
 """The numbers of each plot, for the API and for pages. Nothing here reads history.
 
+What is read of many subjects is shared by all who ask for it within `FRESH_FOR`.
+
 `app_id=None`: of all applications. Who may see what, the caller decides.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tillbell.clock import DAY, HOUR, Clock, Micros
+from tillbell.clock import DAY, HOUR, MINUTE, SECOND, Clock, Micros
 from tillbell.ids import first_of
 from tillbell.model.configuration_changes import ConfigurationChange
 from tillbell.model.endpoints import Endpoint
@@ -44,6 +47,7 @@ from tillbell.model.statistics import (
 from tillbell.model.transactions import EffectKind
 from tillbell.money import format_amount
 from tillbell.statistics.periods import PlotPeriod
+from tillbell.statistics.shared_reads import SharedReads
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import ALL as FIRST_PAGE
 from tillbell.storage.ports.outbound import Page
@@ -53,6 +57,10 @@ SUBJECTS_MAX = 1_000  # event types, endpoints, currencies of one plot
 SOURCES_MAX = 50
 APPLICATIONS_MAX = 200  # whose endpoints are compared
 SHOWN_MAX = 100  # rows of one plot
+FRESH_FOR: Micros = 10 * SECOND
+# Of hours that ended this long before, nothing changes but that it is removed.
+SETTLED_AFTER: Micros = 10 * MINUTE
+SETTLED_FRESH_FOR: Micros = 10 * MINUTE
 MARKERS_MAX = 100
 _AUDIT_PAGES = 5
 _AUDIT_PAGE = 200
@@ -149,14 +157,28 @@ class AmountSum(NamedTuple):
 
 
 class EndpointFigures(NamedTuple):
-    """How attempts at an endpoint have gone, worst first."""
+    """How attempts at an endpoint have gone."""
 
     app_id: str
     endpoint_id: str
     attempts: int
     accepted: int
-    response_times: Percentiles
-    delays: Percentiles
+    counts: Counts
+
+    @property
+    def response_times(self) -> Percentiles:
+        """How long accepted attempts took, from request to answer."""
+        return Percentiles.of(self.counts, RESPONSE_TIMES)
+
+    @property
+    def response_p95(self) -> int | None:
+        """The time that 95 of 100 accepted attempts did not exceed; None: none was accepted."""
+        return percentile(self.counts, RESPONSE_TIMES, 0.95)
+
+    @property
+    def delays(self) -> Percentiles:
+        """How long it took from the acceptance of a message to that of its delivery."""
+        return Percentiles.of(self.counts, DELAYS)
 
     @property
     def success_rate(self) -> float | None:
@@ -185,6 +207,7 @@ class Plots:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._shared = SharedReads(clock)
 
     # ── over time ────────────────────────────────────────────────────────────────────────────────
 
@@ -226,7 +249,7 @@ class Plots:
 
     async def event_types(self, app_id: str | None, period: Period) -> list[TypeCounts]:
         """Return the event types of a period, those with most messages first."""
-        sums = await self._by_subject(app_id, EVENT_TYPE, period)
+        sums = await self._shared_by_subject(app_id, EVENT_TYPE, period)
         rows = [
             TypeCounts(name, counts.get(MESSAGES, 0), *_attempts_of(counts))
             for name, counts in sums.items()
@@ -236,8 +259,9 @@ class Plots:
 
     async def amounts(self, app_id: str | None, period: Period) -> list[AmountSum]:
         """Return the sums of effects of a period, by provider, currency and kind."""
+        sums = await self._shared_by_subject(app_id, AMOUNT, period)
         rows = []
-        for subject, counts in sorted((await self._by_subject(app_id, AMOUNT, period)).items()):
+        for subject, counts in sorted(sums.items()):
             provider, _, currency = subject.rpartition(" ")
             for kind in EffectKind:
                 number, minor = effect_sum(counts, kind)
@@ -248,23 +272,37 @@ class Plots:
 
     async def endpoints(self, app_id: str | None) -> list[EndpointFigures]:
         """Return the endpoints with attempts within 24 hours, those with most failures first."""
-        now = self._clock.now()
-        period = Period((now - DAY) // HOUR * HOUR, now)
-        figures = []
+        key = ("endpoints", app_id)
+        return await self._shared.get(key, FRESH_FOR, lambda: self._read_endpoints(app_id))
+
+    async def _read_endpoints(self, app_id: str | None) -> list[EndpointFigures]:
+        figures: list[EndpointFigures] = []
         for app in await self._applications(app_id):
-            for subject, counts in (await self._by_subject(app, ENDPOINT, period)).items():
-                figures.append(_figures(app, subject, counts))
-        figures = [each for each in figures if each.attempts]
-        figures.sort(key=lambda each: (each.accepted - each.attempts, each.endpoint_id))
+            sums = await self._by_subject(app, ENDPOINT, self._day())
+            figures += await asyncio.to_thread(_worst, app, sums)
+        figures.sort(key=_failures)
         return figures[:SHOWN_MAX]
 
     async def endpoint(self, endpoint: Endpoint) -> EndpointFigures:
         """Return the figures of an endpoint within 24 hours."""
+        return (await self.of_endpoints([endpoint]))[endpoint.id]
+
+    async def of_endpoints(self, endpoints: Sequence[Endpoint]) -> dict[str, EndpointFigures]:
+        """Return the figures of each endpoint within 24 hours, by its id."""
+        series = [CountedSeries(each.scope, ENDPOINT, each.id) for each in endpoints]
+        key = ("of_endpoints", *series)
+        return await self._shared.get(key, FRESH_FOR, lambda: self._read_figures(series))
+
+    async def _read_figures(self, series: Sequence[CountedSeries]) -> dict[str, EndpointFigures]:
+        counted = await self._database.rollups(series, self._day(), 2 * DAY)
+        return {
+            each.subject: _figures(each.app_id, each.subject, rollups[0].counts if rollups else {})
+            for each, rollups in zip(series, counted, strict=True)
+        }
+
+    def _day(self) -> Period:
         now = self._clock.now()
-        series = CountedSeries(endpoint.scope, ENDPOINT, endpoint.id)
-        period = Period((now - DAY) // HOUR * HOUR, now)
-        (rollups,) = await self._database.rollups([series], period, HOUR)
-        return _figures(endpoint.scope, endpoint.id, sum_of(rollup.counts for rollup in rollups))
+        return Period((now - DAY) // HOUR * HOUR, now)
 
     async def endpoint_days(self, endpoints: Sequence[Endpoint]) -> dict[str, EndpointDay]:
         """Return how attempts at endpoints have gone within 24 hours, by their ids."""
@@ -286,8 +324,30 @@ class Plots:
         page = FIRST_PAGE._replace(limit=APPLICATIONS_MAX)
         return [app.id for app in await self._database.list(Application, page=page)]
 
-    async def _by_subject(self, app_id: str | None, kind: str, period: Period) -> dict[str, Counts]:
-        return await self._database.rollups_by_subject(app_id or "", kind, period, SUBJECTS_MAX)
+    async def _shared_by_subject(
+        self, app_id: str | None, kind: str, period: Period
+    ) -> dict[str, Counts]:
+        key = ("by_subject", app_id, kind, period)
+        return await self._shared.get(
+            key, FRESH_FOR, lambda: self._by_subject(app_id or "", kind, period)
+        )
+
+    async def _by_subject(self, app_id: str, kind: str, period: Period) -> dict[str, Counts]:
+        """Read the hours that are settled once for many minutes, and what follows them now."""
+        settled = (self._clock.now() - SETTLED_AFTER) // HOUR * HOUR
+        if not period.since < settled < period.until:
+            return await self._read_by_subject(app_id, kind, period)
+        before = Period(period.since, settled)
+        sums = await self._shared.get(
+            ("settled", app_id, kind, before),
+            SETTLED_FRESH_FOR,
+            lambda: self._read_by_subject(app_id, kind, before),
+        )
+        following = await self._read_by_subject(app_id, kind, Period(settled, period.until))
+        return await asyncio.to_thread(_added, sums, following)
+
+    async def _read_by_subject(self, app_id: str, kind: str, period: Period) -> dict[str, Counts]:
+        return await self._database.rollups_by_subject(app_id, kind, period, SUBJECTS_MAX)
 
     # ── markers ──────────────────────────────────────────────────────────────────────────────────
 
@@ -336,8 +396,23 @@ def _attempts_of(counts: Counts) -> tuple[int, int]:
 
 
 def _figures(app_id: str, endpoint_id: str, counts: Counts) -> EndpointFigures:
-    times, delays = Percentiles.of(counts, RESPONSE_TIMES), Percentiles.of(counts, DELAYS)
-    return EndpointFigures(app_id, endpoint_id, *_attempts_of(counts), times, delays)
+    return EndpointFigures(app_id, endpoint_id, *_attempts_of(counts), counts)
+
+
+def _worst(app_id: str, sums: dict[str, Counts]) -> list[EndpointFigures]:
+    """Return the endpoints of an application with attempts that may be shown, worst first."""
+    figures = [_figures(app_id, subject, counts) for subject, counts in sums.items()]
+    return sorted((each for each in figures if each.attempts), key=_failures)[:SHOWN_MAX]
+
+
+def _failures(figures: EndpointFigures) -> tuple[int, str]:
+    return figures.accepted - figures.attempts, figures.endpoint_id
+
+
+def _added(some: dict[str, Counts], others: dict[str, Counts]) -> dict[str, Counts]:
+    """Add the counts of equal subjects."""
+    subjects = some.keys() | others.keys()
+    return {each: sum_of((some.get(each, {}), others.get(each, {}))) for each in subjects}
 
 
 def _is_change(entry: ConfigurationChange) -> bool:

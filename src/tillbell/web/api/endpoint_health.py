@@ -16,6 +16,7 @@ from tillbell.model.endpoints import AttemptFailure, Endpoint, EndpointHealth
 from tillbell.rules.delivery.breaker import CircuitState, circuit_state
 from tillbell.rules.filters.clauses import ListFilter
 from tillbell.rules.filters.endpoints import asks_health, endpoint_fits
+from tillbell.statistics.plots import EndpointFigures
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import ListPage, filtered_page, row_id
 from tillbell.web.api.shapes import Out, optional_time
@@ -54,6 +55,29 @@ class CircuitOut(Out):
     next_probe_at: datetime | None = Field(description="When one attempt is made; null: closed.")
 
 
+class DayOut(Out):
+    """How attempts at an endpoint have gone in 24 hours. It may be 10 seconds old."""
+
+    attempts: int = Field(description="Attempts that ended.")
+    success_rate: float | None = Field(
+        description="The share of them that was accepted, from 0 to 1; null: there was no attempt."
+    )
+    p95_ms: float | None = Field(
+        description="Milliseconds from request to answer that 95 of 100 accepted attempts did not "
+        "exceed, exact to a tenth of the value; null: none was accepted."
+    )
+
+    @classmethod
+    def of(cls, figures: EndpointFigures) -> DayOut:
+        """Return figures in the shape that callers see."""
+        p95 = figures.response_p95
+        return cls(
+            attempts=figures.attempts,
+            success_rate=figures.success_rate,
+            p95_ms=None if p95 is None else p95 / 1_000,
+        )
+
+
 class EndpointHealthOut(Out):
     """How attempts at an endpoint have ended."""
 
@@ -66,9 +90,12 @@ class EndpointHealthOut(Out):
     last_success_at: datetime | None = Field(description="Exact to five minutes.")
     last_failure: LastFailureOut | None = Field(description="It stays after a success.")
     circuit: CircuitOut = Field(description="Its circuit breaker, which stops attempts.")
+    last_24_hours: DayOut = Field(description="How attempts have gone in the last 24 hours.")
 
 
-def health_members(health: EndpointHealth | None, now: Micros) -> dict[str, Any]:
+def health_members(
+    health: EndpointHealth | None, figures: EndpointFigures, now: Micros
+) -> dict[str, Any]:
     """Return health by the names of `EndpointHealthOut`; None: no attempt was made."""
     since = health.failing_since if health else None
     failure = health.last_failure if health else None
@@ -81,6 +108,7 @@ def health_members(health: EndpointHealth | None, now: Micros) -> dict[str, Any]
         "circuit": CircuitOut(
             state=circuit_state(probe_at, now), next_probe_at=optional_time(probe_at)
         ),
+        "last_24_hours": DayOut.of(figures),
     }
 
 
@@ -103,10 +131,11 @@ async def health_of_page(
 
 
 class EndpointRow(NamedTuple):
-    """An endpoint with its health; None: no attempt was made."""
+    """An endpoint with its health (None: no attempt was made) and figures of 24 hours."""
 
     endpoint: Endpoint
     health: EndpointHealth | None
+    figures: EndpointFigures
 
 
 async def endpoint_page(
@@ -127,4 +156,10 @@ async def endpoint_page(
 
     endpoints = await filtered_page(fetch, page, row_id, keep)
     healths = await asyncio.gather(*(health_of(gateway, row) for row in endpoints.rows))
-    return endpoints.with_rows(list(map(EndpointRow, endpoints.rows, healths)))
+    figures = await gateway.plots.of_endpoints(endpoints.rows)
+    return endpoints.with_rows(
+        [
+            EndpointRow(row, health, figures[row.id])
+            for row, health in zip(endpoints.rows, healths, strict=True)
+        ]
+    )

@@ -28,6 +28,7 @@ from tillbell.profiles import PROFILES
 from tillbell.rules.delivery.own_tags import EXAMPLE_TAG
 from tillbell.rules.delivery.selectors import check_event_type
 from tillbell.rules.filters.clauses import FilterList, ListFilter
+from tillbell.statistics.plots import EndpointFigures
 from tillbell.storage.ports.as_clauses import with_times
 from tillbell.storage.ports.outbound import DeliverySelection, Page, Totals
 from tillbell.web.api.endpoint_health import (
@@ -286,12 +287,18 @@ class EndpointOut(EndpointHealthOut):
     updated_at: datetime
 
     @classmethod
-    def of(cls, endpoint: Endpoint, health: EndpointHealth | None, now: Micros) -> EndpointOut:
+    def of(
+        cls,
+        endpoint: Endpoint,
+        health: EndpointHealth | None,
+        figures: EndpointFigures,
+        now: Micros,
+    ) -> EndpointOut:
         """Return an endpoint in the shape that callers see."""
         selectors = list(endpoint.selectors) if endpoint.selectors is not None else None
         schedule = endpoint.retry_schedule
         return cls(
-            **health_members(health, now),
+            **health_members(health, figures, now),
             id=endpoint.id,
             app_id=endpoint.scope,
             uid=endpoint.uid,
@@ -571,7 +578,8 @@ def rotated_answer(secret: str, user_agent: str) -> Response:
 async def shown_endpoint(gateway: Gateway, endpoint: Endpoint) -> EndpointOut:
     """Return an endpoint in the shape that callers see, with its health."""
     health = await health_of(gateway, endpoint)
-    return EndpointOut.of(endpoint, health, gateway.clock.now())
+    figures = await gateway.plots.endpoint(endpoint)
+    return EndpointOut.of(endpoint, health, figures, gateway.clock.now())
 
 
 async def endpoint_list(gateway: Gateway, scope: str, page: Page) -> Listed[EndpointOut]:
@@ -582,8 +590,11 @@ async def endpoint_list(gateway: Gateway, scope: str, page: Page) -> Listed[Endp
 
     endpoints = await list_page(fetch, page, row_id)
     healths = await health_of_page(gateway, scope, page, endpoints.rows)
+    figures = await gateway.plots.of_endpoints(endpoints.rows)
     now = gateway.clock.now()
-    return endpoints.showing([EndpointOut.of(row, healths[row.id], now) for row in endpoints.rows])
+    return endpoints.showing(
+        [EndpointOut.of(row, healths[row.id], figures[row.id], now) for row in endpoints.rows]
+    )
 
 
 async def filtered_endpoints(
@@ -592,7 +603,7 @@ async def filtered_endpoints(
     """Return a page of the endpoints of a scope that fit a filter; None: of every scope."""
     now = gateway.clock.now()
     rows = await endpoint_page(gateway, scope, filter_, page)
-    return rows.showing([EndpointOut.of(row.endpoint, row.health, now) for row in rows.rows])
+    return rows.showing([EndpointOut.of(*row, now) for row in rows.rows])
 
 
 def shown_headers(endpoint: Endpoint, opened: dict[str, str]) -> HeadersOut:
@@ -618,8 +629,10 @@ async def stats(
     The range is that of the messages, to the millisecond. Those that wait for a retry are pending.
     """
     totals = await _totals(endpoint, gateway, since, until)
+    health = await health_of(gateway, endpoint)
+    figures = await gateway.plots.endpoint(endpoint)
     return StatsOut(
-        **health_members(await health_of(gateway, endpoint), gateway.clock.now()),
+        **health_members(health, figures, gateway.clock.now()),
         success=totals.succeeded,
         pending=totals.waiting,
         sending=totals.sending,

@@ -309,10 +309,13 @@ async def _failing(gateway: Gateway, scope: str | None, page: Page) -> Listed[En
         return list(await gateway.database.failing_endpoints(scope, page))
 
     failing = await list_page(fetch, page, row_id)
-    data = []
+    rows = []
     for stored in failing.rows:
         endpoint = await gateway.database.get(Endpoint, stored.id, stored.scope)
         if endpoint is not None and endpoint.scope != OPERATIONAL:
-            health = gateway.lanes.health(endpoint.id, stored)
-            data.append(EndpointOut.of(endpoint, health, gateway.clock.now()))
-    return failing.showing(data)
+            rows.append((endpoint, gateway.lanes.health(endpoint.id, stored)))
+    figures = await gateway.plots.of_endpoints([endpoint for endpoint, _ in rows])
+    now = gateway.clock.now()
+    return failing.showing(
+        [EndpointOut.of(each, health, figures[each.id], now) for each, health in rows]
+    )
