@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections import Counter
@@ -13,8 +14,10 @@ import pytest
 from tests.web.served_gateway import ServedGateway
 from tests.web.test_operator_views import ROW_MAX, Shop
 from tillbell.clock import DAY, HOUR, MINUTE, SECOND
-from tillbell.errors import Invalid
+from tillbell.errors import Invalid, StoreUnavailable
 from tillbell.statistics.periods import PlotPeriod, WantedPeriod, plot_period
+from tillbell.statistics.shared_reads import SharedReads
+from tillbell.testing import ManualClock
 from tillbell.upkeep.statistics import PendingSampler
 from tillbell.web.api.csv_text import csv_text
 from tillbell.web.pages import charts
@@ -80,6 +83,23 @@ def test_plots_equal_the_lists_of_attempts(shop: Shop) -> None:
     markers = plot(shop, "marker", endpoint=down)["data"]
     assert [marker["kind"] for marker in markers] == ["circuit_opened", "change", "start"]
     assert {m["endpointId"] for m in plot(shop, "marker", endpoint=good)["data"]} == {good, None}
+
+
+def test_the_list_of_endpoints_tells_how_each_has_gone(shop: Shop) -> None:
+    shop.endpoint("/status/500")
+    shop.endpoint()
+    shop.publish()
+    listed = shop.http.get(f"/app/{shop.id}/endpoint").json()["data"]
+
+    assert {row["id"]: row["last24Hours"] for row in listed} == {
+        row["endpointId"]: {
+            "attempts": 1,
+            "successRate": row["successRate"],
+            "p95Ms": row["response"]["p95"],
+        }
+        for row in plot(shop, "endpoint")["data"]
+    }
+    assert {row["last24Hours"]["successRate"] for row in listed} == {0, 1}
 
 
 def test_what_waits_is_measured_each_minute(shop: Shop) -> None:
@@ -195,6 +215,40 @@ def test_steps_are_whole_and_few() -> None:
     assert (by_hour.since % HOUR, by_hour.until % HOUR, len(by_hour.starts)) == (0, 0, 25)
     with pytest.raises(Invalid):
         period(since=now - 49 * HOUR, step_s=60)
+
+
+async def test_readers_share_a_read_for_a_time(clock: ManualClock) -> None:
+    reads, shared = 0, SharedReads(clock)
+    is_broken = False
+
+    async def read() -> list[int]:
+        nonlocal reads
+        reads += 1
+        number = reads
+        await asyncio.sleep(0)
+        if is_broken:
+            raise StoreUnavailable("broken")
+        return [number]
+
+    async def get(key: object = "all") -> list[int]:
+        return await shared.get(key, 10 * SECOND, read)
+
+    first = asyncio.create_task(get())
+    assert await asyncio.gather(get(), get(), get("other")) == [[1], [1], [2]]
+    assert await first == [1]
+    clock.advance(9.9)
+    assert await get() == [1]
+    clock.advance(0.1)
+    is_broken = True
+    for _ in range(2):  # an error is not kept
+        with pytest.raises(StoreUnavailable):
+            await get()
+    is_broken = False
+    assert await get() == [5]
+    first = asyncio.create_task(get("third"))
+    await asyncio.sleep(0)
+    first.cancel()  # its caller goes away
+    assert await get("third") == [6]
 
 
 def test_a_page_draws_what_is_counted_and_gives_its_numbers(shop: Shop) -> None:

@@ -1,6 +1,6 @@
 """The numbers of each plot, for the API and for pages. Nothing here reads history.
 
-What is read of many subjects is shared by all who ask for it within `FRESH_FOR`.
+What is read of all subjects of a kind is shared by all who ask for it within `FRESH_FOR`.
 
 `app_id=None`: of all applications. Who may see what, the caller decides.
 """
@@ -290,10 +290,6 @@ class Plots:
     async def of_endpoints(self, endpoints: Sequence[Endpoint]) -> dict[str, EndpointFigures]:
         """Return the figures of each endpoint within 24 hours, by its id."""
         series = [CountedSeries(each.scope, ENDPOINT, each.id) for each in endpoints]
-        key = ("of_endpoints", *series)
-        return await self._shared.get(key, FRESH_FOR, lambda: self._read_figures(series))
-
-    async def _read_figures(self, series: Sequence[CountedSeries]) -> dict[str, EndpointFigures]:
         counted = await self._database.rollups(series, self._day(), 2 * DAY)
         return {
             each.subject: _figures(each.app_id, each.subject, rollups[0].counts if rollups else {})
@@ -309,14 +305,8 @@ class Plots:
         now = self._clock.now()
         period = PlotPeriod((now - DAY) // HOUR * HOUR, -(-now // HOUR) * HOUR, HOUR)
         series = [CountedSeries(each.scope, ENDPOINT, each.id) for each in endpoints]
-        days = {}
-        for endpoint, steps in zip(endpoints, await self._steps(series, period), strict=True):
-            counts = sum_of(step.counts for step in steps)
-            accepted = [step.endings["accepted"] for step in steps]
-            failed = [step.attempts - step.endings["accepted"] for step in steps]
-            figures = _figures(endpoint.scope, endpoint.id, counts)
-            days[endpoint.id] = EndpointDay(figures, accepted, failed)
-        return days
+        steps = await self._steps(series, period)
+        return await asyncio.to_thread(_days, series, steps)
 
     async def _applications(self, app_id: str | None) -> list[str]:
         if app_id is not None:
@@ -397,6 +387,19 @@ def _attempts_of(counts: Counts) -> tuple[int, int]:
 
 def _figures(app_id: str, endpoint_id: str, counts: Counts) -> EndpointFigures:
     return EndpointFigures(app_id, endpoint_id, *_attempts_of(counts), counts)
+
+
+def _days(
+    series: Sequence[CountedSeries], steps_of: Sequence[Sequence[Step]]
+) -> dict[str, EndpointDay]:
+    days = {}
+    for each, steps in zip(series, steps_of, strict=True):
+        figures = _figures(each.app_id, each.subject, sum_of(step.counts for step in steps))
+        ends = [_attempts_of(step.counts) for step in steps]
+        accepted = [accepted for _, accepted in ends]
+        failed = [attempts - accepted for attempts, accepted in ends]
+        days[each.subject] = EndpointDay(figures, accepted, failed)
+    return days
 
 
 def _worst(app_id: str, sums: dict[str, Counts]) -> list[EndpointFigures]:

@@ -30,15 +30,15 @@ _NOTHING = encode_counts({})
 # ── reads ────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Statements(NamedTuple):
+class _RowStatements(NamedTuple):
     """The statements that read rows by the hour and by the minute."""
 
     hours: str
     minutes: str
 
 
-_OF_WANTED = _Statements("rollup_hours", "rollup_minutes")
-_OF_ALL = _Statements("subjects_of_hours", "subjects_of_minutes")
+_OF_WANTED = _RowStatements("rollup_hours", "rollup_minutes")
+_OF_ALL = _RowStatements("subjects_of_hours", "subjects_of_minutes")
 
 
 class _Cut(NamedTuple):
@@ -87,7 +87,7 @@ def _sum(parts: Iterable[bytes]) -> Counts:
 
 def _rows(
     db: DbReader,
-    statements: _Statements,
+    statements: _RowStatements,
     bindings: Mapping[str, object],
     period: Period,
     step: Micros,

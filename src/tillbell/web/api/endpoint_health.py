@@ -56,7 +56,7 @@ class CircuitOut(Out):
 
 
 class DayOut(Out):
-    """How attempts at an endpoint have gone in 24 hours. It may be 10 seconds old."""
+    """How attempts at an endpoint have gone in 24 hours."""
 
     attempts: int = Field(description="Attempts that ended.")
     success_rate: float | None = Field(
