@@ -67,6 +67,11 @@ def test_a_message_is_found_without_reading_the_others(connection: apsw.Connecti
     )
 
 
+def test_due_lanes_do_not_read_what_has_ended(connection: apsw.Connection) -> None:
+    plan = planned(connection, QUERIES["due_lanes"])
+    assert not [line for line in plan if "deliveries_endpoint (endpoint_id>?)" in line], plan
+
+
 # Sorted on purpose: of one message, whose attempts stand together by id and are few.
 SHORT_LISTS = {"attempts_of_message"}
 PAGED = [

@@ -1,6 +1,7 @@
 -- name: due_lanes
 -- Endpoints with open deliveries, one after the other: what waits by skipping through
--- deliveries_waiting, leases from deliveries_leased, which is as long as what is in flight.
+-- deliveries_waiting, leases from deliveries_leased, which is as long as what is in flight: the
+-- planner itself would read all deliveries by endpoint.
 WITH RECURSIVE
 waiting (endpoint_id, number) AS (
     SELECT min(endpoint_id), 1 FROM deliveries WHERE state = 'waiting' AND endpoint_id > :after
@@ -14,7 +15,7 @@ open (endpoint_id, due_at) AS (
             WHERE d.state = 'waiting' AND d.endpoint_id = waiting.endpoint_id AND d.held = 0)
     FROM waiting WHERE endpoint_id IS NOT NULL
     UNION ALL
-    SELECT endpoint_id, min(due_at) FROM deliveries
+    SELECT endpoint_id, min(due_at) FROM deliveries INDEXED BY deliveries_leased
     WHERE state = 'sending' AND endpoint_id > :after GROUP BY endpoint_id)
 SELECT (SELECT app_id FROM deliveries d WHERE d.endpoint_id = open.endpoint_id LIMIT 1),
        endpoint_id, min(due_at)
