@@ -55,6 +55,8 @@ PAGES = (
     Looked(
         "delivery-filtered", "/messages/{message}/endpoints/{filters}?app={app}", needs_data=True
     ),
+    Looked("jobs", "/jobs"),
+    Looked("job", "/jobs/{job}?app={app}", needs_data=True),
     Looked("transactions", "/transactions"),
     Looked("transaction", "/transactions/{transaction}?app={app}", needs_data=True),
     Looked("callbacks", "/callbacks"),

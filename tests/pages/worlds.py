@@ -65,7 +65,8 @@ def usual(served: ServedGateway) -> Names:
     served.wait_for_attempts(ids[-1], 2 + ROW_MAX)
     money = _payments(served, app, "Cards")
     ends = {"endpoint": good, "failing": bad, "filters": filters, "gone": gone, "down": down}
-    return {"app": "baobab", "message": ids[0], **ends, **money}
+    job = _recovery(served, app, good)
+    return {"app": "baobab", "message": ids[0], "job": job, **ends, **money}
 
 
 def hostile(served: ServedGateway) -> Names:
@@ -89,7 +90,8 @@ def hostile(served: ServedGateway) -> Names:
         served.wait_for_attempts(id_, len(names))
     money = _payments(served, app, HOSTILE[1], HOSTILE[0])
     ends = dict(zip(("endpoint", "failing", "filters", "gone"), names, strict=True))
-    return {"app": "hostile", "message": ids[0], **ends, **money}
+    job = _recovery(served, app, names[0])
+    return {"app": "hostile", "message": ids[0], "job": job, **ends, **money}
 
 
 def _payments(served: ServedGateway, app: str, source_name: str, text: str = "1001") -> Names:
@@ -172,6 +174,11 @@ def _publish(
 ) -> str:
     body = {"eventType": type_, "payload": payload, **more}
     return str(_ok(served, f"/app/{app}/msg", body)["id"])
+
+
+def _recovery(served: ServedGateway, app: str, endpoint: str) -> str:
+    path = f"/app/{app}/endpoint/{endpoint}/recover"
+    return str(_ok(served, path, {"since": "2026-01-01T00:00:00Z"})["id"])
 
 
 def _ok(served: ServedGateway, path: str, body: dict[str, Any]) -> dict[str, Any]:

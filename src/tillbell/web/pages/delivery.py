@@ -33,7 +33,7 @@ _DIFF_LINES = 400  # of an answer; a longer one is not compared
 _OPEN = (DeliveryState.WAITING, DeliveryState.SENDING)
 
 
-class ScheduleStep(NamedTuple):
+class PlannedAttempt(NamedTuple):
     """One attempt of the retry schedule."""
 
     wait: Micros  # after the attempt before
@@ -85,7 +85,7 @@ class ShownDelivery(NamedTuple):
     check: FilterCheck | None  # what its filters say of the message now; None: it was deleted
     verdict: PageVerdict
     attempts: list[Attempt]  # oldest first
-    schedule: list[ScheduleStep]
+    schedule: list[PlannedAttempt]
     exchange: Exchange | None
     elsewhere: list[Elsewhere]
 
@@ -162,7 +162,7 @@ async def _shown_delivery(visit: Visit) -> ShownDelivery:
 
 def schedule_steps(
     schedule_s: Sequence[int], delivery: Delivery | None, attempts: Sequence[Attempt]
-) -> list[ScheduleStep]:
+) -> list[PlannedAttempt]:
     """Return the attempts of the present run of the schedule, made and planned.
 
     None for a delivery that has succeeded or that there is not: nothing is planned for it.
@@ -176,7 +176,7 @@ def schedule_steps(
     for place, wait_s in enumerate((0, *schedule_s)):
         after += wait_s * SECOND
         css = "done bad" if place < used else "current" if is_open and place == used else ""
-        steps.append(ScheduleStep(wait_s * SECOND, after, css))
+        steps.append(PlannedAttempt(wait_s * SECOND, after, css))
     return steps
 
 
