@@ -22,6 +22,7 @@ from bench.dashboard.fill import (
 from bench.dashboard.visits import PageCost, PageReader, urls_of
 from bench.gateway import GatewayProcess
 from bench.postgres import BenchDatabase, databases
+from bench.scene import GatewayFailed
 from tillbell.clock import SystemClock
 from tillbell.configure.passwords import Passwords
 from tillbell.configure.people import NewAccount, People, Visitor
@@ -115,19 +116,25 @@ def _report(
     total = sum(sizes.values())
     print(f"started in {started_s:.1f} s; first load {total:,} bytes: {sizes}")
     print(f"{'page':<26} {'p50':>7} {'p99':>7} {'CPU':>6} {'DB':>6} {'bytes':>8}  slowest")
-    costs = []
+    costs: list[PageCost] = []
+    failed: list[str] = []
     for page in PAGES:
         if "GET" in page.methods and page.path.startswith(options.only):
             urls = urls_of(page.path, filled.names)
             cpu_of_database = database.cpu_s if database else lambda: 0.0
-            costs.append(
-                reader.measure(page.path, urls, options.loads, gateway.pid, cpu_of_database)
-            )
-            print(_line(costs[-1]), flush=True)
+            try:
+                cost = reader.measure(page.path, urls, options.loads, gateway.pid, cpu_of_database)
+            except GatewayFailed as wrong:
+                failed.append(str(wrong))
+                continue
+            costs.append(cost)
+            print(_line(cost), flush=True)
     reader.close()
     slow = [cost.path for cost in costs if cost.p99_ms > P99_MS]
     print(f"p99 above {P99_MS:.0f} ms: {', '.join(slow) or 'none'}")
-    return not slow and total <= FIRST_LOAD
+    for line in failed:
+        print(f"FAILED: {line}")
+    return not slow and not failed and total <= FIRST_LOAD
 
 
 def _line(cost: PageCost) -> str:
