@@ -62,7 +62,7 @@ _REASONS = {
 class SkippedCount(NamedTuple):
     """How many things a job left out, and why."""
 
-    count: int
+    number: int
     reason: str
 
 
@@ -80,7 +80,7 @@ class JobRow(NamedTuple):
     skipped: list[SkippedCount]
 
     @property
-    def count(self) -> int:
+    def done(self) -> int:
         """Return how many things are done."""
         return int(self.task.result.get("count", 0))
 
@@ -161,5 +161,5 @@ def _cells(row: JobRow) -> list[object]:
         task.kind,
         task.status,
         row.endpoint_id,
-        row.count,
+        row.done,
     ]
