@@ -117,6 +117,10 @@ class Document:
         return schema
 
 
+# Parameters of the query without which there is no answer.
+NEEDED = {"/filter/completion": {"list": "message"}, "/search": {"q": "order-1"}}
+
+
 class Asker:
     """Sends requests about things that exist; each method returns the status of the answer."""
 
@@ -145,10 +149,14 @@ class Asker:
         headers = {"x-application": self._known.ids["app_id"]}
         url = self._served.url + path.format_map(ids)
         needed = {"endpoint_id": ids["endpoint_id"]} if path.endswith("}/delivery") else {}
-        answer = self._served.http.request(
-            method, url, headers=headers, params={**needed, **(query or {})}, **body
-        )
-        return answer.status_code
+        needed |= NEEDED.get(path.removeprefix("/api/v1"), {})
+        params = {**needed, **(query or {})}
+        with self._served.http.stream(
+            method, url, headers=headers, params=params, **body
+        ) as answer:
+            if not path.endswith("/live"):  # that one never ends
+                answer.read()
+            return answer.status_code
 
 
 def put(body: str, steps: tuple[str | int, ...], value: Any) -> Any:
