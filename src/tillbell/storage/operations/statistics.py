@@ -102,10 +102,17 @@ def _rows(
     newer = {subject: until for subject, _, until, _ in hours if until > added_until}
     for subject, start, _, counts in hours:
         yield subject, start, counts
-    for part in cut.minutes:
+    for minutes in cut.minutes:
+        part = _from_first_minute(db, minutes)
         for subject, start, counts in _of_part(db, statements.minutes, bindings, part):
             if start < cut.hours.since or start >= newer.get(subject, 0):
                 yield subject, start, counts
+
+
+def _from_first_minute(db: DbReader, part: Period) -> Period:
+    """Return the part from its first minute that is stored on: each minute is looked up."""
+    ((first,),) = db.query("next_rollup_minute", (part.since,))
+    return part._replace(since=part.until if first is None else min(first, part.until))
 
 
 def _of_part(db: DbReader, name: str, bindings: Mapping[str, object], part: Period) -> list[Row]:

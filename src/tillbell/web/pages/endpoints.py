@@ -59,7 +59,7 @@ class EndpointListRow(NamedTuple):
     day: EndpointDay
 
 
-class ScheduleStep(NamedTuple):
+class ScheduledAttempt(NamedTuple):
     """One attempt of a schedule."""
 
     wait: Micros  # after the attempt before
@@ -96,7 +96,7 @@ class ShownEndpoint(NamedTuple):
     day: EndpointDay
     totals: Totals  # of the messages of a day
     attempts: list[Attempt]  # the newest
-    schedule: list[ScheduleStep]
+    schedule: list[ScheduledAttempt]
     plot: AttemptPlot | None
     test: FilterTest
     sample: ReceiverSample
@@ -151,11 +151,13 @@ async def show(visit: Visit) -> Response:
     range_ = range_of(visit)
     period = period_of(visit, range_)
     history = gateway.database.history
-    health, days, totals, attempts, steps, markers, test = await asyncio.gather(
+    health, days, totals, attempts = await asyncio.gather(
         health_of(gateway, endpoint),
         gateway.plots.endpoint_days([endpoint]),
         history.totals(app.id, endpoint.id, visit.now - DAY, visit.now),
         history.attempts(app.id, AttemptFilter(endpoint_id=endpoint.id), Page(_ATTEMPTS_SHOWN)),
+    )
+    steps, markers, test = await asyncio.gather(
         gateway.plots.of_endpoint(endpoint, period),
         gateway.plots.markers(app.id, endpoint.id, period.span),
         _filter_test(gateway, endpoint, visit.query("msg")),
@@ -218,11 +220,11 @@ def _sending(compiled: CompiledEndpoint, now: Micros) -> SendingFacts:
     )
 
 
-def _schedule(compiled: CompiledEndpoint) -> list[ScheduleStep]:
-    steps, after = [ScheduleStep(0, 0)], 0
+def _schedule(compiled: CompiledEndpoint) -> list[ScheduledAttempt]:
+    steps, after = [ScheduledAttempt(0, 0)], 0
     for wait_s in compiled.schedule_s:
         after += wait_s * SECOND
-        steps.append(ScheduleStep(wait_s * SECOND, after))
+        steps.append(ScheduledAttempt(wait_s * SECOND, after))
     return steps
 
 
