@@ -36,6 +36,12 @@ OF_ALL = {
         "attempts_by_message",
         "deliveries",
         "failed_deliveries",
+        "filtered_attempts",
+        "filtered_attempts_end",
+        "filtered_attempts_of_endpoint",
+        "filtered_callbacks",
+        "filtered_deliveries",
+        "filtered_deliveries_end",
     },
     "to find what is to be done": {
         "has_order_keys",
@@ -53,6 +59,7 @@ OF_ALL = {
     },
     "to add statistics up": {
         "next_rollup_minute",
+        "rollups_of_hour",
         "rollups_of_minute",
     },
     "to delete what is past its time": {

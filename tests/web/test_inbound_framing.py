@@ -123,11 +123,12 @@ def test_a_head_that_does_not_end_is_cut_off(
     assert sender.log() == []
 
 
-def test_a_thousand_headers_are_read_and_break_nothing(
+def test_two_hundred_headers_are_read_and_a_thousand_refused(
     sender: CallbackSender, served: ServedGateway
 ) -> None:
-    request = framed(sender, b"Host: x", *[b"a: b"] * 1_000, LAST, LENGTH) + BODY
-    assert said(served, request) == [200]
+    for count, status in ((200, 200), (1_000, 431)):
+        request = framed(sender, b"Host: x", *[b"a: b"] * count, LAST, LENGTH) + BODY
+        assert said(served, request) == [status]
     assert sender.send(b'{"id":"good"}').status_code == 200
 
 

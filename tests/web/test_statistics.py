@@ -234,7 +234,8 @@ async def test_readers_share_a_read_for_a_time(clock: ManualClock) -> None:
         return await shared.get(key, 10 * SECOND, read)
 
     first = asyncio.create_task(get())
-    assert await asyncio.gather(get(), get(), get("other")) == [[1], [1], [2]]
+    shared_rows = list(await asyncio.gather(get(), get(), get("other")))
+    assert shared_rows == [[1], [1], [2]]
     assert await first == [1]
     clock.advance(9.9)
     assert await get() == [1]

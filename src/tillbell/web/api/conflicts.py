@@ -149,6 +149,13 @@ async def list_(
     return rows.showing([ConflictOut.of(conflict) for conflict in rows.rows])
 
 
+async def open_conflict_page(
+    gateway: Gateway, scope: str | None, page: Page
+) -> ListPage[MoneyConflict]:
+    """Return a page of the conflicts that wait for a person."""
+    return await conflict_page(gateway, scope, ListFilter((one_of("status", "open"),)), page)
+
+
 async def conflict_page(
     gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
 ) -> ListPage[MoneyConflict]:

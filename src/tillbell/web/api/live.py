@@ -68,7 +68,10 @@ async def stream(
     topics: Annotated[
         str, Query(max_length=100, description="`messages`, `callbacks`, `counters`, with commas.")
     ] = LiveTopic.MESSAGES,
-    last_event_id: Annotated[str | None, Header(max_length=100)] = None,
+    last_event_id: Annotated[
+        str | None,
+        Header(max_length=100, description="Id of the last event that was read: go on behind it."),
+    ] = None,
 ) -> Response:
     """Tell what happens as Server-Sent Events. `Last-Event-ID` resumes behind that event.
 

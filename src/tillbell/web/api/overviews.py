@@ -204,7 +204,7 @@ class DeliveryProblemOut(Out):
     waiting: int = Field(description="Deliveries of the endpoint that wait, of a day or longer.")
     since: datetime = Field(description="When the first of these attempts ended (UTC).")
     last_at: datetime = Field(description="When the last of them ended.")
-    filter_: str = Field(alias="filter", description="The filter of its deliveries.")
+    filter_: str = Field(serialization_alias="filter", description="The filter of its deliveries.")
 
 
 class DeliveryProblemsOut(Out):

@@ -14,6 +14,7 @@ from tillbell.model.transactions import MoneyConflict
 from tillbell.rules.filters.clauses import ListFilter
 from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.storage.ports.outbound import Page, Totals
+from tillbell.web.api.conflicts import open_conflict_page
 from tillbell.web.api.messages import message_page
 from tillbell.web.pages.endpoint_views import ENDPOINTS_MAX, endpoint_views, name_of
 from tillbell.web.pages.needs import needs
@@ -74,11 +75,8 @@ PAGES = (SitePage("/", show, "/"),)
 
 
 async def _open_conflicts(visit: Visit) -> list[MoneyConflict]:
-    history = visit.gateway.database.history
-    if visit.app is not None:
-        return await history.conflicts(visit.app.id, Page(_CONFLICTS_MAX), open_only=True)
-    listed = await history.all_conflicts(Page(_CONFLICTS_MAX))
-    return [conflict for conflict in listed if conflict.resolved_at is None]
+    listed = await open_conflict_page(visit.gateway, visit.app_id, Page(_CONFLICTS_MAX))
+    return listed.rows
 
 
 async def _totals(visit: Visit) -> Totals:

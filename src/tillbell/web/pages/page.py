@@ -22,6 +22,7 @@ from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
 from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.conflicts import open_conflict_page
 from tillbell.web.pages.forms import csrf_of
 from tillbell.web.pages.session import Viewer
 from tillbell.web.pages.templating import render
@@ -274,10 +275,5 @@ async def _counts(gateway: Gateway, app_id: str | None) -> dict[str, int]:
     """Count what needs somebody, up to a limit."""
     page = Page(_COUNTED_MAX)
     failing = await gateway.database.failing_endpoints(app_id, page)
-    history = gateway.database.history
-    if app_id is not None:
-        conflicts = await history.conflicts(app_id, page, open_only=True)
-    else:
-        listed = await history.all_conflicts(page)
-        conflicts = [conflict for conflict in listed if conflict.resolved_at is None]
-    return {"/problems": len(failing), "/review": len(conflicts)}
+    conflicts = await open_conflict_page(gateway, app_id, page)
+    return {"/problems": len(failing), "/review": len(conflicts.rows)}

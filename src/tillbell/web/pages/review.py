@@ -13,7 +13,7 @@ from tillbell.money import format_amount
 from tillbell.rules.filters.clauses import ListFilter, one_of
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.callbacks import callback_page
-from tillbell.web.api.conflicts import conflict_page
+from tillbell.web.api.conflicts import open_conflict_page
 from tillbell.web.api.transactions import transaction_page
 from tillbell.web.pages.formats import number
 from tillbell.web.pages.page import SitePage, Visit
@@ -52,7 +52,7 @@ async def show(visit: Visit) -> Response:
     """Show all that waits for a person, the most pressing first."""
     gateway, scope, page = visit.gateway, visit.app_id, Page(PER_PART)
     conflicts, held, callbacks = await asyncio.gather(
-        conflict_page(gateway, scope, ListFilter((one_of("status", "open"),)), page),
+        open_conflict_page(gateway, scope, page),
         transaction_page(
             gateway, scope, ListFilter((one_of("status", TransactionStatus.ON_HOLD),)), page
         ),

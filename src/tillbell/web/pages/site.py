@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from tillbell.app import Gateway
-from tillbell.errors import NotFound, TillbellError
+from tillbell.errors import MethodNotAllowed, NotFound, TillbellError
 from tillbell.web.edge.access import PUBLIC_PAGES as ACCESS_TO_ALL
 from tillbell.web.edge.page_route import wants_html
 from tillbell.web.edge.paths import ROUTE
@@ -85,7 +85,7 @@ def make_pages(gateway: Gateway) -> Starlette:
     pages = PAGES + (DEV_PAGES if gateway.settings.dev else ())
     everything: list[SitePage | PublicPage] = [*pages, *PUBLIC_PAGES]
     routes = [Route(page.path, _serve(page), methods=list(page.methods)) for page in everything]
-    routes.append(Route("/{path:path}", _missing))
+    routes.append(Route("/{path:path}", _missing, methods=["GET", "POST"]))
     site = Starlette(routes=routes)
     site.state.gateway = gateway
     site.state.menu = _menu({DOCS, *(page.path for page in everything)})
@@ -137,8 +137,11 @@ def _login_before(request: Request) -> str:
 
 
 async def _missing(request: Request) -> Response:
-    """Say that there is no such page: to programs as JSON."""
-    error = NotFound("There is no such page.")
+    """Say that there is no such page, or not with this method: to programs as JSON."""
+    error: TillbellError = NotFound("There is no such page.")
+    matches = [route.matches(request.scope)[0] for route in request.app.routes]
+    if Match.PARTIAL in matches:
+        error = MethodNotAllowed(("GET", "HEAD"))
     if wants_html(request.scope):
         return await error_page.show(request, error)
     problem = render_problem(error)
