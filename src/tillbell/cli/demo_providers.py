@@ -49,22 +49,28 @@ def payment(number: int, url: str, clock: Clock) -> Iterator[DemoCallback]:
     """
     uid = f"PAY-{number}"
     outcome = "declined" if number % 4 == 3 else "approved"
-    callback = _card(uid, number, outcome, url, clock)
+    sent_to = _SentTo(url, clock)
+    callback = _card(uid, number, outcome, sent_to)
     yield callback._replace(event_type=f"transaction.{outcome}")
     if number % 3 == 1:
         yield callback._replace(summary=f"{uid} {outcome}, again")
     if number % 12 == 0:
-        declined = _card(uid, number, "declined", url, clock)
+        declined = _card(uid, number, "declined", sent_to)
         yield declined._replace(summary=f"{uid} declined after all")
     if number % 12 == 6:
-        forged = _card(uid, number, "declined", url, clock, "a guess")
+        forged = _card(uid, number, "declined", sent_to, "a guess")
         yield forged._replace(summary=f"{uid} declined, says somebody")
-        yield _card("PAY-elsewhere", number + 100, "approved", url, clock)
+        yield _card("PAY-elsewhere", number + 100, "approved", sent_to)
 
 
-def _card(
-    uid: str, number: int, outcome: str, url: str, clock: Clock, secret: str = ""
-) -> DemoCallback:
+class _SentTo(NamedTuple):
+    """Where callbacks of the card gateway go, and when."""
+
+    url: str
+    clock: Clock
+
+
+def _card(uid: str, number: int, outcome: str, sent_to: _SentTo, secret: str = "") -> DemoCallback:
     """Return a callback of the card gateway that changes nothing."""
     changes = (
         f"uuid=gw{number:04}",
@@ -75,7 +81,7 @@ def _card(
     simulation = Simulation(
         f"allsecure:{outcome}", secret or _SECRETS["allsecure"], overrides=changes
     )
-    request = simulate(simulation, url, clock).request
+    request = simulate(simulation, sent_to.url, sent_to.clock).request
     return DemoCallback("allsecure", f"{uid} {outcome}", request, None)
 
 
