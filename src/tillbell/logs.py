@@ -101,6 +101,10 @@ LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
     ),
     "claim.failed": (logging.WARNING, "Deliveries could not be claimed; this is tried again soon."),
     "claim.error": (logging.ERROR, "A bug in Tillbell during a claim; it is tried again soon."),
+    "live.postponed": (
+        logging.WARNING,
+        "Live events could not be read; readers get them when the database answers.",
+    ),
     "chore.postponed": (logging.WARNING, "A chore could not run; it runs again at its next time."),
     "chore.error": (logging.ERROR, "A bug in Tillbell during a chore."),
     "task.postponed": (logging.WARNING, "A task was interrupted; it continues later."),

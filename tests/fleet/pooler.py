@@ -14,6 +14,8 @@ import psycopg
 import pytest
 from bench.postgres_server import free_port
 
+from tests.memory import MEMORY
+
 
 @contextlib.contextmanager
 def pooled(server_url: str, folder: Path) -> Iterator[str]:
@@ -36,7 +38,7 @@ def pooled(server_url: str, folder: Path) -> Iterator[str]:
         f"server_reset_query_always = 0\nuser = nobody\nlogfile = {home}/log\n"
     )
     for parent in (folder, *folder.parents[:3]):
-        if parent.is_relative_to("/tmp"):
+        if parent not in (Path("/"), Path("/tmp"), MEMORY):
             parent.chmod(parent.stat().st_mode | 0o011)
     assert pwd.getpwnam("nobody")
     process = subprocess.Popen([program, "-q", str(settings)], stderr=subprocess.DEVNULL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 from playwright.sync_api import Browser
 
@@ -12,8 +14,15 @@ from tests.pages.registry import PAGES
 pytestmark = pytest.mark.sqlite_first
 
 
-def _look_at_all(browser: Browser, world: World, *, in_the_dark: bool = False) -> None:
-    """Open every page in both widths, and perhaps in both themes; collect all that is wrong."""
+class Checks(NamedTuple):
+    """What is checked besides widths, noise and statuses. It takes most of the time."""
+
+    rules: bool = False  # of accessibility
+    dark: bool = False  # its colours; they do not depend on the texts of a page
+
+
+def _look_at_all(browser: Browser, world: World, checks: Checks) -> None:
+    """Open every page in both widths; collect all that is wrong."""
     visitor = Visitor(browser, world.served.url, world.served.session())
     wrong: list[str] = []
     for looked in PAGES:
@@ -21,8 +30,9 @@ def _look_at_all(browser: Browser, world: World, *, in_the_dark: bool = False) -
             continue
         path = looked.path.format(**world.names)
         visitor.open(path)
-        wrong += [f"{looked.name}: {rule}" for rule in visitor.axe()]
-        if in_the_dark:  # the colours of a page do not depend on its texts
+        if checks.rules:
+            wrong += [f"{looked.name}: {rule}" for rule in visitor.axe()]
+        if checks.dark:
             visitor.theme("dark")
             wrong += [f"{looked.name}, dark: {rule}" for rule in visitor.axe(COLOURS)]
             visitor.theme("light")
@@ -37,13 +47,22 @@ def _look_at_all(browser: Browser, world: World, *, in_the_dark: bool = False) -
     assert not wrong, "\n".join(wrong)
 
 
-def test_all_pages_of_an_empty_gateway(browser: Browser, empty_world: World) -> None:
-    _look_at_all(browser, empty_world)
-
-
 def test_all_pages_of_a_usual_day(browser: Browser, usual_world: World) -> None:
-    _look_at_all(browser, usual_world, in_the_dark=True)
+    _look_at_all(browser, usual_world, Checks(rules=True))
+
+
+def test_all_pages_of_an_empty_gateway(browser: Browser, empty_world: World) -> None:
+    _look_at_all(browser, empty_world, Checks())
 
 
 def test_all_pages_with_hostile_text(browser: Browser, hostile_world: World) -> None:
-    _look_at_all(browser, hostile_world)
+    _look_at_all(browser, hostile_world, Checks())
+
+
+@pytest.mark.slow
+def test_all_pages_are_accessible_whatever_they_show(
+    browser: Browser, usual_world: World, empty_world: World, hostile_world: World
+) -> None:
+    _look_at_all(browser, usual_world, Checks(rules=True, dark=True))
+    _look_at_all(browser, empty_world, Checks(rules=True))
+    _look_at_all(browser, hostile_world, Checks(rules=True))

@@ -209,7 +209,7 @@ def test_signing_out_ends_the_session_and_takes_the_cookie_away(
     client = Client(gateway)
     client.login()
     token = client.cookie
-    assert client.get("/logout").status_code == 404
+    assert client.get("/logout").status_code == 405
 
     answer = client.post("/logout", {"csrf": form_token(token)})
 

@@ -105,7 +105,7 @@ def same_conflict(
     without_id = conflict._replace(reference=None)
     for known in asked:
         is_open = known.resolved_at is None and direction is Direction.PAY_OUT
-        if _asks_the_same(without_id if is_open else conflict, known):
+        if _asks_the_same(conflict, known) or (is_open and _asks_the_same(without_id, known)):
             return known
     return None
 
