@@ -55,6 +55,9 @@ PAGES = (
     Looked(
         "delivery-filtered", "/messages/{message}/endpoints/{filters}?app={app}", needs_data=True
     ),
+    Looked(
+        "act-resend", "/messages/{message}/endpoints/{failing}/resend?app={app}", needs_data=True
+    ),
     Looked("jobs", "/jobs"),
     Looked("job", "/jobs/{job}?app={app}", needs_data=True),
     Looked("transactions", "/transactions"),

@@ -70,8 +70,21 @@ class ApiGate:
         if self._usage.is_due(principal.key):
             await self._usage.record_use(principal.key)
         body = await read_body(scope, receive, self._body_bytes_max)
-        request = ApiRequest(scope, receive, principal, body)
-        handler = self.create_message if is_message_create(scope) else self._rest
+        return await self._handle(ApiRequest(scope, receive, principal, body))
+
+    async def answer_for(self, request: ApiRequest) -> HttpAnswer:
+        """Return the answer to a request of somebody who is known by other means than a key.
+
+        A person who is signed in: what a page does is a call of the API, with all its checks.
+        """
+        request.scope[PRINCIPAL] = request.principal
+        try:
+            return await self._handle(request)
+        except TillbellError as error:
+            return render_problem(error)
+
+    async def _handle(self, request: ApiRequest) -> HttpAnswer:
+        handler = self.create_message if is_message_create(request.scope) else self._rest
         return await handler(request)
 
     def admit(self, authorization: bytes | None, body: bytes) -> Principal | None:

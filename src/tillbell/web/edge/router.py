@@ -29,7 +29,7 @@ class WebApp:
         self._rest = DeferredApp(lambda: _load_rest(gateway))
         self.end_streams = gateway.live.stop
         self._api = ApiGate(self._rest, gateway)
-        self._deferred_pages = DeferredApp(lambda: _load_pages(gateway))
+        self._deferred_pages = DeferredApp(lambda: _load_pages(gateway, self._api))
         self._pages = PageRoute(self._deferred_pages)
         self._callbacks = CallbackRoutes(gateway)
         self._health = HealthApp(gateway)
@@ -113,10 +113,10 @@ def _load_rest(gateway: Gateway) -> App:
     return make_rest(gateway)
 
 
-def _load_pages(gateway: Gateway) -> App:
+def _load_pages(gateway: Gateway, api: ApiGate) -> App:
     from tillbell.web.pages.site import make_pages
 
-    return make_pages(gateway)
+    return make_pages(gateway, api)
 
 
 async def _no_such_page(_: Scope, __: Receive) -> HttpAnswer:

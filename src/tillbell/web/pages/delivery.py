@@ -114,11 +114,8 @@ class ShownDelivery(NamedTuple):
 
 async def show(visit: Visit) -> Response:
     """Show a message at an endpoint; `attempt` names the attempt that is shown in full."""
-    gateway = visit.gateway
     shown = await _shown_delivery(visit)
-    base = curl.api_url(gateway.settings)
-    resend = curl.resend(base, shown.app_name, shown.message.id, shown.endpoint_id)
-    return visit.show("delivery.html", d=shown, resend=resend, attempts_max=ATTEMPTS_MAX)
+    return visit.show("delivery.html", d=shown, attempts_max=ATTEMPTS_MAX)
 
 
 PAGES = (SitePage("/messages/{msg}/endpoints/{endpoint}", show, "/messages"),)

@@ -35,6 +35,11 @@ class ForeignForm(Forbidden):
 
 async def read_form(request: Request) -> dict[str, str]:
     """Return the fields of a form; of several with one name the last. `Malformed` if it is none."""
+    return dict(await read_fields(request))
+
+
+async def read_fields(request: Request) -> list[tuple[str, str]]:
+    """Return the fields of a form in their order. `Malformed` if it is none."""
     if not _is_form(request):
         raise UnsupportedEncoding("A form is sent as application/x-www-form-urlencoded.")
     try:
@@ -46,7 +51,7 @@ async def read_form(request: Request) -> dict[str, str]:
         raise Malformed("The form cannot be read.") from error
     if any("\0" in part for field in fields for part in field):
         raise Malformed("A form has no NUL.")
-    return dict(fields)
+    return fields
 
 
 def csrf_of(request: Request) -> str:

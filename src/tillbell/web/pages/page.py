@@ -23,8 +23,10 @@ from tillbell.errors import NotFound
 from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.conflicts import open_conflict_page
+from tillbell.web.api.routes import may
 from tillbell.web.pages.forms import csrf_of
-from tillbell.web.pages.session import Viewer
+from tillbell.web.pages.notes import note_of
+from tillbell.web.pages.session import Viewer, principal_of
 from tillbell.web.pages.templating import render
 
 SECURITY_HEADERS = {
@@ -157,6 +159,17 @@ class Visit:
         if len(self.applications) == 1:
             return self.applications[0]
         raise NotFound("Choose an application first: this id is looked up within one.")
+
+    def refusal(self, operation: str) -> str:
+        """Say why this person may not use an operation of the API; "" if the person may."""
+        if may(principal_of(self.person), operation):
+            return ""
+        return f"Your role, {self.person.role}, may not do this. Ask an owner."
+
+    @property
+    def note(self) -> str:
+        """Return what an act says that has led here; "" for none."""
+        return note_of(self.request)
 
     def show(self, template: str, status: int = 200, /, **values: Any) -> RenderedPage:
         """Answer with a template. It has `visit`, `now`, `zone`, `link` and `here` besides."""

@@ -12,6 +12,7 @@ from starlette.routing import Match, Route
 from tillbell.app import Gateway
 from tillbell.errors import MethodNotAllowed, NotFound, TillbellError
 from tillbell.web.edge.access import PUBLIC_PAGES as ACCESS_TO_ALL
+from tillbell.web.edge.api_middleware import ApiGate
 from tillbell.web.edge.page_route import wants_html
 from tillbell.web.edge.paths import ROUTE
 from tillbell.web.edge.problems import render_problem
@@ -38,8 +39,10 @@ from tillbell.web.pages import (
     sources,
     transactions,
 )
+from tillbell.web.pages.acts import deliveries as delivery_acts
 from tillbell.web.pages.docs_page import PATH as DOCS
 from tillbell.web.pages.forms import SAFE_METHODS, check_sender
+from tillbell.web.pages.notes import forget_note
 from tillbell.web.pages.page import (
     MENU,
     Entry,
@@ -73,13 +76,14 @@ PAGES: tuple[SitePage, ...] = (
     *plot_page.PAGES,
     *live_page.PAGES,
     *sign_in.PAGES,
+    *delivery_acts.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES
 DEV_PAGES: tuple[SitePage, ...] = components.PAGES
 
 
-def make_pages(gateway: Gateway) -> Starlette:
-    """Build the application of all pages."""
+def make_pages(gateway: Gateway, api: ApiGate) -> Starlette:
+    """Build the application of all pages. What they change, they change by the API."""
     if {page.path for page in PUBLIC_PAGES} != ACCESS_TO_ALL:
         raise AssertionError("the pages for everybody are not those of web/edge/access.py")
     pages = PAGES + (DEV_PAGES if gateway.settings.dev else ())
@@ -88,6 +92,7 @@ def make_pages(gateway: Gateway) -> Starlette:
     routes.append(Route("/{path:path}", _missing, methods=["GET", "POST"]))
     site = Starlette(routes=routes)
     site.state.gateway = gateway
+    site.state.api = api
     site.state.menu = _menu({DOCS, *(page.path for page in everything)})
     return site
 
@@ -115,7 +120,7 @@ def _serve(page: SitePage | PublicPage) -> Callable[[Request], Awaitable[Respons
                 return redirect(_login_before(request))
             app = await chosen_application(request)
             visit = await visit_of(request, person, page.place, app)
-            return await _finished(await page.handler(visit))
+            return await _finished(request, await page.handler(visit))
         except TillbellError as error:
             return await error_page.show(request, error)
         except Exception as error:  # noqa: BLE001 - supervised: the visitor must be answered
@@ -124,8 +129,13 @@ def _serve(page: SitePage | PublicPage) -> Callable[[Request], Awaitable[Respons
     return serve
 
 
-async def _finished(response: Response) -> Response:
-    return await response.finished() if isinstance(response, RenderedPage) else response
+async def _finished(request: Request, response: Response) -> Response:
+    """Return the answer with its body; what an act says on it is said once."""
+    if not isinstance(response, RenderedPage):
+        return response
+    finished = await response.finished()
+    forget_note(request, finished)
+    return finished
 
 
 def _login_before(request: Request) -> str:

@@ -1,0 +1,285 @@
+"""Acts: what a person changes on a page. Each is one call of the REST API.
+
+An act has a page of its own. Before, it says what will happen; its form is sent there, and the call
+is made as the person who is signed in, so rights, checks and the audit log are those of the API.
+After, it says what has happened, on the page where the thing is, or here if there is something to
+read that is shown once.
+
+A form that is sent twice acts once: it holds an idempotency key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+from starlette.responses import Response
+
+from tillbell.errors import Forbidden
+from tillbell.vault import new_token
+from tillbell.web.edge.api_middleware import ApiGate
+from tillbell.web.edge.asgi_types import Headers, replay_body
+from tillbell.web.edge.auth import ApiRequest
+from tillbell.web.edge.paths import BASE, REQUEST_ID
+from tillbell.web.pages.forms import SAFE_METHODS, read_fields
+from tillbell.web.pages.notes import note_after
+from tillbell.web.pages.page import SitePage, Visit, redirect
+from tillbell.web.pages.session import principal_of
+
+ONCE = "once"  # the field with the idempotency key
+
+
+class FormChoice(NamedTuple):
+    """One value to choose."""
+
+    value: str
+    label: str
+    hint: str = ""
+
+
+class FormField(NamedTuple):
+    """One field of a form. Its name is that of the API's member that it sets."""
+
+    name: str
+    label: str
+    kind: str = "text"  # text, area, choice, select, checks, check, number, time
+    value: str | Sequence[str] = ""
+    hint: str = ""
+    options: Sequence[FormChoice] = ()
+    is_required: bool = False
+    is_code: bool = False  # an id, a URL or a payload
+    rows: int = 4  # of an area
+
+
+class ActForm(NamedTuple):
+    """What an act says before it happens."""
+
+    title: str
+    verb: str  # on the button
+    consequences: Sequence[str]  # sentences: what will happen
+    back: str  # link to where the thing is
+    back_word: str
+    fields: Sequence[FormField] = ()
+    is_danger: bool = False
+    warning: str = ""  # why one may not want it
+
+
+class ApiCall(NamedTuple):
+    """One request to the API. `path` begins behind `/api/v1`."""
+
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = None
+    query: str = ""
+
+
+class ApiAnswer(NamedTuple):
+    """What the API answered: `doc` is its JSON, {} if there is none."""
+
+    status: int
+    doc: dict[str, Any]
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether it has happened, or will without fail."""
+        return self.status < HTTPStatus.BAD_REQUEST
+
+
+class ShownValue(NamedTuple):
+    """A value to read after an act."""
+
+    label: str
+    value: str
+    is_secret: bool = False  # it is shown this once, hidden at first
+
+
+class ActResult(NamedTuple):
+    """What an act says after it has happened."""
+
+    text: str
+    url: str  # where the browser goes on
+    shown: Sequence[ShownValue] = ()  # if any, it goes on only by a link
+
+
+class SentFields:
+    """The fields of a form as they were sent."""
+
+    def __init__(self, sent: Sequence[tuple[str, str]]) -> None:
+        self._sent = sent
+
+    def all(self, name: str) -> list[str]:
+        """Return the values of a field that may be there several times; without empty ones."""
+        return [value for each, value in self._sent if each == name and value]
+
+    def text(self, name: str) -> str:
+        """Return the value of a field, without spaces around; "" if it is not there."""
+        values = [value for each, value in self._sent if each == name]
+        return values[-1].strip() if values else ""
+
+    def exact(self, name: str) -> str:
+        """Return the value of a field with the line ends that browsers change made `\\n`."""
+        values = [value for each, value in self._sent if each == name]
+        return values[-1].replace("\r\n", "\n") if values else ""
+
+    def has(self, name: str) -> bool:
+        """Tell whether a box is ticked."""
+        return any(each == name for each, _ in self._sent)
+
+    def words(self, name: str) -> list[str]:
+        """Return the values of a field that holds several: by commas, spaces or lines."""
+        return self.text(name).replace(",", " ").split()
+
+    def number(self, name: str) -> int | str | None:
+        """Return a whole number; the text if it is none, so that the API says what is wrong."""
+        text = self.text(name)
+        if not text:
+            return None
+        return int(text) if text.isascii() and text.isdigit() else text
+
+
+class ActPage(NamedTuple):
+    """An act: its page, the operation of the API that it calls, and its words."""
+
+    path: str
+    place: str  # path of the entry of the menu that is marked
+    operation: str  # its row in web/edge/access.py says who may
+    form: Callable[[Visit], Awaitable[ActForm]]
+    call: Callable[[Visit, SentFields], Awaitable[ApiCall]]
+    done: Callable[[Visit, ApiCall, ApiAnswer], Awaitable[ActResult]]
+
+
+def act_pages(acts: Sequence[ActPage]) -> tuple[SitePage, ...]:
+    """Return the pages of acts."""
+    return tuple(SitePage(act.path, _handler(act), act.place, ("GET", "POST")) for act in acts)
+
+
+async def call_api(visit: Visit, call: ApiCall, once: str = "") -> ApiAnswer:
+    """Call the API as the person who is signed in. `once`: an idempotency key; "": none."""
+    api: ApiGate = visit.request.app.state.api
+    body = msgspec.json.encode(call.body) if call.body is not None else b""
+    headers: Headers = [(b"content-type", b"application/json")] if body else []
+    if once and call.method == "POST":
+        headers.append((b"idempotency-key", once.encode("latin-1", "replace")))
+    outer = visit.request.scope
+    scope = {
+        "type": "http",
+        "asgi": outer["asgi"],
+        "http_version": "1.1",
+        "scheme": outer["scheme"],
+        "server": outer.get("server"),
+        "client": outer.get("client"),
+        "root_path": "",
+        "method": call.method,
+        "path": BASE + call.path,
+        "raw_path": quote(BASE + call.path).encode(),
+        "query_string": call.query.encode(),
+        "headers": headers,
+        REQUEST_ID: outer.get(REQUEST_ID),
+    }
+    request = ApiRequest(
+        scope, replay_body(body, visit.request.receive), principal_of(visit.person), body
+    )
+    answer = await api.answer_for(request)
+    doc = json.loads(answer.body) if answer.body else {}
+    return ApiAnswer(answer.status, doc if isinstance(doc, dict) else {"data": doc})
+
+
+def segment(text: str) -> str:
+    """Return a text as one part of a path of the API."""
+    return text.replace("/", "%2F")
+
+
+# ── the page of an act ───────────────────────────────────────────────────────────────────────────
+
+
+class _Problems(NamedTuple):
+    """What the API refused: by field, and what belongs to no field of the form."""
+
+    of_fields: dict[str, str]
+    others: list[str]
+
+
+class _RefusedForm(NamedTuple):
+    """A form that was sent and refused."""
+
+    status: int
+    problems: _Problems
+    sent: SentFields
+
+
+def _handler(act: ActPage) -> Callable[[Visit], Awaitable[Response]]:
+    async def handle(visit: Visit) -> Response:
+        form = await act.form(visit)
+        refusal = visit.refusal(act.operation)
+        if visit.request.method in SAFE_METHODS:
+            return _show(visit, form, refusal=refusal)
+        if refusal:
+            raise Forbidden(refusal)
+        sent = SentFields(await read_fields(visit.request))
+        call = await act.call(visit, sent)
+        answer = await call_api(visit, call, sent.text(ONCE))
+        if not answer.is_done:
+            problems = _problems(form, answer.doc)
+            return _show(visit, form, _RefusedForm(answer.status, problems, sent))
+        if answer.doc.get("code") == "second_key_needed":
+            text = "It is proposed. It happens when another person does the same."
+            return _conclude(visit, form, ActResult(text, form.back))
+        return _conclude(visit, form, await act.done(visit, call, answer))
+
+    return handle
+
+
+def _show(
+    visit: Visit, form: ActForm, refused: _RefusedForm | None = None, *, refusal: str = ""
+) -> Response:
+    """Show the form: as it begins, or as it was sent, with what is wrong."""
+    fields = form.fields
+    if refused is not None:
+        fields = [_as_sent(field, refused.sent) for field in fields]
+    return visit.show(
+        "act.html",
+        refused.status if refused is not None else 200,
+        f=form,
+        fields=fields,
+        problems=refused.problems if refused is not None else _Problems({}, []),
+        refusal=refusal,
+        once=new_token(),
+    )
+
+
+def _as_sent(field: FormField, sent: SentFields) -> FormField:
+    if field.kind == "checks":
+        return field._replace(value=sent.all(field.name))
+    if field.kind == "check":
+        return field._replace(value="yes" if sent.has(field.name) else "")
+    return field._replace(value=sent.exact(field.name))
+
+
+def _conclude(visit: Visit, form: ActForm, done: ActResult) -> Response:
+    if not done.shown:
+        response = redirect(done.url)
+        note_after(visit.request, response, done.text)
+        return response
+    return visit.show("act_done.html", f=form, done=done)
+
+
+def _problems(form: ActForm, doc: Mapping[str, Any]) -> _Problems:
+    """Sort what the API says by the fields of the form."""
+    detail = doc.get("detail", "")
+    if not isinstance(detail, list):
+        return _Problems({}, [str(detail)])
+    names = {field.name for field in form.fields}
+    of_fields: dict[str, str] = {}
+    others = []
+    for problem in detail:
+        loc = [part for part in problem["loc"] if part != "body"]
+        name = next((part for part in loc if part in names), None)
+        if name is None:
+            others.append(f"{'.'.join(loc)}: {problem['msg']}" if loc else str(problem["msg"]))
+        else:
+            of_fields.setdefault(name, str(problem["msg"]))
+    return _Problems(of_fields, others)

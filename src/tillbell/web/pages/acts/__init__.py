@@ -1,0 +1,1 @@
+"""What people change on pages, by the thing that is changed."""
