@@ -27,7 +27,7 @@ from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import HttpClient
 from tillbell.http.resolver import Resolver
 from tillbell.ids import IdMaker
-from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.audit import AuditedAct
 from tillbell.model.records import Record
 from tillbell.providers import PROVIDERS
 from tillbell.receive.source_cache import SourceCache
@@ -67,7 +67,7 @@ class Interrupted:
         self,
         *records: Record,
         expected_version: int = 0,
-        audit: Sequence[ConfigurationChange] = (),
+        audit: Sequence[AuditedAct] = (),
     ) -> None:
         await self._let_in(type(records[0]))
         await self._database.put(*records, expected_version=expected_version, audit=audit)

@@ -24,7 +24,7 @@ from tillbell.configure.people import (
 from tillbell.configure.sign_in_throttle import TRIES_OF_ACCOUNT, TRIES_OF_ADDRESS, WAIT
 from tillbell.errors import Invalid, NotFound, TooMany
 from tillbell.ids import IdMaker
-from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.audit import AuditedAct
 from tillbell.model.people import Role
 from tillbell.storage.ports.outbound import Page
 from tillbell.testing import ManualClock
@@ -45,7 +45,7 @@ class Pair(NamedTuple):
     store: Any
     clock: ManualClock
 
-    async def log(self) -> list[ConfigurationChange]:
+    async def log(self) -> list[AuditedAct]:
         for people in (self.one, self.two):
             await people.wait_idle()
         return [
@@ -90,12 +90,12 @@ async def test_the_owner_comes_by_the_link_and_is_signed_in_at_every_process(pai
     assert (signed_in.session.address, signed_in.session.user_agent) == ("203.0.113.7", "Firefox")
     assert await pair.two.new_setup_link() is None
     [entry] = await pair.log()
-    assert (entry.action, entry.actor, entry.actor_name) == (
+    assert (entry.action, entry.actor.id, entry.actor.name) == (
         "person.create",
         person.id,
         "ana@shop.example",
     )
-    assert (entry.address, entry.request_id) == ("203.0.113.7", "req_1")
+    assert (entry.actor.address, entry.actor.request_id) == ("203.0.113.7", "req_1")
     # Neither the tokens nor the password are stored.
     stored = repr((await pair.store.person(person.id), signed_in, await pair.log()))
     assert created.token not in stored
@@ -199,7 +199,7 @@ async def test_signing_out_ends_the_session_everywhere_at_once(pair: Pair) -> No
         "person.sign-out",
         "person.sign-out-everywhere",
     ]
-    assert (await pair.log())[-1].actor == "system"
+    assert (await pair.log())[-1].actor.id == "system"
 
 
 async def test_a_new_password_ends_what_the_old_one_opened(pair: Pair) -> None:
@@ -264,7 +264,7 @@ async def test_a_wrong_password_and_an_unknown_address_are_answered_alike(pair: 
         "Too many tries. Nothing is lost: try again in 5 minutes.",
     ]
     failed = [entry for entry in await pair.log() if entry.action == "person.sign-in-failed"]
-    assert [(entry.actor, entry.target != "", entry.changes) for entry in failed] == [
+    assert [(entry.actor.id, entry.target != "", entry.changes) for entry in failed] == [
         ("anonymous", True, {"tries": [None, 1]}),
         ("anonymous", True, {"tries": [None, 5]}),
     ]
@@ -293,7 +293,7 @@ async def test_an_address_that_tries_many_accounts_has_to_wait(pair: Pair) -> No
         await pair.one.sign_in(ANA.email, PASSWORD, ELSEWHERE)
     await pair.one.sign_in(ANA.email, PASSWORD, HOME)
     [entry] = [entry for entry in await pair.log() if entry.action == "person.sign-in-failed"]
-    assert (entry.target, entry.address, entry.changes) == (
+    assert (entry.target, entry.actor.address, entry.changes) == (
         "",
         ELSEWHERE.address,
         {"tries": [None, TRIES_OF_ADDRESS]},

@@ -16,7 +16,7 @@ from tests.store.test_inbound_simulation import InboundSimulation
 from tests.store.test_outbound_simulation import OutboundSimulation
 from tillbell.clock import HOUR
 from tillbell.errors import Misconfigured
-from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.audit import Actor, AuditedAct
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.model.records import Application
 from tillbell.model.statistics import Marker, MarkerKind
@@ -61,16 +61,13 @@ async def filled_store(kind: str, seed: int, folder: Path, clock: ManualClock) -
         simulations.append(InboundSimulation(seed, crashable, real, clock))
         await advance(simulations[-1])
         real = simulations[-1].real
-    change = ConfigurationChange(
+    change = AuditedAct(
         id="aud_1",
         app_id="app_1",
         at=clock.now(),
-        actor="key_1",
-        actor_name="ops",
+        actor=Actor("key_1", "ops", request_id="req_1", address="127.0.0.1"),
         action="application.create",
         target="app_1",
-        request_id="req_1",
-        address="127.0.0.1",
         changes={"name": [None, "one"]},
     )
     await real.put(Application(id="app_1", name="one", uid="shop"), audit=[change])

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.audit import Actor, AuditedAct
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import ALL, Page
@@ -25,8 +25,8 @@ def session(id_: str, at: int = 1_000, address: str = "203.0.113.7") -> Session:
     return Session(id_, ANA.id, at, at, at + DAY, at + DAY // 2, address, "Firefox")
 
 
-def entry(id_: str) -> ConfigurationChange:
-    return ConfigurationChange(id_, "", 1, ANA.id, ANA.email, "person.x", ANA.id, None, None)
+def entry(id_: str) -> AuditedAct:
+    return AuditedAct(id_, "", 1, Actor(ANA.id, ANA.email), "person.x", ANA.id)
 
 
 async def noted(store: Database) -> list[str]:

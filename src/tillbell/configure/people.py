@@ -13,10 +13,11 @@ from typing import NamedTuple
 from tillbell.clock import DAY, HOUR, MINUTE, Clock, Micros
 from tillbell.configure.passwords import Passwords
 from tillbell.configure.sign_in_throttle import TRIES_OF_ADDRESS, WAIT, SignInThrottle, SignInTry
+from tillbell.deliver.audit import AuditWriter
 from tillbell.errors import Invalid, NotFound, Problem, Unauthenticated, Unavailable
 from tillbell.ids import IdMaker
 from tillbell.logs import log_event
-from tillbell.model.configuration_changes import SYSTEM, Actor, ConfigurationChange
+from tillbell.model.audit import NOBODY, SYSTEM, USER_AGENT_MAX, Actor, ActorKind, AuditedAct
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.rules.accounts import (
     EMAIL_MAX,
@@ -34,9 +35,7 @@ SESSION_LIFE: Micros = 7 * DAY
 IDLE_LIFE: Micros = 12 * HOUR
 NOTE_USE_EVERY: Micros = 5 * MINUTE
 LINK_LIFE: Micros = DAY
-_USER_AGENT_MAX = 300
 _PAGE = 500
-NOBODY = Actor("anonymous", "nobody is signed in")
 
 
 class WrongPassword(Unauthenticated):
@@ -53,6 +52,14 @@ class Visitor(NamedTuple):
     address: str
     user_agent: str = ""
     request_id: str | None = None
+
+    def acting_as(self, actor: Actor) -> Actor:
+        """Return an actor who acts from here."""
+        return actor._replace(
+            request_id=self.request_id,
+            address=self.address,
+            user_agent=self.user_agent[:USER_AGENT_MAX] or None,
+        )
 
 
 class SignedIn(NamedTuple):
@@ -86,6 +93,7 @@ class People:
         self._store = store
         self._clock = clock
         self._ids = ids
+        self._audit = AuditWriter(clock, ids)
         self._passwords = passwords
         self._throttle = SignInThrottle(clock)
         self._writing: set[asyncio.Task[None]] = set()  # entries of failed sign-ins
@@ -136,7 +144,7 @@ class People:
         person = Person(id_, email, name, hashed, Role.OWNER, now, last_sign_in_at=now)
         session_token, session = self._new_session(person, visitor)
         entry = self._entry(
-            _actor(person, visitor),
+            actor_of(person, visitor),
             "person.create",
             person.id,
             {"email": [None, email], "name": [None, name], "role": [None, person.role.value]},
@@ -154,7 +162,7 @@ class People:
         _check(password=password_problem(password, person.email, person.name))
         hashed = await self._passwords.hash(password)
         session_token, session = self._new_session(person, visitor)
-        entry = self._entry(_actor(person, visitor), "person.new-password", person.id)
+        entry = self._entry(actor_of(person, visitor), "person.new-password", person.id)
         if not await self._store.set_password(link.id, hashed, session, [entry]):
             raise LinkGone
         return NewSession(person, session_token)
@@ -180,7 +188,7 @@ class People:
         if person is not None and stored is not None and check.is_right:
             token, session = self._new_session(person, visitor)
             checked = CheckedPassword(stored, check.hash)
-            entry = self._entry(_actor(person, visitor), "person.sign-in", person.id)
+            entry = self._entry(actor_of(person, visitor), "person.sign-in", person.id)
             replaced = hash_key(replaces) if replaces else ""
             if await self._store.add_session(session, checked, replaced, [entry]):
                 self._throttle.succeeded(attempt)
@@ -214,7 +222,7 @@ class People:
     async def sign_out(self, signed_in: SignedIn, visitor: Visitor) -> None:
         """End a session."""
         person, session = signed_in
-        entry = self._entry(_actor(person, visitor), "person.sign-out", person.id)
+        entry = self._entry(actor_of(person, visitor), "person.sign-out", person.id)
         await self._store.revoke_session(session.id, self._clock.now(), [entry])
 
     async def sign_out_everywhere(self, email: str) -> int:
@@ -255,7 +263,7 @@ class People:
             expires_at=now + SESSION_LIFE,
             idle_expires_at=now + IDLE_LIFE,
             address=visitor.address,
-            user_agent=visitor.user_agent[:_USER_AGENT_MAX],
+            user_agent=visitor.user_agent[:USER_AGENT_MAX],
         )
 
     def _note_failure(self, attempt: SignInTry, person: Person | None, visitor: Visitor) -> None:
@@ -270,7 +278,7 @@ class People:
             return
         target = "" if person is None else person.id
         tries = attempt.of_address if person is None else attempt.of_account
-        actor = NOBODY._replace(request_id=visitor.request_id, address=visitor.address)
+        actor = visitor.acting_as(NOBODY)
         entry = self._entry(actor, "person.sign-in-failed", target, {"tries": [None, tries]})
         task = asyncio.get_running_loop().create_task(self._store.add_audit_entries([entry]))
         self._writing.add(task)
@@ -283,24 +291,14 @@ class People:
 
     def _entry(
         self, actor: Actor, action: str, target: str, changes: dict[str, list[object]] | None = None
-    ) -> ConfigurationChange:
-        now = self._clock.now()
-        return ConfigurationChange(
-            id=self._ids.new("aud", now),
-            app_id="",
-            at=now,
-            actor=actor.id,
-            actor_name=actor.name,
-            action=action,
-            target=target,
-            request_id=actor.request_id,
-            address=actor.address,
-            changes=changes or {},
-        )
+    ) -> AuditedAct:
+        return self._audit.act(action, target, changes=changes, actor=actor)
 
 
-def _actor(person: Person, visitor: Visitor) -> Actor:
-    return Actor(person.id, person.email, visitor.request_id, visitor.address)
+def actor_of(person: Person, visitor: Visitor) -> Actor:
+    """Return a person as the actor of what a request does."""
+    actor = Actor(person.id, person.email, ActorKind.PERSON, person.role.value)
+    return visitor.acting_as(actor)
 
 
 def _check(**problems: str | None) -> None:

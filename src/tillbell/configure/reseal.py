@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tillbell.deliver.audit import acting_as
 from tillbell.deliver.config_cache import ConfigCache
-from tillbell.deliver.configuration_audit import acting_as
 from tillbell.deliver.tasks import TaskProgress, TaskRunner
 from tillbell.errors import Misconfigured, NotFound
-from tillbell.model.configuration_changes import SYSTEM
+from tillbell.model.audit import SYSTEM
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Record, Task
 from tillbell.model.sources import Source

@@ -17,12 +17,12 @@ import msgspec
 from tillbell.clock import DAY, Clock, iso
 from tillbell.counters import Meters
 from tillbell.deliver.attempt import JudgedAttempt
+from tillbell.deliver.audit import acting_as
 from tillbell.deliver.config_cache import OPERATIONAL, ConfigCache
-from tillbell.deliver.configuration_audit import acting_as
 from tillbell.deliver.lane import Lane
 from tillbell.errors import NotFound, TillbellError
 from tillbell.logs import log_event
-from tillbell.model.configuration_changes import SYSTEM
+from tillbell.model.audit import SYSTEM
 from tillbell.model.endpoints import AttemptFailure, Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import Attempt, Claim, Result
 from tillbell.rules.delivery import health as rules

@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from tillbell.clock import Clock
-from tillbell.deliver.configuration_audit import NOUNS, ConfigurationAudit
+from tillbell.deliver.audit import NOUNS, AuditWriter
 from tillbell.errors import ConflictError, NotFound, VersionConflict
 from tillbell.ids import IdMaker
 from tillbell.model.endpoints import Endpoint
@@ -48,7 +48,7 @@ class RecordChanges(ABC):
     def __init__(self, registry: Registry, clock: Clock, ids: IdMaker) -> None:
         self._registry = registry
         self._clock = clock
-        self._audit = ConfigurationAudit(ids)
+        self._audit = AuditWriter(clock, ids)
         self._changes = 0  # counts what was put into the cache or removed from it
         self._refreshes = 0  # counts what was read again
         self.on_stored: Callable[[], Awaitable[None]] = _nothing
@@ -123,7 +123,7 @@ class RecordChanges(ABC):
     async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
         """Delete a record; with an application all that is in it. False if it did not exist."""
         before = await self._registry.get(kind, id_, scope) if kind in NOUNS else None
-        audit = self._audit.of_change(before, None, self._clock.now())
+        audit = self._audit.of_change(before, None)
         removed = await self._registry.remove(kind, id_, scope, audit)
         self._changes += 1
         self._evict(kind, scope, id_)
@@ -147,12 +147,12 @@ class RecordChanges(ABC):
 
     async def note_export(self, list_: str, app_id: str | None, query: dict[str, str]) -> None:
         """Write into the audit log that rows of a list are exported."""
-        entry = self._audit.of_export(list_, app_id or "", query, self._clock.now())
+        entry = self._audit.of_export(list_, app_id or "", query)
         await self._registry.put(audit=[entry])
 
     async def note_secret_read(self, record: Record) -> None:
         """Write into the audit log that a record's secret is shown."""
-        entry = self._audit.of_secret_read(record, self._clock.now())
+        entry = self._audit.of_secret_read(record)
         await self._registry.put(audit=[entry])
 
     async def _store(
@@ -160,10 +160,7 @@ class RecordChanges(ABC):
     ) -> None:
         """Store records with their entries in the audit log. `before`: of the only record."""
         refreshes = self._refreshes
-        now = self._clock.now()
-        audit = [
-            entry for record in records for entry in self._audit.of_change(before, record, now)
-        ]
+        audit = [entry for record in records for entry in self._audit.of_change(before, record)]
         await self._registry.put(*records, expected_version=expected_version, audit=audit)
         self._changes += 1
         for record in records:

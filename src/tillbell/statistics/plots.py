@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tillbell.clock import DAY, HOUR, MINUTE, SECOND, Clock, Micros
 from tillbell.ids import first_of
-from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.audit import AuditedAct
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Application
 from tillbell.model.sources import Source
@@ -363,7 +363,7 @@ class Plots:
         page = Page(_AUDIT_PAGE, iterator=first_of("aud", period.until))
         for _ in range(_AUDIT_PAGES):
             entries = await self._database.history.audit_log(app_id, page, endpoint_id)
-            changes = [entry for entry in entries if isinstance(entry, ConfigurationChange)]
+            changes = [entry for entry in entries if isinstance(entry, AuditedAct)]
             within = [entry for entry in changes if entry.at >= period.since and _is_change(entry)]
             markers += map(_marker_of, within)
             is_last = len(entries) < page.limit or entries[-1].at < period.since
@@ -418,12 +418,12 @@ def _added(some: dict[str, Counts], others: dict[str, Counts]) -> dict[str, Coun
     return {each: sum_of((some.get(each, {}), others.get(each, {}))) for each in subjects}
 
 
-def _is_change(entry: ConfigurationChange) -> bool:
+def _is_change(entry: AuditedAct) -> bool:
     noun, _, verb = entry.action.partition(".")
     return noun in _CHANGED and verb in ("create", "update", "delete")
 
 
-def _marker_of(entry: ConfigurationChange) -> Marker:
+def _marker_of(entry: AuditedAct) -> Marker:
     noun, _, verb = entry.action.partition(".")
     is_rotation = verb == "update" and not _SECRETS.isdisjoint(entry.changes)
     kind = MarkerKind.ROTATION if is_rotation else MarkerKind.CHANGE
@@ -435,5 +435,5 @@ def _marker_of(entry: ConfigurationChange) -> Marker:
         endpoint_id=entry.target if noun == "endpoint" else "",
         at=entry.at,
         kind=kind,
-        text=f"{noun} {entry.target} was {done}{names} by {entry.actor_name}.",
+        text=f"{noun} {entry.target} was {done}{names} by {entry.actor.name}.",
     )

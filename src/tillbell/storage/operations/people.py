@@ -5,7 +5,7 @@ from __future__ import annotations
 from tillbell.clock import Micros
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.storage.engine.methods import read, read_batched, write, write_by_housekeeper
-from tillbell.storage.operations.configuration_audit import write_audit
+from tillbell.storage.operations.audit_log import write_audit
 from tillbell.storage.operations.pages import page_bounds
 from tillbell.storage.ports.outbound import Page
 from tillbell.storage.ports.people import Audit, CheckedPassword

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from tillbell.errors import ConflictError, VersionConflict
-from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.audit import AuditedAct
 from tillbell.model.endpoints import Endpoint, EndpointHealth
 from tillbell.model.records import Application, Record
 from tillbell.storage.engine.methods import read, write
-from tillbell.storage.operations.configuration_audit import write_audit
+from tillbell.storage.operations.audit_log import write_audit
 from tillbell.storage.operations.pages import page_bounds
 from tillbell.storage.operations.retention import remove_inbound
 from tillbell.storage.operations.statistics import (
@@ -32,7 +32,7 @@ def put(
     db: DbTransaction,
     *records: Record,
     expected_version: int = 0,
-    audit: Sequence[ConfigurationChange] = (),
+    audit: Sequence[AuditedAct] = (),
 ) -> None:
     """Store records, or raise `VersionConflict` or `ConflictError`."""
     db.lock(key for record in records for key in keys(record))
@@ -90,7 +90,7 @@ def remove(
     kind: type[Record],
     id_: str,
     scope: str = "",
-    audit: Sequence[ConfigurationChange] = (),
+    audit: Sequence[AuditedAct] = (),
 ) -> bool:
     """Delete a record; with an application also all that is in its scope or came in for it."""
     was_there = delete(db, kind, id_, scope)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tillbell.storage.operations import (
+    audit_log,
     callback_reads,
     callbacks,
     claims,
-    configuration_audit,
     decisions,
     filtered_reads,
     idempotency,
@@ -35,7 +35,7 @@ class OutboundMethods(claims.ClaimMethods):
     expunge = messages.expunge
     expunge_attempt = messages.expunge_attempt
     purge = retention.purge
-    purge_audit = configuration_audit.purge_audit
+    purge_audit = audit_log.purge_audit
     store_idempotent_answer = idempotency.store_idempotent_answer
     idempotent_answer = idempotency.idempotent_answer
 
@@ -122,7 +122,7 @@ class OverviewMethods:
     all_transactions = overview_reads.all_transactions
     find_transactions = overview_reads.find_transactions
     all_conflicts = overview_reads.all_conflicts
-    audit_log = configuration_audit.audit_log
+    audit_log = audit_log.audit_log
 
 
 class PeopleMethods:

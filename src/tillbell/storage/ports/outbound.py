@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from tillbell.clock import Micros
-from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.audit import AuditedAct
 from tillbell.model.endpoints import EndpointHealth
 from tillbell.model.messages import Attempt, Claim, Delivery, DeliveryState, Message, Trigger
 from tillbell.model.records import Record
@@ -342,7 +342,7 @@ class Registry(Protocol):
         self,
         *records: Record,
         expected_version: int = 0,
-        audit: Sequence[ConfigurationChange] = (),
+        audit: Sequence[AuditedAct] = (),
     ) -> None:
         """Store all of `records` in one commit: new ones, or over those of `expected_version`.
 
@@ -379,7 +379,7 @@ class Registry(Protocol):
         kind: type[Record],
         id_: str,
         scope: str = "",
-        audit: Sequence[ConfigurationChange] = (),
+        audit: Sequence[AuditedAct] = (),
     ) -> bool:
         """Delete a record; True if it was there. With an application all in its scope goes.
 

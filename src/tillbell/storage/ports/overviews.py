@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from tillbell.model.audit import AuditedAct
 from tillbell.model.callbacks import Callback
-from tillbell.model.configuration_changes import ConfigurationChange
 from tillbell.model.messages import Attempt
 from tillbell.model.transactions import AuditEntry, MoneyConflict, Transaction
 from tillbell.storage.ports.inbound import TransactionFilter
@@ -43,7 +43,7 @@ class OverviewLists(Protocol):
 
     async def audit_log(
         self, app_id: str | None, page: Page, target: str | None = None
-    ) -> list[AuditEntry | ConfigurationChange]:
+    ) -> list[AuditEntry | AuditedAct]:
         """List what was done by hand and what was configured, newest first unless `ascending`."""
         ...
 

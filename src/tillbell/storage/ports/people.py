@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from tillbell.clock import Micros
-from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.audit import AuditedAct
 from tillbell.model.people import OneTimeLink, Person, Session
 from tillbell.storage.ports.outbound import Page
 
-Audit = Sequence[ConfigurationChange]
+Audit = Sequence[AuditedAct]
 
 
 class CheckedPassword(NamedTuple):

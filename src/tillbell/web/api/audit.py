@@ -9,7 +9,7 @@ from fastapi import Query
 from pydantic import Field
 
 from tillbell.clock import to_datetime
-from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.audit import AuditedAct
 from tillbell.model.transactions import AuditEntry
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import ApplicationOf, GatewayOf, resource
@@ -49,13 +49,16 @@ class AuditOut(Out):
     details: dict[str, Any] = Field(description="More about a manual action, by its kind.")
 
     @classmethod
-    def of(cls, entry: AuditEntry | ConfigurationChange) -> AuditOut:
+    def of(cls, entry: AuditEntry | AuditedAct) -> AuditOut:
         """Return an entry in the shape that callers see."""
         if isinstance(entry, AuditEntry):
             more: dict[str, Any] = {"actor_name": None, "request_id": None, "address": None}
             fields = {**entry._asdict(), **more, "changes": {}}
         else:
-            fields = {**entry._asdict(), "reason": "", "details": {}}
+            actor = entry.actor
+            who = {"actor": actor.id, "actor_name": actor.name}
+            where = {"request_id": actor.request_id, "address": actor.address}
+            fields = {**entry._asdict(), **who, **where, "reason": "", "details": {}}
             fields["changes"] = {
                 name: ChangeOut(before=before, after=after)
                 for name, (before, after) in entry.changes.items()

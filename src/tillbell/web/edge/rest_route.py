@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from tillbell.app import Gateway
-from tillbell.deliver.configuration_audit import acting_as
+from tillbell.deliver.audit import acting_as
 from tillbell.errors import ConflictError
-from tillbell.model.configuration_changes import Actor
+from tillbell.model.audit import USER_AGENT_MAX, Actor, ActorKind
 from tillbell.rules.proxies import client_address, networks
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import (
@@ -107,7 +107,18 @@ class RestApi:
             if name == b"x-forwarded-for"
         ]
         address = client_address(client[0], forwarded, self._trusted) if client else None
-        return Actor(key.id, key.name, scope.get(REQUEST_ID), address)
+        kind = ActorKind.PORTAL if request.principal.is_portal else ActorKind.KEY
+        rights = key.scopes if key.capabilities is None else key.capabilities
+        user_agent = (header(scope, b"user-agent") or b"").decode("latin-1")[:USER_AGENT_MAX]
+        return Actor(
+            id=key.id,
+            name=key.name,
+            kind=kind,
+            role=" ".join(rights),
+            request_id=scope.get(REQUEST_ID),
+            address=address,
+            user_agent=user_agent or None,
+        )
 
     async def answer_public(self, scope: Scope, receive: Receive) -> HttpAnswer:
         """Return the answer to a request that needs no key."""

@@ -7,9 +7,13 @@ from typing import NamedTuple
 from starlette.requests import Request
 
 from tillbell.app import Gateway
-from tillbell.configure.people import SignedIn
+from tillbell.configure.people import SignedIn, Visitor, actor_of
+from tillbell.model.audit import NOBODY, Actor
 from tillbell.model.records import ApiKey, KeyScope
+from tillbell.rules.proxies import networks
 from tillbell.web.edge.auth import Principal
+from tillbell.web.edge.limits import address_of
+from tillbell.web.edge.paths import REQUEST_ID
 from tillbell.web.pages.cookies import token_of
 
 
@@ -47,6 +51,24 @@ async def session_of(request: Request) -> SignedIn | None:
         request.state.signed_in = await gateway.people.signed_in(token) if token else None
     signed_in: SignedIn | None = request.state.signed_in
     return signed_in
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Return where a request comes from."""
+    gateway: Gateway = request.app.state.gateway
+    return Visitor(
+        address_of(request.scope, networks(gateway.settings.trusted_proxies)),
+        request.headers.get("user-agent", ""),
+        request.scope.get(REQUEST_ID),
+    )
+
+
+async def actor_of_session(request: Request) -> Actor:
+    """Return who acts by a request, for the audit log."""
+    signed_in, visitor = await session_of(request), visitor_of(request)
+    if signed_in is None:
+        return visitor.acting_as(NOBODY)
+    return actor_of(signed_in.person, visitor)
 
 
 async def signed_in(request: Request) -> Viewer | None:

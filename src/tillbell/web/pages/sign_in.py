@@ -14,19 +14,15 @@ from tillbell.configure.people import (
     LinkGone,
     NewAccount,
     NewSession,
-    Visitor,
     WrongPassword,
 )
 from tillbell.errors import Invalid, TooMany
 from tillbell.model.people import LinkPurpose
 from tillbell.rules.accounts import PASSWORD_MIN
-from tillbell.rules.proxies import networks
-from tillbell.web.edge.limits import address_of
-from tillbell.web.edge.paths import REQUEST_ID
 from tillbell.web.pages.cookies import begin_session, end_session, keep_form_cookie, token_of
 from tillbell.web.pages.forms import SAFE_METHODS, csrf_of, read_form
 from tillbell.web.pages.page import PublicPage, SitePage, Visit, answer, redirect
-from tillbell.web.pages.session import session_of
+from tillbell.web.pages.session import session_of, visitor_of
 from tillbell.web.pages.templating import render
 
 LOGIN, SETUP, LOGOUT = "/login", "/setup/{token}", "/logout"
@@ -108,16 +104,6 @@ def own_path(text: str) -> str:
     if parts is None or parts.scheme or parts.netloc or parts.path in (LOGIN, LOGOUT):
         return "/"
     return text
-
-
-def visitor_of(request: Request) -> Visitor:
-    """Return where a request comes from."""
-    gateway: Gateway = request.app.state.gateway
-    return Visitor(
-        address_of(request.scope, networks(gateway.settings.trusted_proxies)),
-        request.headers.get("user-agent", ""),
-        request.scope.get(REQUEST_ID),
-    )
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from tillbell.app import Gateway
+from tillbell.deliver.audit import acting_as
 from tillbell.errors import MethodNotAllowed, NotFound, TillbellError
 from tillbell.web.edge.access import PUBLIC_PAGES as ACCESS_TO_ALL
 from tillbell.web.edge.api_middleware import ApiGate
@@ -54,7 +55,7 @@ from tillbell.web.pages.page import (
     visit_of,
     with_query,
 )
-from tillbell.web.pages.session import signed_in
+from tillbell.web.pages.session import actor_of_session, signed_in
 
 PAGES: tuple[SitePage, ...] = (
     *home.PAGES,
@@ -118,9 +119,10 @@ def _serve(page: SitePage | PublicPage) -> Callable[[Request], Awaitable[Respons
             person = await signed_in(request)
             if person is None:
                 return redirect(_login_before(request))
-            app = await chosen_application(request)
-            visit = await visit_of(request, person, page.place, app)
-            return await _finished(request, await page.handler(visit))
+            with acting_as(await actor_of_session(request)):
+                app = await chosen_application(request)
+                visit = await visit_of(request, person, page.place, app)
+                return await _finished(request, await page.handler(visit))
         except TillbellError as error:
             return await error_page.show(request, error)
         except Exception as error:  # noqa: BLE001 - supervised: the visitor must be answered

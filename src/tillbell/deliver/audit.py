@@ -1,4 +1,4 @@
-"""What the audit log says of a change of configuration, and who makes it.
+"""What the audit log says of an act, and who does it.
 
 Who acts is known where a request is answered; a change is stored far from there. So it is kept in a
 context variable, which each request has for itself.
@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from tillbell.clock import Micros
+from tillbell.clock import Clock
 from tillbell.ids import IdMaker
-from tillbell.model.configuration_changes import SYSTEM, Actor, ConfigurationChange
+from tillbell.model.audit import SYSTEM, Actor, AuditedAct
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import ApiKey, Application, EventType, Record, Release
 from tillbell.model.sources import Source
@@ -46,15 +46,19 @@ def acting_as(actor: Actor) -> Iterator[None]:
         _actor.reset(before)
 
 
-class ConfigurationAudit:
-    """Writes the entries of changes. `ids` makes theirs."""
+def current_actor() -> Actor:
+    """Return who acts here; Tillbell itself if nobody else does."""
+    return _actor.get()
 
-    def __init__(self, ids: IdMaker) -> None:
+
+class AuditWriter:
+    """Makes the entries of acts."""
+
+    def __init__(self, clock: Clock, ids: IdMaker) -> None:
+        self._clock = clock
         self._ids = ids
 
-    def of_change(
-        self, before: Record | None, after: Record | None, now: Micros
-    ) -> list[ConfigurationChange]:
+    def of_change(self, before: Record | None, after: Record | None) -> list[AuditedAct]:
         """Return the entry of a change, if its kind of record is audited and anything changed."""
         record = after or before
         if record is None or type(record) not in NOUNS:
@@ -63,46 +67,45 @@ class ConfigurationAudit:
         if not changes:
             return []
         verb = "create" if before is None else "delete" if after is None else "update"
-        return [self._entry(record, verb, now, changes)]
+        return [self._entry(record, verb, changes)]
 
-    def of_secret_read(self, record: Record, now: Micros) -> ConfigurationChange:
+    def of_secret_read(self, record: Record) -> AuditedAct:
         """Return the entry of a look at a record's secret."""
-        return self._entry(record, "read-secret", now, {})
+        return self._entry(record, "read-secret", {})
 
-    def of_export(
-        self, list_: str, app_id: str, query: dict[str, str], now: Micros
-    ) -> ConfigurationChange:
+    def of_export(self, list_: str, app_id: str, query: dict[str, str]) -> AuditedAct:
         """Return the entry of an export of a list; of every application for ""."""
-        actor = _actor.get()
-        return ConfigurationChange(
+        changes = {name: [None, value] for name, value in query.items()}
+        return self.act(f"{list_}.export", app_id, app_id=app_id, changes=changes)
+
+    def act(
+        self,
+        action: str,
+        target: str,
+        *,
+        app_id: str = "",
+        changes: dict[str, Any] | None = None,
+        actor: Actor | None = None,
+    ) -> AuditedAct:
+        """Return the entry of an act, by who acts here unless an actor is given.
+
+        `changes`: member → [before, after]; no value may be a secret.
+        """
+        now = self._clock.now()
+        return AuditedAct(
             id=self._ids.new("aud", now),
             app_id=app_id,
             at=now,
-            actor=actor.id,
-            actor_name=actor.name,
-            action=f"{list_}.export",
-            target=app_id,
-            request_id=actor.request_id,
-            address=actor.address,
-            changes={name: [None, value] for name, value in query.items()},
+            actor=actor or current_actor(),
+            action=action,
+            target=target,
+            changes=changes or {},
         )
 
-    def _entry(
-        self, record: Record, verb: str, now: Micros, changes: dict[str, Any]
-    ) -> ConfigurationChange:
-        actor = _actor.get()
-        return ConfigurationChange(
-            id=self._ids.new("aud", now),
-            app_id=record.id if isinstance(record, Application) else record.scope,
-            at=now,
-            actor=actor.id,
-            actor_name=actor.name,
-            action=f"{NOUNS[type(record)]}.{verb}",
-            target=record.id,
-            request_id=actor.request_id,
-            address=actor.address,
-            changes=changes,
-        )
+    def _entry(self, record: Record, verb: str, changes: dict[str, Any]) -> AuditedAct:
+        app_id = record.id if isinstance(record, Application) else record.scope
+        action = f"{NOUNS[type(record)]}.{verb}"
+        return self.act(action, record.id, app_id=app_id, changes=changes)
 
 
 def changes_between(before: Record | None, after: Record | None) -> dict[str, list[Any]]:

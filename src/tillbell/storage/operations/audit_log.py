@@ -8,7 +8,7 @@ import msgspec
 
 from tillbell.clock import Micros
 from tillbell.ids import first_of
-from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.audit import Actor, AuditedAct
 from tillbell.model.transactions import AuditEntry
 from tillbell.storage.engine.methods import read, write
 from tillbell.storage.operations import callback_rows
@@ -17,12 +17,10 @@ from tillbell.storage.ports.outbound import Page
 from tillbell.storage.session.connection import DbReader, Row
 from tillbell.storage.session.transaction import DbTransaction
 
-_CHANGES = ConfigurationChange._fields.index("changes")
 
-
-def write_audit(db: DbTransaction, entries: Sequence[ConfigurationChange]) -> None:
+def write_audit(db: DbTransaction, entries: Sequence[AuditedAct]) -> None:
     """Write entries."""
-    rows = [(*e[:_CHANGES], msgspec.json.encode(e.changes).decode()) for e in entries]
+    rows = [_row(entry) for entry in entries]
     if rows:
         db.execute_bulk("insert_configuration_change", rows)
 
@@ -30,13 +28,13 @@ def write_audit(db: DbTransaction, entries: Sequence[ConfigurationChange]) -> No
 @read
 def audit_log(
     db: DbReader, app_id: str | None, page: Page, target: str | None = None
-) -> list[AuditEntry | ConfigurationChange]:
+) -> list[AuditEntry | AuditedAct]:
     """Read a page of what was done by hand and what was configured, merged."""
     bounds = page_bounds(page)
     bindings = bounds.bindings | {"app_id": app_id, "target": target}
     by = "everywhere" if app_id is None else "by_app"
     by = by if target is None else "by_target"
-    entries: list[AuditEntry | ConfigurationChange] = [
+    entries: list[AuditEntry | AuditedAct] = [
         *map(callback_rows.audit_entry, db.query("audit_log", bindings, bounds.order, by)),
         *map(_change, db.query("configuration_changes", bindings, bounds.order, by)),
     ]
@@ -44,8 +42,17 @@ def audit_log(
     return bounds.in_list_order(entries[: bounds.limit])
 
 
-def _change(row: Row) -> ConfigurationChange:
-    return ConfigurationChange._make((*row[:_CHANGES], msgspec.json.decode(row[_CHANGES])))
+def _change(row: Row) -> AuditedAct:
+    id_, app_id, at, actor_id, name, action, target, request_id, address, changes = row
+    actor = Actor(actor_id, name, request_id=request_id, address=address)
+    return AuditedAct(id_, app_id, at, actor, action, target, msgspec.json.decode(changes))
+
+
+def _row(act: AuditedAct) -> Row:
+    actor, changes = act.actor, msgspec.json.encode(act.changes).decode()
+    who = actor.id, actor.name
+    where = actor.request_id, actor.address
+    return (act.id, act.app_id, act.at, *who, act.action, act.target, *where, changes)
 
 
 @write()
