@@ -29,11 +29,11 @@ FROM ({made}) m CROSS JOIN bench_endpoints e WHERE e.app = m.app;
 -- name: attempts
 INSERT INTO attempts
     (id, app_id, endpoint_id, event_type, number, trigger, result, started_at, duration_us, url,
-     status_code, error, detail, response)
+     status_code, error, detail, response, phases)
 SELECT 'atmpt_' || m.stem || e.tail || '0' || '0001', m.app_id, e.id, m.event_type, 1, 'scheduled',
     CASE WHEN e.place < {last_place} THEN 'accepted' ELSE 'refused' END,
     m.at + 2000, 20000 + m.n % 90000, e.url,
-    CASE WHEN e.place < {last_place} THEN 200 ELSE 503 END, '', '', {to_bytes_}'ok'{_to_bytes}
+    CASE WHEN e.place < {last_place} THEN 200 ELSE 503 END, '', '', {to_bytes_}'ok'{_to_bytes}, '1200 0 0 0 19000'
 FROM ({made}) m CROSS JOIN bench_endpoints e WHERE e.app = m.app;
 
 -- name: callbacks

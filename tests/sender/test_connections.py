@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 
 import pytest
@@ -16,6 +17,7 @@ from tillbell.http.client import HttpClient
 from tillbell.http.pool import PoolLimits
 from tillbell.http.resolver import Resolver
 from tillbell.testing.behaviours import raw
+from tillbell.testing.dns import StubDns
 from tillbell.testing.exchange import ReceiverExchange
 from tillbell.testing.receiver import Receiver
 
@@ -39,6 +41,30 @@ async def test_connections_are_used_again(post: Post) -> None:
             assert {reply.status for reply in replies} == {200}
         assert len(one.requests) + len(two.requests) == 20 * ROUNDS
         assert one.connections + two.connections <= ROUNDS
+
+
+async def test_phases_of_a_request_are_measured(
+    post: Post, receiver: Receiver, names: StubDns
+) -> None:
+    names.answer("shop.example", "127.0.0.1")
+    url = receiver.url("/ok").replace("127.0.0.1", "shop.example")
+    replies = [await post(url), await post(url)]
+    closed = socket.socket()  # nobody listens
+    closed.bind(("127.0.0.1", 0))
+    refusing = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+    replies += [await post(refusing), await post("http://missing.example/")]
+    closed.close()
+
+    first, again, refused, unknown = (list(map(int, r.phases.split())) for r in replies)
+    name, connect, tls, byte = first
+    assert min(name, connect, byte) > 0
+    assert tls == 0
+    assert again[:3] == [0, 0, 0]  # the connection was open
+    assert again[3] > 0
+    assert refused == [0]  # it ended while it connected
+    assert unknown == []
+    for reply, took in zip(replies, (first, again, refused, unknown), strict=True):
+        assert sum(took) <= reply.duration_us
 
 
 @soak

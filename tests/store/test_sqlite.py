@@ -163,6 +163,7 @@ WITHOUT_SUMS = """
     DROP TABLE one_time_links;
     ALTER TABLE attempts DROP COLUMN sent_headers;
     ALTER TABLE attempts DROP COLUMN answer_head;
+    ALTER TABLE attempts DROP COLUMN phases;
     ALTER TABLE conflicts DROP COLUMN reference;
     ALTER TABLE conflicts DROP COLUMN candidates;
     DELETE FROM migrations WHERE number > 4;

@@ -361,6 +361,12 @@ def test_an_attempt_keeps_what_was_sent_and_the_head_of_the_answer(shop: Shop) -
     assert (headers["Authorization"], headers["X-Shop"]) == ("***", "main")
     assert "canary" not in str(shown)
     assert shown["requestBody"].encode() == sent.body
+    phases = shown["phases"]
+    assert phases == listed["phases"]
+    assert min(phases["wait"], phases["firstByte"]) > 0
+    assert phases["name"] is phases["tls"] is None  # an address, and no TLS
+    took = sum(phases[name] or 0 for name in ("connect", "firstByte", "read"))
+    assert -0.01 < took - shown["responseDurationMs"] < 1
     assert shown["responseHeaders"]["Retry-After"] == "7"
     shop.http.delete(f"/app/{shop.id}/msg/{message}/attempt/{listed['id']}/content")
     assert shop.get(f"msg/{message}/attempt/{listed['id']}")["responseHeaders"] == {}

@@ -40,6 +40,15 @@ _SECRETS = (
 _VARYING = {
     "responseDurationMs": 38,
     "last4": "0000",
+    "phases": {
+        "wait": 1.2,
+        "name": 2.1,
+        "connect": 8.4,
+        "tls": 12.6,
+        "firstByte": 14.6,
+        "read": 0.3,
+    },
+    "p95Ms": 38.2,
     "p50": 38.2,
     "p95": 112.5,
     "p99": 180.7,

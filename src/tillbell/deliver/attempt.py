@@ -59,17 +59,22 @@ class JudgedAttempt(NamedTuple):
     rest_until: Micros = 0  # the receiver wants no request before; 0: it did not say
 
 
-class _Sent(NamedTuple):
-    """When an attempt began, and its headers as people may see them."""
+class Sent(NamedTuple):
+    """When an attempt began, its headers as people may see them, and how long it had waited."""
 
     started_at: Micros
-    headers: str
+    headers: str = ""
+    waited: Micros = 0
 
 
 async def make_attempt(
-    claim: Claim, compiled: CompiledEndpoint, http_client: HttpClient, started_at: Micros
+    claim: Claim,
+    compiled: CompiledEndpoint,
+    http_client: HttpClient,
+    started_at: Micros,
+    waited: Micros = 0,
 ) -> JudgedAttempt:
-    """Send a claim to its endpoint once."""
+    """Send a claim to its endpoint once; `waited`: how long it waited for its turn."""
     if claim.body is None:
         return without_body(claim, compiled, started_at)
     if compiled.target is None:
@@ -79,8 +84,8 @@ async def make_attempt(
     else:
         head, shown = _head(claim, compiled, claim.body, started_at)
         reply = await http_client.send(compiled.target, head, claim.body, compiled.timeout_s)
-        return decide(claim, compiled, reply, started_at, shown)
-    return decide(claim, compiled, reply, started_at)
+        return decide(claim, compiled, reply, Sent(started_at, shown, waited))
+    return decide(claim, compiled, reply, Sent(started_at))
 
 
 def _head(
@@ -146,14 +151,17 @@ def _renamed(headers: list[tuple[str, str]], own_names: Mapping[str, str]) -> li
 
 
 def decide(
-    claim: Claim, compiled: CompiledEndpoint, reply: Reply, started_at: Micros, shown: str = ""
+    claim: Claim,
+    compiled: CompiledEndpoint,
+    reply: Reply,
+    sent: Sent,
 ) -> JudgedAttempt:
     """Return the attempt's record and the delivery's next state."""
     result = judge(reply, compiled.success)
-    attempt = _record(claim, compiled, reply, result, _Sent(started_at, shown))
+    attempt = _record(claim, compiled, reply, result, sent)
     if result is Result.ACCEPTED:
         return JudgedAttempt(_finished(claim, attempt, DeliveryState.SUCCEEDED), result, "")
-    ended_at = started_at + reply.duration_us
+    ended_at = sent.started_at + reply.duration_us
     if reply.error in OWN_FAILURES and claim.delivery.attempts <= INTERRUPTIONS_NOT_COUNTED:
         due_at = after_own_failure(claim.delivery.attempts, compiled.schedule_s, ended_at)
         finished = _finished(claim, attempt, DeliveryState.WAITING, due_at, uses_try=False)
@@ -195,7 +203,7 @@ def without_body(claim: Claim, compiled: CompiledEndpoint, started_at: Micros) -
     error = "payload_deleted"
     detail = str(MissingPayload())
     reply = Reply(status=0, error=error, detail=detail)
-    attempt = _record(claim, compiled, reply, Result.INTERRUPTED, _Sent(started_at, ""))
+    attempt = _record(claim, compiled, reply, Result.INTERRUPTED, Sent(started_at))
     return JudgedAttempt(
         _finished(claim, attempt, DeliveryState.FAILED, uses_try=False),
         Result.INTERRUPTED,
@@ -210,7 +218,7 @@ def broken_attempt(
     """Record an attempt that failed by an error of this program; it is tried again."""
     detail = f"Tillbell could not make this attempt ({type(error).__name__}); see its log."
     reply = Reply(status=0, error="internal_error", detail=detail)
-    return decide(claim, compiled, reply, started_at)
+    return decide(claim, compiled, reply, Sent(started_at))
 
 
 def _record(
@@ -218,7 +226,7 @@ def _record(
     compiled: CompiledEndpoint,
     reply: Reply,
     result: Result,
-    sent: _Sent,
+    sent: Sent,
 ) -> Attempt:
     delivery = claim.delivery
     needs_advice = result is not Result.ACCEPTED and not reply.detail
@@ -241,6 +249,7 @@ def _record(
         response=reply.body,
         sent_headers=sent.headers,
         answer_head=reply.head[:HEAD_MAX],
+        phases=f"{sent.waited} {reply.phases}" if reply.phases else "",
     )
 
 

@@ -277,6 +277,7 @@ class Dispatcher:
             lane.note_due(now)  # its lease ended while it waited: it will be claimed again
             return
         compiled, revision = lane.compiled, lane.revision
+        waited = self._leases.waited(claim, now)
         try:
             if claim.body == READ_LATER:
                 d = claim.delivery
@@ -284,7 +285,7 @@ class Dispatcher:
                 claim = claim._replace(body=body)
                 if held is not None:
                     held.resize(2 * len(body or b""))
-            judged = await make_attempt(claim, compiled, self._http_client, now)
+            judged = await make_attempt(claim, compiled, self._http_client, now, waited)
         except Exception as error:  # noqa: BLE001 - supervised: it must not stop its lane
             log_event("attempt.error", delivery=claim.delivery.id, exc_info=error)
             judged = broken_attempt(claim, compiled, error, now)

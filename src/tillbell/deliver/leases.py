@@ -56,6 +56,10 @@ class HeldLeases:
         """Return when a lease that begins now ends, unless it is renewed."""
         return now + self._lease
 
+    def waited(self, claim: Claim, now: Micros) -> Micros:
+        """Return for how long a claim has been in this process, whose lease it began with."""
+        return max(0, now - claim.delivery.due_at + self._lease)
+
     def add(self, claim: Claim) -> None:
         """Begin to renew a claim's lease."""
         delivery = claim.delivery

@@ -15,11 +15,12 @@ import asyncio
 import errno
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tillbell.clock import Clock
 from tillbell.http.address_policy import AddressPolicy, Target
-from tillbell.http.connection import HttpConnection
+from tillbell.http.connection import NOT_OPENED, HttpConnection, Opening
 from tillbell.http.pool import Pool, PoolLimits
 from tillbell.http.resolver import Resolver, Unresolved
 from tillbell.http.tls_failures import explain_tls_failure
@@ -41,6 +42,45 @@ class _ConnectFailure(NamedTuple):
 _OVERLOADED = _ConnectFailure(
     "overloaded", "This server has too many connections open; it will try again."
 )
+
+
+_CONNECT, _TLS = 1, 2  # places of phases; a name is looked up before both
+
+
+class _Stopwatch:
+    """Takes the time of each phase until a connection is open: name, connect, TLS."""
+
+    __slots__ = ("_ends", "_monotonic", "_started")
+
+    def __init__(self, monotonic: Callable[[], float], started: float) -> None:
+        self._monotonic = monotonic
+        self._started = started
+        self._ends: list[int] = []  # of the phases that ended; microseconds since the start
+
+    def end(self) -> None:
+        """End the phase under way."""
+        self._ends.append(int((self._monotonic() - self._started) * 1_000_000))
+
+    def skip(self) -> None:
+        """Go on to the next phase; this one takes no time."""
+        self._ends.append(self._ends[-1] if self._ends else 0)
+
+    def back_to(self, phase: int) -> None:
+        """Be in this phase again, because another address is tried; its time goes on."""
+        del self._ends[phase:]
+
+    def end_all(self) -> None:
+        """End the last phase: a connection is there, a new one or one that has become free."""
+        if len(self._ends) <= _TLS:
+            self.end()
+        if len(self._ends) <= _TLS:
+            self.skip()
+
+    def ended(self) -> Opening:
+        """Return how long each phase took that ended."""
+        starts = [0, *self._ends[:-1]]
+        took = [end - start for start, end in zip(starts, self._ends, strict=False)]
+        return Opening(" ".join(map(str, took)), sum(took))
 
 
 _HELD = Reply(status=0, error="held", detail="This server sends nothing before `tillbell release`.")
@@ -82,15 +122,19 @@ class HttpClient:
         started = self._monotonic()
         now = self._loop.time()
         deadline = now + timeout_s
-        connection = self._pool.take_idle(target.origin, now)
+        connection, opening = self._pool.take_idle(target.origin, now), NOT_OPENED
         if connection is None:
-            opened = await self._open(target, deadline)
+            stopwatch = _Stopwatch(self._monotonic, started)
+            opened = await self._open(target, deadline, stopwatch)
             if isinstance(opened, _ConnectFailure):
-                took_us = int((self._monotonic() - started) * 1_000_000)
                 return Reply(
-                    status=0, error=opened.error, detail=opened.detail, duration_us=took_us
+                    status=0,
+                    error=opened.error,
+                    detail=opened.detail,
+                    duration_us=int((self._monotonic() - started) * 1_000_000),
+                    phases=stopwatch.ended().phases,
                 )
-            connection = opened
+            connection, opening = opened, stopwatch.ended()
         try:
             # The joined request is not kept: a receiver may take long to answer.
             return await connection.exchange(
@@ -98,6 +142,7 @@ class HttpClient:
                 deadline,
                 started,
                 timeout_s,
+                opening,
             )
         except asyncio.CancelledError:
             connection.abort()
@@ -115,18 +160,27 @@ class HttpClient:
 
     # ── a new connection ─────────────────────────────────────────────────────────────────────────
 
-    async def _open(self, target: Target, deadline: float) -> HttpConnection | _ConnectFailure:
+    async def _open(
+        self, target: Target, deadline: float, stopwatch: _Stopwatch
+    ) -> HttpConnection | _ConnectFailure:
         # A target may come from the database and never have been checked, so it is judged here.
         if problem := self._policy.judge_target(target):
             kind = "blocked_address" if problem[0].endswith("_address") else "blocked_url"
             return _ConnectFailure(kind, f"The URL {problem[1]}")
-        addresses = await self._allowed_addresses(target.host, deadline)
+        addresses = await self._allowed_addresses(target.host, deadline, stopwatch)
         if isinstance(addresses, _ConnectFailure):
             return addresses
-        return await self._acquire_and_connect(target, addresses, deadline)
+        connection = await self._acquire_and_connect(target, addresses, deadline, stopwatch)
+        if isinstance(connection, HttpConnection):
+            stopwatch.end_all()
+        return connection
 
     async def _acquire_and_connect(
-        self, target: Target, addresses: tuple[str, ...], deadline: float
+        self,
+        target: Target,
+        addresses: tuple[str, ...],
+        deadline: float,
+        stopwatch: _Stopwatch,
     ) -> HttpConnection | _ConnectFailure:
         """Open a connection as soon as the pool has a permit, or take one that becomes idle."""
         loop = asyncio.get_running_loop()
@@ -135,7 +189,7 @@ class HttpClient:
             if connection := self._pool.take_idle(target.origin, loop.time()):
                 return connection
             if self._pool.try_acquire(was_woken=was_woken):
-                opened = await self._connect_any(target, addresses, deadline)
+                opened = await self._connect_any(target, addresses, deadline, stopwatch)
                 if opened is not _OVERLOADED:
                     return opened
                 # No descriptor is free, and others than the pool hold them: wait a little.
@@ -147,11 +201,12 @@ class HttpClient:
         return _OVERLOADED
 
     async def _allowed_addresses(
-        self, host: str, deadline: float
+        self, host: str, deadline: float, stopwatch: _Stopwatch
     ) -> tuple[str, ...] | _ConnectFailure:
         """Return the addresses of a host to connect to; a blocked one blocks them all."""
         if is_literal(host):
             addresses: tuple[str, ...] = (host,)
+            stopwatch.skip()
         else:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -161,11 +216,16 @@ class HttpClient:
             if isinstance(resolved, Unresolved):
                 return _ConnectFailure(resolved.error, resolved.detail)
             addresses = resolved.addresses
+            stopwatch.end()
         allowed, reason = self._policy.admit(host, addresses)
         return allowed or _ConnectFailure("blocked_address", reason)
 
     async def _connect_any(
-        self, target: Target, addresses: tuple[str, ...], deadline: float
+        self,
+        target: Target,
+        addresses: tuple[str, ...],
+        deadline: float,
+        stopwatch: _Stopwatch,
     ) -> HttpConnection | _ConnectFailure:
         """Try a few addresses in turn, with a permit; each has its share of the time.
 
@@ -178,7 +238,7 @@ class HttpClient:
         try:
             for remaining, address in zip(range(len(candidates), 0, -1), candidates, strict=True):
                 until = loop.time() + (deadline - loop.time()) / remaining
-                result = await self._connect(target, address, until)
+                result = await self._connect(target, address, until, stopwatch)
                 if isinstance(result, HttpConnection):
                     self._pool.add(result)
                 elif result.error.startswith("connect_"):
@@ -190,7 +250,7 @@ class HttpClient:
         return result
 
     async def _connect(
-        self, target: Target, address: str, until: float
+        self, target: Target, address: str, until: float, stopwatch: _Stopwatch
     ) -> HttpConnection | _ConnectFailure:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
@@ -201,10 +261,14 @@ class HttpClient:
         connection = HttpConnection(self._pool, self._clock, target.origin, sock)
         loop = asyncio.get_running_loop()
         is_reached = False
+        stopwatch.back_to(_CONNECT)
         try:
             async with asyncio.timeout_at(until):
                 await loop.sock_connect(sock, (address, target.port))
                 is_reached = True
+                stopwatch.end()
+                if not target.is_tls:
+                    stopwatch.skip()
                 await loop.create_connection(lambda: connection, sock=sock, **self._tls(target))
         except OSError as error:  # also TimeoutError and ssl.SSLError
             sock.close()

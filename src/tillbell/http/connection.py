@@ -18,7 +18,7 @@ import re
 import select
 import socket
 import ssl
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import httptools
 
@@ -48,6 +48,16 @@ _RESET_HINT = " Perhaps it requires a client certificate, which Tillbell does no
 _COUNTS = "Its status counts."
 
 
+class Opening(NamedTuple):
+    """What it took to open a connection: each phase in microseconds, as text, and their sum."""
+
+    phases: str  # name, connect, TLS; a connection that was open already has none of them
+    total_us: int
+
+
+NOT_OPENED = Opening("0 0 0", 0)
+
+
 class ConnectionOwner(Protocol):
     """What a connection reports to: the pool."""
 
@@ -66,6 +76,7 @@ class HttpConnection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_failure",
+        "_first_at",
         "_future",
         "_head",
         "_interim",
@@ -74,6 +85,7 @@ class HttpConnection(asyncio.Protocol):
         "_keeps_alive",
         "_loop",
         "_monotonic",
+        "_opening",
         "_owner",
         "_parser",
         "_poll",
@@ -123,17 +135,24 @@ class HttpConnection(asyncio.Protocol):
     # ── called by the client ─────────────────────────────────────────────────────────────────────
 
     def exchange(
-        self, request: bytes, deadline: float, started: float, timeout_s: float
+        self,
+        request: bytes,
+        deadline: float,
+        started: float,
+        timeout_s: float,
+        opening: Opening = NOT_OPENED,
     ) -> asyncio.Future[Reply]:
         """Send a request; the future gets a reply, whatever happens.
 
-        `deadline` is loop time in seconds, `started` the monotonic time before the name look-up.
+        `deadline` is loop time in seconds, `started` the monotonic time before the name look-up,
+        `opening` what it took to open the connection for this request.
         """
         assert self._future is None, "one exchange at a time"
         if self.exchanges:
             self._clear()
         self.exchanges += 1
         self.deadline, self._started, self._timeout_s = deadline, started, timeout_s
+        self._opening = opening
         self._future = future = self._loop.create_future()
         self._transport.write(request)
         return future
@@ -173,6 +192,8 @@ class HttpConnection(asyncio.Protocol):
             self.has_surplus_bytes = True
             self.abort()
             return
+        if not self._received:
+            self._first_at = self._monotonic()
         self._received += len(data)
         if not self._status:
             self._head = self._head + data if self._head else data
@@ -300,7 +321,11 @@ class HttpConnection(asyncio.Protocol):
         future, self._future = self._future, None
         assert future is not None
         self.deadline = NEVER
-        took_us = int((self._monotonic() - self._started) * 1_000_000)
+        started = self._started
+        took_us = int((self._monotonic() - started) * 1_000_000)
+        phases, opened_us = self._opening
+        if self._received:
+            phases = f"{phases} {int((self._first_at - started) * 1_000_000) - opened_us}"
         retry_after = self._retry_after() if self._status >= 300 else ""
         reply = _reply(
             status=self._status,
@@ -310,6 +335,7 @@ class HttpConnection(asyncio.Protocol):
             retry_after=retry_after,
             duration_us=took_us,
             head=self._head,
+            phases=phases,
         )
         if self._may_keep():
             self._owner.connection_idle(self)

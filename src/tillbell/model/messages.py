@@ -99,6 +99,7 @@ class Attempt(NamedTuple):
     response: bytes = b""  # first 16 KiB of the body, as bytes
     sent_headers: str = ""  # header lines of the request that were its own; secrets are masked
     answer_head: bytes = b""  # first KiB of the status line and headers of the answer
+    phases: str = ""  # how long it waited, and its phases that ended: `model/phases.py`
 
 
 # Why an attempt was not answered, as `Attempt.error`.
@@ -124,6 +125,7 @@ class Reply(NamedTuple):
     retry_after: str = ""  # header as received, "" if none
     duration_us: int = 0
     head: bytes = b""  # status line and headers as received; more of the answer may follow
+    phases: str = ""  # how long each phase took that ended, from the name look-up on
 
 
 WAITING_BODY_MAX = 8 * 1024  # bytes; a longer body is not kept in memory while it waits

@@ -15,6 +15,7 @@ from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.ids import attempt_cursor, read_attempt_cursor
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import FAILURES, Attempt, Result
+from tillbell.model.phases import phases_of
 from tillbell.rules.delivery.headers import is_secret_header
 from tillbell.rules.filters.clauses import FilterList, ListFilter
 from tillbell.storage.ports.as_clauses import with_result, with_started
@@ -52,6 +53,21 @@ class EndpointMessageOut(MessageOut):
     next_attempt: datetime | None
 
 
+class PhasesOut(Out):
+    """Where the time of an attempt went, in milliseconds; null: it had no such phase."""
+
+    wait: float = Field(description="For its turn, before it began: no part of its duration.")
+    name: float | None = Field(description="Look-up of the host's name.")
+    connect: float | None = Field(
+        description="TCP, with the wait for a free connection; null: one was open already."
+    )
+    tls: float | None = Field(description="TLS handshake.")
+    first_byte: float | None = Field(
+        description="From the request to the first byte of the answer; null: it was not sent."
+    )
+    read: float | None = Field(description="Reading of the answer to its end.")
+
+
 class AttemptOut(Out):
     """One try to send a message."""
 
@@ -72,6 +88,9 @@ class AttemptOut(Out):
         description="Status that the receiver answered; 0: there was no answer."
     )
     response_duration_ms: int = Field(description="Milliseconds from connecting to the answer.")
+    phases: PhasesOut | None = Field(
+        description="Where the time went; null: nothing was sent, or it was not measured."
+    )
     result: Result = Field(description="How it ended.")
     error: Annotated[str, words("", *FAILURES)] = Field(
         description='What failed, as a word for programs; "": it was answered.'
@@ -396,6 +415,19 @@ def header_lines(text: str) -> dict[str, str]:
     return headers
 
 
+def _phases_doc(attempt: Attempt) -> Doc | None:
+    """Return where the time of an attempt went, by the names of `PhasesOut`."""
+    phases = phases_of(attempt)
+    if phases is None:
+        return None
+    names = ("name", "connect", "tls", "firstByte", "read")
+    took = (phases.name, phases.connect, phases.tls, phases.first, phases.read)
+    milliseconds = {
+        name: micros / 1000 if micros else None for name, micros in zip(names, took, strict=True)
+    }
+    return {"wait": phases.wait / 1000, **milliseconds}
+
+
 def attempt_doc(attempt: Attempt, *, with_content: bool, msg: Doc | None = None) -> Doc:
     """Return an attempt by the names of `AttemptOut`; with its answer if `with_content`."""
     status = Status.SUCCESS if attempt.result is Result.ACCEPTED else Status.FAIL
@@ -413,6 +445,7 @@ def attempt_doc(attempt: Attempt, *, with_content: bool, msg: Doc | None = None)
         "response": attempt.response.decode("utf-8", "replace") if with_content else "",
         "responseStatusCode": attempt.status_code,
         "responseDurationMs": attempt.duration_us // 1000,
+        "phases": _phases_doc(attempt),
         "result": attempt.result.value,
         "error": attempt.error,
         "requestHeaders": header_lines(attempt.sent_headers),

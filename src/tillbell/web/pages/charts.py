@@ -20,6 +20,7 @@ _WORDS = {
     "first": "first byte",
     "read": "read",
     "cut": "cut off",
+    "whole": "",
 }
 
 
@@ -135,16 +136,21 @@ def bar(share: float) -> Markup:
 
 
 def timing(phases: Sequence[tuple[str, Micros]], scale: Micros, label: str) -> Markup:
-    """Return the times of an attempt as a bar with numbers. `wait` is drawn, but not counted."""
+    """Return the times of an attempt as a bar with numbers.
+
+    `wait` is drawn, but not counted; `whole` has no number besides the total.
+    """
     at, total = 0.0, 0
     rects, words = [], []
     for name, duration in phases:
         if not duration:
             continue
         width = max(5.0, duration / max(scale, 1) * _WIDTH)
-        rects.append(_rect(f"seg-{name}", at, 0, width, 10))
+        rects.append(_rect(f"seg-{'first' if name == 'whole' else name}", at, 0, width, 10))
         at += width
         total += 0 if name == "wait" else duration
+        if not _WORDS[name]:
+            continue
         words.append(
             Markup('<div class="it"><dt class="seg-{}">{}</dt><dd>{}</dd></div>').format(
                 name, _WORDS[name], milliseconds(duration)
@@ -155,17 +161,6 @@ def timing(phases: Sequence[tuple[str, Micros]], scale: Micros, label: str) -> M
         'aria-label="{}">{}</svg><dl><div class="total"><dt>total</dt>'
         "<dd>{}</dd></div>{}</dl></div>"
     ).format(label, Markup("").join(rects), milliseconds(total), Markup("").join(words))
-
-
-def duration(total: Micros, scale: Micros, label: str, *, is_cut: bool = False) -> Markup:
-    """Return the whole time of an attempt as a bar with its number; red if it was cut off."""
-    css = "seg-cut" if is_cut else "seg-first"
-    width = max(5.0, total / max(scale, 1) * _WIDTH)
-    return Markup(
-        '<div class="timing"><svg viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" '
-        'aria-label="{0}: {2}">{1}</svg><dl><div class="total"><dt>total</dt><dd>{2}</dd></div>'
-        "</dl></div>"
-    ).format(label, _rect(css, 0, 0, width, 10), milliseconds(total))
 
 
 def _rect(css: str, x: float, y: float, width: float, height: float) -> Markup:

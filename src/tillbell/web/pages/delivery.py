@@ -17,6 +17,7 @@ from tillbell.errors import NotFound
 from tillbell.http.connection import BODY_KEPT
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message, Result
+from tillbell.model.phases import phases_of
 from tillbell.rules.delivery.fate import Fate
 from tillbell.storage.ports.outbound import AttemptFilter, Page
 from tillbell.web.api.attempts import attempt_doc
@@ -30,6 +31,7 @@ from tillbell.web.pages.verdicts import PageVerdict, of_fate
 ATTEMPTS_MAX = 50  # the newest of them are on the page
 ELSEWHERE_MAX = 12  # other endpoints
 _DIFF_LINES = 400  # of an answer; a longer one is not compared
+_SHOWN_WAIT: Micros = 1_000  # a shorter wait for a turn is not drawn
 _OPEN = (DeliveryState.WAITING, DeliveryState.SENDING)
 
 
@@ -46,6 +48,13 @@ class AnswerLine(NamedTuple):
 
     css: str  # add, del or ""
     text: str
+
+
+class AttemptDrawing(NamedTuple):
+    """The time of an attempt as a bar: its parts, and how much time the whole width is."""
+
+    parts: list[tuple[str, Micros]]
+    scale: Micros
 
 
 class Exchange(NamedTuple):
@@ -107,9 +116,20 @@ class ShownDelivery(NamedTuple):
         return self.delivery is not None and self.delivery.state is DeliveryState.SENDING
 
     @property
-    def slowest(self) -> Micros:
-        """Return the scale of the drawings: the longest attempt, or half a second."""
-        return max(SECOND // 2, *(attempt.duration_us for attempt in self.attempts), 0)
+    def drawings(self) -> dict[str, AttemptDrawing]:
+        """Return how the time of each attempt is drawn, by its id.
+
+        Attempts that were cut off have a scale of their own: they would hide the others.
+        """
+        drawn = {attempt.id: (attempt, _parts_of_time(attempt)) for attempt in self.attempts}
+        scales = {True: SECOND // 2, False: SECOND // 2}
+        for attempt, parts in drawn.values():
+            is_cut = _is_cut(attempt)
+            scales[is_cut] = max(scales[is_cut], sum(duration for _, duration in parts))
+        return {
+            id_: AttemptDrawing(parts, scales[_is_cut(attempt)])
+            for id_, (attempt, parts) in drawn.items()
+        }
 
 
 async def show(visit: Visit) -> Response:
@@ -205,6 +225,26 @@ def compared(before: str, after: str) -> list[AnswerLine]:
         for line in difflib.ndiff(old, new, None, None)
         if line[:2] in looks
     ]
+
+
+def _is_cut(attempt: Attempt) -> bool:
+    return attempt.result is Result.TIMED_OUT
+
+
+def _parts_of_time(attempt: Attempt) -> list[tuple[str, Micros]]:
+    """Return the phases of an attempt by their names in drawings."""
+    phases = phases_of(attempt)
+    if phases is None:
+        return [("cut" if _is_cut(attempt) else "whole", attempt.duration_us)]
+    took = {"dns": phases.name, "connect": phases.connect, "tls": phases.tls}
+    took |= {"first": phases.first, "read": phases.read}
+    parts = [("wait", phases.wait)] if phases.wait >= _SHOWN_WAIT else []
+    last = "dns" if phases.last == "name" else phases.last
+    parts += [
+        ("cut" if name == last and _is_cut(attempt) else name, duration)
+        for name, duration in took.items()
+    ]
+    return parts
 
 
 async def _attempts(gateway: Gateway, message: Message, endpoint_id: str) -> list[Attempt]:

@@ -59,7 +59,6 @@ def _globals() -> dict[str, Any]:
         "look": states.look,
         "state_of": states.state_of,
         "timing": charts.timing,
-        "duration": charts.duration,
         "stacked": charts.stacked,
         "lines": charts.lines,
         "spark": charts.spark,

@@ -11,7 +11,7 @@ d.attempts, d.tries, d.token, d.trigger, d.started_at, d.order_key
 -- fragment: attempt
 a.id, {attempt_delivery}, a.app_id, a.endpoint_id, {attempt_message}, a.event_type, a.number, a.trigger,
 a.result, a.started_at, a.duration_us, a.url, a.status_code, a.error, a.detail, a.response,
-a.sent_headers, a.answer_head
+a.sent_headers, a.answer_head, a.phases
 
 -- Columns of callbacks and money (model/callbacks.py, model/transactions.py).
 

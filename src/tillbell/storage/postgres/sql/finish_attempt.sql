@@ -13,13 +13,13 @@ WHERE deliveries.id = to_.id AND deliveries.app_id = to_.app_id
 -- Bound to an Attempt as it is; ?2 and ?5 are parts of its id.
 INSERT INTO attempts
     (id, app_id, endpoint_id, event_type, number, trigger, result, started_at, duration_us, url,
-     status_code, error, detail, response, sent_headers, answer_head)
-SELECT c1, c3, c4, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18
+     status_code, error, detail, response, sent_headers, answer_head, phases)
+SELECT c1, c3, c4, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19
 FROM unnest(
     ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::text[], ?6::text[], ?7::bigint[],
     ?8::text[], ?9::text[], ?10::bigint[], ?11::bigint[], ?12::text[], ?13::bigint[], ?14::text[],
-    ?15::text[], ?16::bytea[], ?17::text[], ?18::bytea[])
-    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18);
+    ?15::text[], ?16::bytea[], ?17::text[], ?18::bytea[], ?19::text[])
+    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19);
 
 -- name: resendable
 -- Index: primary keys.

@@ -10,8 +10,8 @@ WHERE id = to_.column2 AND app_id = to_.column1 AND token = to_.column3 AND stat
 -- Bound to an Attempt as it is; ?2 and ?5 are parts of its id.
 INSERT INTO attempts
     (id, app_id, endpoint_id, event_type, number, trigger, result, started_at, duration_us, url,
-     status_code, error, detail, response, sent_headers, answer_head)
-VALUES (?1, ?3, ?4, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18);
+     status_code, error, detail, response, sent_headers, answer_head, phases)
+VALUES (?1, ?3, ?4, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19);
 
 -- name: resendable
 -- Indexes: primary key, bodies_message.

@@ -1,0 +1,2 @@
+-- Where the time of an attempt went (model/phases.py); '': it was not measured.
+ALTER TABLE attempts ADD COLUMN phases text COLLATE "C" NOT NULL DEFAULT '';
