@@ -149,6 +149,7 @@ async def test_a_database_of_another_program_is_refused(tmp_path: Path, clock: M
 WITHOUT_SUMS = """
     DROP INDEX records_failing;
     DROP INDEX attempts_endpoint;
+    DROP INDEX attempts_started;
     DROP INDEX deliveries_failed_id;
     DROP INDEX deliveries_failed_app;
     ALTER TABLE messages DROP COLUMN content_type;

@@ -14,7 +14,7 @@ from tillbell.ids import attempt_cursor, first_of, read_attempt_cursor, span
 from tillbell.model.callbacks import Callback, Outcome
 from tillbell.model.messages import Attempt, Message
 from tillbell.model.transactions import MoneyConflict, Transaction
-from tillbell.rules.filters.clauses import FilterList, ListFilter, OneOf, one_of
+from tillbell.rules.filters.clauses import FilterList, ListFilter, OneOf, Within, one_of
 from tillbell.rules.filters.payload import matches_payload
 from tillbell.storage.engine.methods import read
 from tillbell.storage.operations import callback_rows, message_rows
@@ -28,6 +28,8 @@ from tillbell.storage.session.connection import DbReader, Row
 T = TypeVar("T")
 _WALKS_MAX = 8  # values of one clause that are walks of their own
 _NO_MESSAGE = "msg_!"  # sorts before every id
+_ENDPOINTS_MAX = 200  # of an application, along each of which its attempts are read
+_FIRST_ATTEMPT = f"atmpt_{'0' * 41}"  # sorts before every id
 _PAYLOADS_AT_ONCE = 20  # payloads that are in memory to be checked
 
 
@@ -78,13 +80,10 @@ _DELIVERIES = _ListRows(
 )
 _ATTEMPTS = _ListRows(
     FilterList.ATTEMPT,
-    "atmpt",
+    "",
     message_rows.attempt,
-    lambda attempt: str(attempt.id),
+    lambda attempt: attempt_cursor(attempt.id, attempt.started_at),
     lambda attempt: str(attempt.message_id),
-)
-_ATTEMPTS_BY_TIME = _ATTEMPTS._replace(
-    prefix="", id_of=lambda attempt: attempt_cursor(attempt.id, attempt.started_at)
 )
 _CALLBACKS = _ListRows(FilterList.CALLBACK, "cbk", callback_rows.callback, lambda c: str(c.id))
 _TRANSACTIONS = _ListRows(
@@ -151,39 +150,66 @@ def filtered_deliveries(
 def filtered_attempts(
     db: DbReader, app_id: str | None, filter_: ListFilter, page: Page, size: int
 ) -> Slice[Attempt]:
-    """Read a slice of attempts by their messages."""
+    """Read a slice of attempts by their start."""
 
     def walks(scope: str | None) -> _Plan:
-        everywhere = _Walk("filtered_attempts", (), scope or "")
+        covered = {"started"}
         for field in ("id", "delivery"):
             if ids := _values(filter_, field):
-                each = [everywhere.within(*span("atmpt", id_)) for id_ in ids if "_" in id_]
-                each = [walk._replace(low=walk.low[:-1]) for walk in each]
-                return _Plan(each, is_exact=False)
+                return _Plan([_attempts_of(id_) for id_ in ids if "_" in id_], is_exact=False)
         if ids := _message_ids(db, scope, filter_):
-            return _Plan([everywhere.within(*span("atmpt", id_)) for id_ in ids], is_exact=False)
-        if endpoints := _values(filter_, "endpoint"):
-            of_endpoint = _Walk("filtered_attempts_of_endpoint", app_id=scope or "")
-            each = [of_endpoint._replace(value=id_) for id_ in endpoints]
-            return _Plan(each, _covers(filter_, {"endpoint"}))
-        if scope is not None:
-            of_app = _Walk("filtered_attempts_of_app", app_id=scope)
-            return _Plan([of_app], _covers(filter_, set()))
-        return _Plan([everywhere], _covers(filter_, set()))
+            return _Plan([_attempts_of(id_) for id_ in ids], is_exact=False)
+        if ids := _values(filter_, "endpoint"):
+            endpoints = [(_app_of(db, scope, id_), id_) for id_ in ids]
+            covered.add("endpoint")
+        elif scope is not None and (in_app := _endpoints_of(db, scope)) is not None:
+            endpoints = [(scope, id_) for id_ in in_app]
+        else:
+            everywhere = _Walk("filtered_attempts", ("everywhere",))
+            return _Plan([everywhere], scope is None and _covers(filter_, covered))
+        walk = _Walk("filtered_attempts", ("of_endpoint",))
+        each = [walk._replace(app_id=app, value=id_) for app, id_ in endpoints]
+        return _Plan(each, _covers(filter_, covered))
 
     plan = _of_scopes(db, app_id, filter_, walks, is_by_app=False)
-    return _sliced(db, _ATTEMPTS, plan, _within_app(app_id, filter_), page, size)
+    low, high = _starts(filter_)
+    plan = plan._replace(walks=[walk.within(low, high) for walk in plan.walks])
+    by_start = _within_app(app_id, filter_)._replace(after=None, before=None)
+    return _sliced(db, _ATTEMPTS, plan, by_start, page, size)
 
 
-@read
-def filtered_attempts_by_time(
-    db: DbReader, app_id: str, endpoint_id: str, filter_: ListFilter, page: Page, size: int
-) -> Slice[Attempt]:
-    """Read a slice of an endpoint's attempts by their start."""
-    walk = _Walk("filtered_attempts_by_time", app_id=app_id, value=endpoint_id)
-    plan = _Plan([walk], _covers(filter_, set()))
-    by_start = filter_._replace(after=None, before=None)
-    return _sliced(db, _ATTEMPTS_BY_TIME, plan, by_start, page, size)
+def _attempts_of(id_: str) -> _Walk:
+    """Return the walk along the attempts of a message or delivery, or along one attempt."""
+    stem = f"atmpt_{id_[id_.index('_') + 1 :]}"
+    return _Walk("filtered_attempts_of_id", value=stem)
+
+
+def _app_of(db: DbReader, scope: str | None, endpoint_id: str) -> str:
+    """Return the application of an endpoint that got deliveries; "" if none did."""
+    if scope is not None:
+        return scope
+    return next((str(app) for (app,) in db.query("app_of_endpoint", (endpoint_id,))), "")
+
+
+def _endpoints_of(db: DbReader, app_id: str) -> list[str] | None:
+    """Return the endpoints, also deleted ones, of which deliveries are stored.
+
+    None: there are so many that their attempts are sooner found among all.
+    """
+    rows = db.query("endpoints_with_deliveries", (app_id, _ENDPOINTS_MAX + 1))
+    return [str(id_) for (id_,) in rows] if len(rows) <= _ENDPOINTS_MAX else None
+
+
+def _starts(filter_: ListFilter) -> tuple[str, str]:
+    """Return the positions between which a filter allows starts."""
+    low, high = 0, FOREVER if filter_.before is None else filter_.before - 1
+    for clause in filter_.clauses:
+        match = clause.matches[0]
+        if clause.field == "started" and isinstance(match, Within):
+            low, high = max(low, match.low), min(high, max(match.high, -1))
+    latest = 2**60 - 1  # that a position can hold
+    first = attempt_cursor(_FIRST_ATTEMPT, min(low, latest))
+    return first, attempt_cursor(_FIRST_ATTEMPT, min(high + 1, latest))
 
 
 @read
@@ -387,12 +413,11 @@ class _WalkReader(NamedTuple):
 
     def _bindings(self, walk: _Walk) -> dict[str, Any]:
         bindings: dict[str, Any] = {"app_id": walk.app_id, "walk": walk.value}
-        if walk.statement == "filtered_attempts_by_time":
-            low_at, low = (-1, "") if walk.low == "" else _by_time(walk.low)
-            high_at, high = (FOREVER, LAST) if walk.high == LAST else _by_time(walk.high)
-            times = {"low_at": low_at, "low": low, "high_at": high_at, "high": high}
-            return bindings | times
-        return bindings | {"low": walk.low, "high": walk.high} | _outer_ids(walk)
+        if self.table is _ATTEMPTS:
+            low_at, low = _start(walk.low)
+            high_at, high = _start(walk.high)
+            return bindings | {"low_at": low_at, "low": low, "high_at": high_at, "high": high}
+        return bindings | {"low": walk.low, "high": walk.high} | _messages_of(walk)
 
     def _has_payload(self, row: Any) -> bool:
         assert self.table.message_of is not None
@@ -401,24 +426,22 @@ class _WalkReader(NamedTuple):
         return matches_payload(next((body for (body,) in rows), None), self.where.payload)
 
 
-def _by_time(position: str) -> tuple[int, str]:
+def _start(position: str) -> tuple[int, str]:
     """Return start and id of a position, which may end in a letter that no id has."""
     is_after = position.endswith(LAST)
     at, id_ = read_attempt_cursor(position.removesuffix(LAST))
     return at, id_ + LAST if is_after else id_
 
 
-def _outer_ids(walk: _Walk) -> dict[str, str]:
-    """Return bounds (included) of the messages or deliveries that a walk goes along."""
-    prefix = "dlv_" if walk.statement == "filtered_attempts_of_endpoint" else "msg_"
-    letters = 37 if prefix == "dlv_" else 26
+def _messages_of(walk: _Walk) -> dict[str, str]:
+    """Return bounds (included) of the messages whose deliveries a walk goes along."""
 
-    def outer(position: str) -> str:
+    def message_of(position: str) -> str:
         start = position.find("_") + 1
-        return f"{prefix}{position[start : start + letters]}"
+        return f"msg_{position[start : start + 26]}"
 
-    first = outer(walk.low) if walk.low else ""
-    return {"first": first, "last": LAST if walk.high == LAST else outer(walk.high) + LAST}
+    first = message_of(walk.low) if walk.low else ""
+    return {"first": first, "last": LAST if walk.high == LAST else message_of(walk.high) + LAST}
 
 
 def _sliced(

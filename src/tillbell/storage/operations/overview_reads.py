@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tillbell.model.callbacks import Callback
-from tillbell.model.messages import Attempt
 from tillbell.model.transactions import MoneyConflict, Transaction
 from tillbell.storage.engine.methods import read
-from tillbell.storage.operations import callback_rows, message_rows
+from tillbell.storage.operations import callback_rows
 from tillbell.storage.operations.callback_reads import transactions_of
 from tillbell.storage.operations.message_reads import delivery_row
 from tillbell.storage.operations.pages import LAST, PageBounds, page_bounds
@@ -33,20 +32,8 @@ def deliveries(
     return bounds.in_list_order([delivery_row(row) for row in rows])
 
 
-@read
-def attempts_by_message(db: DbReader, app_id: str | None, page: Page) -> list[Attempt]:
-    """Read a page of closed attempts."""
-    bounds = page_bounds(page)
-    if app_id is None:
-        rows = db.query("attempts_by_message", bounds.bindings, bounds.order)
-    else:
-        bindings = bounds.bindings | {"app_id": app_id} | _messages_of(bounds)
-        rows = db.query("attempts_of_app", bindings, bounds.order)
-    return bounds.in_list_order([message_rows.attempt(row) for row in rows])
-
-
 def _messages_of(bounds: PageBounds) -> dict[str, str]:
-    """Return the messages, both included, whose deliveries or attempts are within the bounds."""
+    """Return the messages, both included, whose deliveries are within the bounds."""
     last = LAST if bounds.high == LAST else _message_of(bounds.high)
     return {"first_message": _message_of(bounds.low), "last_message": last}
 

@@ -117,7 +117,6 @@ class OverviewMethods:
     """`OverviewLists`."""
 
     deliveries = overview_reads.deliveries
-    attempts_by_message = overview_reads.attempts_by_message
     all_callbacks = overview_reads.all_callbacks
     all_transactions = overview_reads.all_transactions
     find_transactions = overview_reads.find_transactions
@@ -169,7 +168,6 @@ class FilteredMethods:
     filtered_messages = filtered_reads.filtered_messages
     filtered_deliveries = filtered_reads.filtered_deliveries
     filtered_attempts = filtered_reads.filtered_attempts
-    filtered_attempts_by_time = filtered_reads.filtered_attempts_by_time
     filtered_callbacks = filtered_reads.filtered_callbacks
     filtered_transactions = filtered_reads.filtered_transactions
     filtered_conflicts = filtered_reads.filtered_conflicts

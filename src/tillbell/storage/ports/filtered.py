@@ -49,13 +49,10 @@ class FilteredLists(Protocol):
     async def filtered_attempts(
         self, app_id: str | None, filter_: ListFilter, page: Page, size: int
     ) -> Slice[Attempt]:
-        """List closed attempts, those of the newest message first."""
-        ...
+        """List closed attempts by their start; positions are `attempt_cursor`s.
 
-    async def filtered_attempts_by_time(
-        self, app_id: str, endpoint_id: str, filter_: ListFilter, page: Page, size: int
-    ) -> Slice[Attempt]:
-        """List closed attempts at an endpoint by their start; positions are `attempt_cursor`s."""
+        If there are more than 200 endpoints in an application, its attempts are searched.
+        """
         ...
 
     async def filtered_callbacks(

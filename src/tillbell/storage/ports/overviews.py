@@ -10,7 +10,6 @@ from typing import Protocol
 
 from tillbell.model.audit import AuditedAct
 from tillbell.model.callbacks import Callback
-from tillbell.model.messages import Attempt
 from tillbell.model.transactions import AuditEntry, MoneyConflict, Transaction
 from tillbell.storage.ports.inbound import TransactionFilter
 from tillbell.storage.ports.outbound import DeliveryRow, Page
@@ -23,10 +22,6 @@ class OverviewLists(Protocol):
         self, app_id: str | None, page: Page, *, failed_only: bool = False
     ) -> list[DeliveryRow]:
         """List deliveries, those of the newest message first unless `ascending`."""
-        ...
-
-    async def attempts_by_message(self, app_id: str | None, page: Page) -> list[Attempt]:
-        """List closed attempts, those of the newest message first unless `ascending`."""
         ...
 
     async def all_callbacks(self, page: Page) -> list[Callback]:

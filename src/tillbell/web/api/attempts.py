@@ -13,17 +13,16 @@ from tillbell.app import Gateway
 from tillbell.clock import iso
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.ids import attempt_cursor, read_attempt_cursor
-from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import FAILURES, Attempt, Result
 from tillbell.model.phases import phases_of
 from tillbell.rules.delivery.headers import is_secret_header
-from tillbell.rules.filters.clauses import FilterList, ListFilter
+from tillbell.rules.filters.clauses import FilterList, ListFilter, one_of
 from tillbell.storage.ports.as_clauses import with_result, with_started
 from tillbell.storage.ports.outbound import AttemptFilter, MessageFilter, Page
 from tillbell.web.api.filtered import FilterText, read_filter, search_page
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
 from tillbell.web.api.messages import MessageOf
-from tillbell.web.api.paging import ListPage, PageOf, list_page, row_id
+from tillbell.web.api.paging import ListPage, PageOf, list_page
 from tillbell.web.api.rendering import (
     Doc,
     MessageOut,
@@ -179,8 +178,8 @@ async def list_by_endpoint(
         attempts = await _attempts(gateway, endpoint.scope, selection, query, page)
     else:
         listed = await read_filter(gateway, endpoint.scope, FilterList.ATTEMPT, text)
-        listed = _with_members(listed, filter_, query)
-        attempts = await _filtered_attempts(gateway, endpoint, listed, page)
+        listed = _with_members(listed, filter_, query).and_(one_of("endpoint", endpoint.id))
+        attempts = await attempt_page(gateway, endpoint.scope, listed, page)
     messages = await _messages(gateway, endpoint.scope, attempts.rows) if with_msg else {}
     docs = [
         attempt_doc(attempt, with_content=with_content, msg=messages.get(attempt.message_id))
@@ -321,29 +320,18 @@ def _with_members(filter_: ListFilter, messages: MessageFilter, query: AttemptQu
 async def attempt_page(
     gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
 ) -> ListPage[Attempt]:
-    """Return a page of the attempts of an application, those of the newest message first.
-
-    None: of all applications.
-    """
-    history = gateway.database.history
-    return await search_page(
-        lambda page, size: history.filtered_attempts(scope, filter_, page, size), page, row_id
-    )
-
-
-async def _filtered_attempts(
-    gateway: Gateway, endpoint: Endpoint, filter_: ListFilter, page: Page
-) -> ListPage[Attempt]:
+    """Return a page of the attempts of an application (None: of all) by their start."""
     if page.iterator is not None:
         _check_cursor(page.iterator)
     history = gateway.database.history
     return await search_page(
-        lambda page, size: history.filtered_attempts_by_time(
-            endpoint.scope, endpoint.id, filter_, page, size
-        ),
-        page,
-        lambda attempt: attempt_cursor(attempt.id, attempt.started_at),
+        lambda page, size: history.filtered_attempts(scope, filter_, page, size), page, place
     )
+
+
+def place(attempt: Attempt) -> str:
+    """Return where an attempt stands in a list by time."""
+    return attempt_cursor(attempt.id, attempt.started_at)
 
 
 def _filter(messages: MessageFilter, query: AttemptQuery) -> AttemptFilter:
@@ -374,9 +362,7 @@ async def _attempts(
 
     if page.iterator is not None:
         _check_cursor(page.iterator)
-    return await list_page(
-        fetch, page, lambda attempt: attempt_cursor(attempt.id, attempt.started_at)
-    )
+    return await list_page(fetch, page, place)
 
 
 def _check_cursor(iterator: str) -> None:

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from tillbell.rules.filters.clauses import FilterList, ListFilter
 from tillbell.storage.ports.filtered import Slice
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.attempts import AttemptOut, attempt_doc
+from tillbell.web.api.attempts import AttemptOut, attempt_doc, place
 from tillbell.web.api.csv_text import MEDIA_TYPE, cell
 from tillbell.web.api.deliveries import DeliveryOut, delivery_doc
 from tillbell.web.api.filtered import FilterText, read_filter
@@ -190,7 +190,7 @@ async def deliveries(query: ExportQueryOf) -> Response:
 
 @router.get("/attempt", response_class=Response, responses=_STREAMED)
 async def attempts(query: ExportQueryOf) -> Response:
-    """Export attempts, those of the newest message first."""
+    """Export attempts by their start: the latest attempt is first."""
     history = query.gateway.database.history
 
     async def doc_of(row: Any) -> Doc:
@@ -201,7 +201,7 @@ async def attempts(query: ExportQueryOf) -> Response:
         AttemptOut,
         lambda filter_, page, size: history.filtered_attempts(query.scope, filter_, page, size),
         doc_of,
-        lambda row: row.id,
+        place,
     )
     return await _begin(query, exported)
 

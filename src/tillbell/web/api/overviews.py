@@ -180,7 +180,7 @@ async def attempts(
     text: FilterText = None,
     with_content: WithContent = True,
 ) -> Response:
-    """List the attempts of all applications, those of the newest message first."""
+    """List the attempts of all applications by their start: the latest attempt is first."""
     filter_ = with_result(
         await read_filter(gateway, scope, FilterList.ATTEMPT, text),
         is_accepted=None if query.status is None else query.status is Status.SUCCESS,

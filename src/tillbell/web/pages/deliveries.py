@@ -105,7 +105,7 @@ async def list_(visit: Visit) -> Response:
 
 
 async def attempts(visit: Visit) -> Response:
-    """Show attempts that have ended, those of the newest message first."""
+    """Show attempts that have ended by their start: the latest is first."""
     line = await filter_line(visit, FilterList.ATTEMPT)
     if isinstance(line, Response):
         return line

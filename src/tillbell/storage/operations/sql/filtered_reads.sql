@@ -159,3 +159,11 @@ ORDER BY t.id {order} LIMIT :limit OFFSET :skip;
 SELECT {rows} FROM conflicts f
 WHERE {walk} AND f.id > :low AND f.id < :high AND {where}
 ORDER BY f.id {order} LIMIT :limit OFFSET :skip;
+
+-- name: app_of_endpoint
+-- Index: deliveries_endpoint.
+SELECT app_id FROM deliveries WHERE endpoint_id = ?1 LIMIT 1;
+
+-- name: endpoints_with_deliveries
+-- Index: primary key.
+SELECT DISTINCT endpoint_id FROM totals WHERE app_id = ?1 AND endpoint_id > '' LIMIT ?2;

@@ -21,13 +21,6 @@ WHERE t.id > :low AND t.id < :high ORDER BY t.id {order} LIMIT :limit;
 SELECT {conflict} FROM conflicts f
 WHERE f.id > :low AND f.id < :high ORDER BY f.id {order} LIMIT :limit;
 
--- name: attempts_by_message
--- form {order} descending: DESC
--- form {order} ascending: ASC
--- Index: primary key.
-SELECT {attempt} FROM attempts a
-WHERE a.id > :low AND a.id < :high ORDER BY a.id {order} LIMIT :limit;
-
 -- name: application_ids
 -- Index: records_id.
 SELECT id FROM records WHERE kind = 'Application' ORDER BY id;

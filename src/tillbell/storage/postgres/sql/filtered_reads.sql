@@ -61,60 +61,35 @@ ORDER BY m.id {order}, d.id {order} LIMIT :limit OFFSET :skip;
 -- name: filtered_attempts
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- Index: primary keys.
+-- form {walk} everywhere: WHERE
+-- form {walk} of_endpoint: WHERE a.endpoint_id = :walk AND a.app_id = :app_id AND
+-- By their start. Indexes: attempts_started, attempts_endpoint, primary keys.
 SELECT {attempt}
-FROM (SELECT * FROM attempts WHERE id > :low AND id < :high
-      ORDER BY id {order} OFFSET 0) a {message_of_attempt}
-WHERE {where} ORDER BY a.id {order} LIMIT :limit;
+FROM (SELECT * FROM attempts a {walk} {between_starts}
+      ORDER BY started_at {order}, id {order} OFFSET 0) a {message_of_attempt}
+WHERE {where} ORDER BY a.started_at {order}, a.id {order} LIMIT :limit;
 
 -- name: filtered_attempts_end
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- Index: primary key.
-SELECT id FROM attempts WHERE id > :low AND id < :high
-ORDER BY id {order} LIMIT :limit OFFSET :skip;
+-- form {walk} everywhere: WHERE
+-- form {walk} of_endpoint: WHERE a.endpoint_id = :walk AND a.app_id = :app_id AND
+-- Indexes: attempts_started, attempts_endpoint.
+SELECT a.started_at, a.id
+FROM attempts a {walk} {between_starts}
+ORDER BY a.started_at {order}, a.id {order} LIMIT :limit OFFSET :skip;
 
--- name: filtered_attempts_of_app
--- form {rows} rows: {attempt}
--- form {rows} end: a.id
--- form {order} descending: DESC
--- form {order} ascending: ASC
--- One message after the other (OFFSET keeps it so). Index: primary keys.
-SELECT {rows}
-FROM messages m
-CROSS JOIN LATERAL (
-    SELECT * FROM attempts WHERE app_id = m.app_id
-    AND id > 'atmpt_' || substr(m.id, 5) AND id < 'atmpt_' || substr(m.id, 5) || '~' OFFSET 0) a
-WHERE m.app_id = :app_id AND m.id >= :first AND m.id <= :last
-  AND a.id > :low AND a.id < :high AND {where}
-ORDER BY m.id {order}, a.id {order} LIMIT :limit OFFSET :skip;
-
--- name: filtered_attempts_of_endpoint
--- form {rows} rows: {attempt}
--- form {rows} end: a.id
--- form {order} descending: DESC
--- form {order} ascending: ASC
--- One delivery after the other (OFFSET keeps it so). Indexes: deliveries_endpoint, primary keys.
-SELECT {rows}
-FROM (SELECT app_id, id FROM deliveries WHERE endpoint_id = :walk AND id >= :first AND id <= :last
-      ORDER BY id {order} OFFSET 0) d
-CROSS JOIN LATERAL (
-    SELECT * FROM attempts WHERE app_id = d.app_id
-    AND id > 'atmpt_' || substr(d.id, 5) AND id < 'atmpt_' || substr(d.id, 5) || '~' OFFSET 0) a
-{message_of_attempt}
-WHERE a.id > :low AND a.id < :high AND {where}
-ORDER BY d.id {order}, a.id {order} LIMIT :limit OFFSET :skip;
-
--- name: filtered_attempts_by_time
+-- name: filtered_attempts_of_id
 -- form {rows} rows: {attempt}
 -- form {rows} end: a.started_at, a.id
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- Indexes: attempts_endpoint, primary key.
+-- Those of a message or delivery are few: they are sorted (OFFSET keeps it so). Index: primary keys.
 SELECT {rows}
-FROM attempts a {message_of_attempt}
-WHERE a.app_id = :app_id AND a.endpoint_id = :walk
-  AND (a.started_at, a.id) > (CAST(:low_at AS bigint), CAST(:low AS text))
-  AND (a.started_at, a.id) < (CAST(:high_at AS bigint), CAST(:high AS text))
-  AND {where}
+FROM (SELECT * FROM attempts WHERE id >= CAST(:walk AS text) AND id < CAST(:walk AS text) || '~'
+      OFFSET 0) a {message_of_attempt}
+WHERE {between_starts} AND {where}
 ORDER BY a.started_at {order}, a.id {order} LIMIT :limit OFFSET :skip;
+
+-- fragment: between_starts
+(a.started_at, a.id) > (CAST(:low_at AS bigint), CAST(:low AS text)) AND (a.started_at, a.id) < (CAST(:high_at AS bigint), CAST(:high AS text))

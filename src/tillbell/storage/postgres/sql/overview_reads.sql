@@ -31,16 +31,3 @@ CROSS JOIN LATERAL (
 WHERE m.app_id = :app_id AND m.id >= :first_message AND m.id <= :last_message
   AND d.id > :low AND d.id < :high
 ORDER BY m.id {order}, d.id {order} LIMIT :limit;
-
--- name: attempts_of_app
--- form {order} descending: DESC
--- form {order} ascending: ASC
--- One message after the other (OFFSET keeps it so). Index: primary keys.
-SELECT {attempt}
-FROM messages m
-CROSS JOIN LATERAL (
-    SELECT * FROM attempts WHERE app_id = m.app_id
-    AND id > 'atmpt_' || substr(m.id, 5) AND id < 'atmpt_' || substr(m.id, 5) || '~' OFFSET 0) a
-WHERE m.app_id = :app_id AND m.id >= :first_message AND m.id <= :last_message
-  AND a.id > :low AND a.id < :high
-ORDER BY m.id {order}, a.id {order} LIMIT :limit;

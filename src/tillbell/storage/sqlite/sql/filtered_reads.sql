@@ -56,57 +56,38 @@ ORDER BY m.id {order}, d.id {order} LIMIT :limit OFFSET :skip;
 -- name: filtered_attempts
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- Index: primary keys.
+-- form {walk} everywhere: INDEXED BY attempts_started {with_message_of_attempt} WHERE
+-- form {walk} of_endpoint: INDEXED BY attempts_endpoint {with_message_of_attempt} WHERE a.endpoint_id = :walk AND a.app_id = :app_id AND
+-- By their start. Indexes: attempts_started, attempts_endpoint, primary key.
 SELECT {attempt}
-FROM attempts a CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
-WHERE a.id > :low AND a.id < :high AND {where}
-ORDER BY a.id {order} LIMIT :limit;
+FROM attempts a {walk} {between_starts} AND {where}
+ORDER BY a.started_at {order}, a.id {order} LIMIT :limit;
 
 -- name: filtered_attempts_end
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- Index: primary key.
-SELECT a.id FROM attempts a WHERE a.id > :low AND a.id < :high
-ORDER BY a.id {order} LIMIT :limit OFFSET :skip;
+-- form {walk} everywhere: INDEXED BY attempts_started WHERE
+-- form {walk} of_endpoint: INDEXED BY attempts_endpoint WHERE a.endpoint_id = :walk AND a.app_id = :app_id AND
+-- Indexes: attempts_started, attempts_endpoint.
+SELECT a.started_at, a.id
+FROM attempts a {walk} {between_starts}
+ORDER BY a.started_at {order}, a.id {order} LIMIT :limit OFFSET :skip;
 
--- name: filtered_attempts_of_app
--- form {rows} rows: {attempt}
--- form {rows} end: a.id
--- form {order} descending: DESC
--- form {order} ascending: ASC
--- One message after the other. Index: primary keys.
-SELECT {rows}
-FROM messages m
-CROSS JOIN attempts a ON a.id > 'atmpt_' || substr(m.id, 5)
-                     AND a.id < 'atmpt_' || substr(m.id, 5) || '~'
-WHERE m.app_id = :app_id AND m.id >= :first AND m.id <= :last
-  AND +a.id > :low AND +a.id < :high AND a.app_id = m.app_id AND {where}
-ORDER BY m.id {order}, a.id {order} LIMIT :limit OFFSET :skip;
-
--- name: filtered_attempts_of_endpoint
--- form {rows} rows: {attempt}
--- form {rows} end: a.id
--- form {order} descending: DESC
--- form {order} ascending: ASC
--- One delivery after the other. Indexes: deliveries_endpoint, primary keys.
-SELECT {rows}
-FROM deliveries d
-CROSS JOIN attempts a ON a.id > 'atmpt_' || substr(d.id, 5)
-                     AND a.id < 'atmpt_' || substr(d.id, 5) || '~'
-CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
-WHERE d.endpoint_id = :walk AND d.id >= :first AND d.id <= :last
-  AND +a.id > :low AND +a.id < :high AND {where}
-ORDER BY d.id {order}, a.id {order} LIMIT :limit OFFSET :skip;
-
--- name: filtered_attempts_by_time
+-- name: filtered_attempts_of_id
 -- form {rows} rows: {attempt}
 -- form {rows} end: a.started_at, a.id
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- Indexes: attempts_endpoint, primary key.
+-- Those of a message or delivery are few: they are sorted. Index: primary keys.
 SELECT {rows}
-FROM attempts a CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
-WHERE a.endpoint_id = :walk AND a.app_id = :app_id
-  AND (a.started_at, a.id) > (:low_at, :low) AND (a.started_at, a.id) < (:high_at, :high)
+FROM attempts a {with_message_of_attempt}
+WHERE a.id >= :walk AND a.id < :walk || '~'
+  AND (+a.started_at, +a.id) > (:low_at, :low) AND (+a.started_at, +a.id) < (:high_at, :high)
   AND {where}
-ORDER BY a.started_at {order}, a.id {order} LIMIT :limit OFFSET :skip;
+ORDER BY +a.started_at {order}, a.id {order} LIMIT :limit OFFSET :skip;
+
+-- fragment: between_starts
+(a.started_at, a.id) > (:low_at, :low) AND (a.started_at, a.id) < (:high_at, :high)
+
+-- fragment: with_message_of_attempt
+CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id

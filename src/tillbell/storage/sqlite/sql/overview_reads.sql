@@ -30,15 +30,3 @@ CROSS JOIN deliveries d ON d.id > 'dlv_' || substr(m.id, 5)
 WHERE m.app_id = :app_id AND m.id >= :first_message AND m.id <= :last_message
   AND +d.id > :low AND +d.id < :high AND d.app_id = m.app_id
 ORDER BY m.id {order}, d.id {order} LIMIT :limit;
-
--- name: attempts_of_app
--- form {order} descending: DESC
--- form {order} ascending: ASC
--- One message after the other. Index: primary keys.
-SELECT {attempt}
-FROM messages m
-CROSS JOIN attempts a ON a.id > 'atmpt_' || substr(m.id, 5)
-                     AND a.id < 'atmpt_' || substr(m.id, 5) || '~'
-WHERE m.app_id = :app_id AND m.id >= :first_message AND m.id <= :last_message
-  AND +a.id > :low AND +a.id < :high AND a.app_id = m.app_id
-ORDER BY m.id {order}, a.id {order} LIMIT :limit;
