@@ -294,8 +294,33 @@ def new_token() -> str:
 
 
 def form_token(cookie: str) -> str:
-    """Return what a form must send beside a cookie: nobody can work it out without the cookie."""
-    return hmac.new(cookie.encode(), b"tillbell form", hashlib.sha256).hexdigest()
+    """Return what a form must send beside a cookie: nobody can work it out without the cookie.
+
+    It is under a mask that is another one each time. So the answer that holds it may be compressed:
+    its length tells nothing about the token.
+    """
+    token = _form_secret(cookie)
+    mask = secrets.token_bytes(len(token))
+    return (mask + _mixed(mask, token)).hex()
+
+
+def form_token_fits(sent: str, cookie: str) -> bool:
+    """Tell whether this is the form token of a cookie under any mask."""
+    token = _form_secret(cookie)
+    try:
+        parts = bytes.fromhex(sent)
+    except ValueError:
+        return False
+    mask, masked = parts[: len(token)], parts[len(token) :]
+    return len(masked) == len(token) and hmac.compare_digest(_mixed(mask, masked), token)
+
+
+def _form_secret(cookie: str) -> bytes:
+    return hmac.new(cookie.encode(), b"tillbell form", hashlib.sha256).digest()
+
+
+def _mixed(mask: bytes, text: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(mask, text, strict=True))
 
 
 def hash_key(text: str) -> str:

@@ -16,7 +16,7 @@ from tests.web.served_gateway import OWNER, ServedGateway
 from tillbell.configure.passwords import HashCost, Passwords
 from tillbell.configure.people import IDLE_LIFE, LINK_LIFE, People
 from tillbell.testing import ManualClock
-from tillbell.vault import form_token
+from tillbell.vault import form_token, form_token_fits
 from tillbell.web.pages.site import PAGES, PUBLIC_PAGES
 
 pytestmark = pytest.mark.sqlite_first
@@ -216,6 +216,27 @@ def test_signing_out_ends_the_session_and_takes_the_cookie_away(
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
     assert client.cookie == ""
     assert Client(gateway, token).get("/messages").status_code == 303
+
+
+def test_a_page_is_compressed_for_who_takes_it_and_its_token_is_another_each_time(
+    gateway: ServedGateway,
+) -> None:
+    client = Client(gateway, gateway.session())
+    tokens = set()
+    for _ in range(2):
+        page = client.get("/messages")
+        assert page.headers["content-encoding"] == "gzip"
+        assert page.headers["vary"] == "accept-encoding"
+        tokens |= set(re.findall(r'name="csrf" value="(\w+)"', page.text))
+    assert len(tokens) == 2
+    assert all(form_token_fits(token, client.cookie) for token in tokens)
+    wrong = ("", "00", "zz", "00" * 64, *(token[::-1] for token in tokens))
+    assert not any(form_token_fits(token, client.cookie) for token in wrong)
+    assert not any(form_token_fits(token, "another cookie") for token in tokens)
+
+    plain = client.get("/messages", **{"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert len(plain.content) > 2 * int(page.headers["content-length"])
 
 
 # ── foreign forms ────────────────────────────────────────────────────────────────────────────────

@@ -18,6 +18,7 @@ from tillbell.storage.ports.outbound import (
     DeliveryRow,
     DeliverySelection,
     DueLane,
+    MessageContent,
     MessageFilter,
     MissedPeriod,
     Page,
@@ -198,6 +199,22 @@ async def test_deliveries_of_a_message_are_those_of_no_other(outbound: OutboundH
 
     assert [d.message_id for d in found] == [messages[1].id] * 2
     assert await outbound.store.deliveries_of_message(outbound.other_app, messages[1].id) == []
+
+
+async def test_what_belongs_to_messages_is_read_together(outbound: OutboundHarness) -> None:
+    messages = [await outbound.publish(outbound.endpoint, outbound.second) for _ in range(3)]
+    await outbound.store.expunge(outbound.app, messages[1].id)
+    elsewhere = messages[2]._replace(app_id=outbound.other_app)
+
+    contents = await outbound.store.message_contents([*messages[:2], elsewhere])
+    for message in messages[:2]:
+        deliveries = await outbound.store.deliveries_of_message(outbound.app, message.id)
+        body = await outbound.store.body(outbound.app, message.id)
+        assert contents[message.id] == MessageContent(deliveries, body)
+    assert contents[messages[0].id].body is not None
+    assert contents[messages[1].id].body is None
+    assert contents[messages[2].id] == MessageContent([], None)
+    assert await outbound.store.message_contents([]) == {}
 
 
 async def test_deliveries_of_an_endpoint_are_paged_in_both_directions(

@@ -16,6 +16,7 @@ from tillbell.storage.ports.outbound import (
     DueLane,
     IdempotencyUse,
     LaneKey,
+    MessageContent,
     MessageFilter,
     MissedPeriod,
     Page,
@@ -114,6 +115,16 @@ class ModelMessages:
         """See `OutboundReads.deliveries_of_message`."""
         deliveries = self.deliveries.values()
         return sorted(d for d in deliveries if (d.app_id, d.message_id) == (app_id, message_id))
+
+    async def message_contents(self, messages: Sequence[Message]) -> dict[str, MessageContent]:
+        """See `OutboundReads.message_contents`."""
+        return {
+            m.id: MessageContent(
+                await self.deliveries_of_message(m.app_id, m.id),
+                await self.body(m.app_id, m.id, ""),
+            )
+            for m in messages
+        }
 
     def _of_endpoint(self, app_id: str, endpoint_id: str) -> list[Delivery]:
         deliveries = self.deliveries.values()

@@ -16,13 +16,14 @@ from tillbell.storage.ports.outbound import (
     DeliveryRow,
     DeliverySelection,
     DueLane,
+    MessageContent,
     MessageFilter,
     MissedPeriod,
     Page,
     StateFilter,
     Totals,
 )
-from tillbell.storage.session.connection import DbReader, Row, json_list
+from tillbell.storage.session.connection import DbReader, Row, json_list, json_rows
 
 FOREVER: Micros = 2**62
 ANY_STATUS = (0, 2**31)
@@ -103,6 +104,18 @@ def deliveries_of_message(db: DbReader, app_id: str, message_id: str) -> list[De
     low, high = span("dlv", message_id)
     rows = db.query("deliveries_of_message", {"app_id": app_id, "low": low, "high": high})
     return [message_rows.delivery(row) for row in rows]
+
+
+@read
+def message_contents(db: DbReader, messages: Sequence[Message]) -> dict[str, MessageContent]:
+    """Read the deliveries and payloads of messages, each kind with one statement."""
+    keys = {"messages": json_rows((message.app_id, message.id) for message in messages)}
+    bodies: dict[str, bytes] = dict(db.query("bodies_of_messages", keys))
+    contents = {m.id: MessageContent([], bodies.get(m.id)) for m in messages}
+    for row in db.query("deliveries_of_messages", keys):
+        delivery = message_rows.delivery(row)
+        contents[delivery.message_id].deliveries.append(delivery)
+    return contents
 
 
 @read

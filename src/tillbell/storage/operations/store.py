@@ -58,6 +58,7 @@ class OutboundReadMethods(OutboundListMethods):
     delivery = message_reads.delivery
     first_of_order_key = message_reads.first_of_order_key
     deliveries_of_message = message_reads.deliveries_of_message
+    message_contents = message_reads.message_contents
     attempt = message_reads.attempt
     select = message_reads.select
     missing_messages = message_reads.missing_messages

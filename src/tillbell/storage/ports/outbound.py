@@ -65,6 +65,13 @@ class DuplicateEventId(NamedTuple):
 INTERRUPTIONS_NOT_COUNTED = 50  # first attempts of a delivery
 
 
+class MessageContent(NamedTuple):
+    """What belongs to a message."""
+
+    deliveries: list[Delivery]
+    body: bytes | None  # as published; None once purged or expunged
+
+
 class FinishedAttempt(NamedTuple):
     """A finished attempt of a claimed delivery, and the next state of the delivery."""
 
@@ -454,6 +461,10 @@ class OutboundReads(OutboundLists, Protocol):
 
     async def deliveries_of_message(self, app_id: str, message_id: str) -> list[Delivery]:
         """Return all deliveries of a message."""
+        ...
+
+    async def message_contents(self, messages: Sequence[Message]) -> dict[str, MessageContent]:
+        """Return what belongs to messages, by their ids."""
         ...
 
     async def attempt(self, app_id: str, attempt_id: str) -> Attempt | None:

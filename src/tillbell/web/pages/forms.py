@@ -8,14 +8,13 @@ header `X-CSRF-Token`.
 
 from __future__ import annotations
 
-import hmac
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
 
 from tillbell.app import Gateway
 from tillbell.errors import Forbidden, Malformed, UnsupportedEncoding
-from tillbell.vault import form_token
+from tillbell.vault import form_token, form_token_fits
 from tillbell.web.pages.cookies import form_cookie, token_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -55,7 +54,7 @@ async def read_fields(request: Request) -> list[tuple[str, str]]:
 
 
 def csrf_of(request: Request) -> str:
-    """Return the token for the forms of a page."""
+    """Return the token for the forms of a page, under a mask that is another one each time."""
     return form_token(form_cookie(request))
 
 
@@ -70,7 +69,7 @@ async def check_sender(request: Request) -> None:
     if sent is None:
         sent = (await read_form(request)).get(FIELD, "") if _is_form(request) else ""
     cookie = token_of(request)
-    if not cookie or not hmac.compare_digest(sent.encode(), form_token(cookie).encode()):
+    if not cookie or not form_token_fits(sent, cookie):
         raise ForeignForm(
             "You have signed in or out since this page was opened, or no cookie was kept.",
             "Open the page again and repeat it.",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import operator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from starlette.responses import Response
 
 from tillbell.clock import DAY, Micros
+from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.model.callbacks import Callback
-from tillbell.model.messages import Message
+from tillbell.model.messages import Delivery, Message
 from tillbell.model.transactions import MoneyConflict
 from tillbell.rules.filters.clauses import ListFilter
 from tillbell.storage.ports.inbound import CallbackFilter
@@ -81,12 +84,13 @@ async def _open_conflicts(visit: Visit) -> list[MoneyConflict]:
 
 async def _totals(visit: Visit) -> Totals:
     """Count the deliveries of the last day, in all that is shown."""
-    apps = [visit.app] if visit.app is not None else visit.applications
     history = visit.gateway.database.history
-    counted = await asyncio.gather(
-        *(history.totals(app.id, None, visit.now - DAY, visit.now) for app in apps)
-    )
-    return Totals(*(sum(column) for column in zip(*counted, strict=True)))
+    since = visit.now - DAY
+    if visit.app is not None:
+        return await history.totals(visit.app.id, None, since, visit.now)
+    everything = await history.totals("", None, since, visit.now)
+    own = await history.totals(OPERATIONAL, None, since, visit.now)
+    return Totals(*map(operator.sub, everything, own))
 
 
 async def _tail(visit: Visit) -> list[TailRow]:
@@ -97,14 +101,17 @@ async def _tail(visit: Visit) -> list[TailRow]:
         callbacks = await history.callbacks(visit.app.id, CallbackFilter(), Page(_TAIL))
     else:
         callbacks = await history.all_callbacks(Page(_TAIL))
-    rows = await asyncio.gather(*(_message_row(visit, message) for message in messages.rows))
+    contents = await visit.gateway.database.message_contents(messages.rows)
+    rows = [
+        await _message_row(visit, message, contents[message.id].deliveries)
+        for message in messages.rows
+    ]
     rows += [_callback_row(visit, callback) for callback in callbacks]
     return sorted(rows, key=lambda row: row.at, reverse=True)[:_TAIL]
 
 
-async def _message_row(visit: Visit, message: Message) -> TailRow:
+async def _message_row(visit: Visit, message: Message, deliveries: Sequence[Delivery]) -> TailRow:
     gateway = visit.gateway
-    deliveries = await gateway.database.deliveries_of_message(message.app_id, message.id)
     states = sorted((state_of(each) for each in deliveries), key=_WORST_STATES.index)
     endpoints = [
         await gateway.config_cache.endpoint(message.app_id, each.endpoint_id) for each in deliveries

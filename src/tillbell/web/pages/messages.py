@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import NamedTuple
 
 from starlette.responses import Response
@@ -15,7 +14,7 @@ from tillbell.model.messages import Attempt, Delivery, Message
 from tillbell.model.records import Application
 from tillbell.rules.delivery.fate import Fate
 from tillbell.rules.filters.clauses import FilterList
-from tillbell.storage.ports.outbound import ALL, AttemptFilter, Page
+from tillbell.storage.ports.outbound import ALL, AttemptFilter, MessageContent, Page
 from tillbell.web.api.messages import message_page
 from tillbell.web.api.paging import ListPage
 from tillbell.web.pages import curl
@@ -89,8 +88,10 @@ async def list_(visit: Visit) -> Response:
         if wanted is None:
             return nothing()
         messages = await message_page(visit.gateway, visit.app_id, wanted, page)
-        rows = await asyncio.gather(*(_row(visit, message) for message in messages.rows))
-        return messages.with_rows(list(rows))
+        contents = await visit.gateway.database.message_contents(messages.rows)
+        return messages.with_rows(
+            [_row(visit, message, contents[message.id]) for message in messages.rows]
+        )
 
     exported = await export(visit, "messages", fetch, _COLUMNS, _cells)
     if exported is not None:
@@ -178,19 +179,14 @@ async def _ways(gateway: Gateway, message: Message) -> list[Way]:
     ]
 
 
-async def _row(visit: Visit, message: Message) -> MessageRow:
-    database = visit.gateway.database
-    deliveries, body = await asyncio.gather(
-        database.deliveries_of_message(message.app_id, message.id),
-        database.body(message.app_id, message.id),
-    )
-    app = next((app for app in visit.applications if app.id == message.app_id), None)
+def _row(visit: Visit, message: Message, content: MessageContent) -> MessageRow:
+    app_name, app_title = visit.names_of(message.app_id)
     return MessageRow(
         message=message,
-        app_name=(app.uid or app.id) if app is not None else message.app_id,
-        app_title=app.name if app is not None else message.app_id,
-        states=[state_of(delivery) for delivery in deliveries],
-        summary=summary_of(message.event_type, body),
+        app_name=app_name,
+        app_title=app_title,
+        states=[state_of(delivery) for delivery in content.deliveries],
+        summary=summary_of(message.event_type, content.body),
     )
 
 

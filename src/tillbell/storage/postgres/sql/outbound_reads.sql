@@ -113,6 +113,23 @@ ORDER BY d.id LIMIT :limit;
 -- Index: primary key.
 SELECT body FROM bodies WHERE app_id = ?1 AND message_id = ?2 AND variant = ?3;
 
+-- name: bodies_of_messages
+-- `messages` is JSON: [[application, message], …]. Index: primary key.
+SELECT b.message_id, b.body
+FROM jsonb_array_elements(:messages::jsonb) AS w
+CROSS JOIN LATERAL (
+    SELECT message_id, body FROM bodies
+    WHERE app_id = w ->> 0 AND message_id = w ->> 1 AND variant = '' OFFSET 0) b;
+
+-- name: deliveries_of_messages
+-- `messages` is JSON: [[application, message], …]. Index: primary key.
+SELECT {delivery}
+FROM jsonb_array_elements(:messages::jsonb) AS w
+CROSS JOIN LATERAL (
+    SELECT * FROM deliveries WHERE app_id = w ->> 0
+    AND id > 'dlv_' || substr(w ->> 1, 5) AND id < 'dlv_' || substr(w ->> 1, 5) || '~'
+    ORDER BY id OFFSET 0) d;
+
 -- name: failing_endpoints
 -- form {order} descending: DESC
 -- form {order} ascending: ASC

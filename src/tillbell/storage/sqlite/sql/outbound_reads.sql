@@ -106,6 +106,21 @@ ORDER BY d.id LIMIT :limit;
 SELECT b.body FROM bodies b CROSS JOIN messages m ON m.app_id = ?1 AND m.id = b.message_id
 WHERE b.message_id = ?2 AND b.variant = ?3;
 
+-- name: bodies_of_messages
+-- `messages` is JSON: [[application, message], …]. Indexes: primary key of messages, bodies_message.
+SELECT b.message_id, b.body
+FROM json_each(:messages) w
+CROSS JOIN messages m ON m.app_id = w.value ->> 0 AND m.id = w.value ->> 1
+CROSS JOIN bodies b ON b.message_id = m.id AND b.variant = '';
+
+-- name: deliveries_of_messages
+-- `messages` is JSON: [[application, message], …]. Index: primary key.
+SELECT {delivery}
+FROM json_each(:messages) w
+CROSS JOIN deliveries d ON d.id > 'dlv_' || substr(w.value ->> 1, 5)
+    AND d.id < 'dlv_' || substr(w.value ->> 1, 5) || '~' AND d.app_id = w.value ->> 0
+ORDER BY w.key, d.id;
+
 -- name: failing_endpoints
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
