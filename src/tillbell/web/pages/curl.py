@@ -46,17 +46,6 @@ def create_transaction(base: str, app: str) -> str:
     return _post(f"{base}/app/{app}/transaction", body)
 
 
-def keep_conflict(base: str, app: str, conflict_id: str) -> str:
-    """Return the command that keeps a transaction as it is. `accept` in its place believes."""
-    return _post(f"{base}/app/{app}/conflict/{conflict_id}/keep", '{"reason": "why you keep it"}')
-
-
-def resend(base: str, app: str, message_id: str, endpoint_id: str) -> str:
-    """Return the command that sends a message to an endpoint again."""
-    url = f"{base}/app/{app}/msg/{message_id}/endpoint/{endpoint_id}/resend"
-    return f'curl -s -X POST {url} \\\n  -H "Authorization: Bearer $TILLBELL_KEY"'
-
-
 def sent_request(
     url: str, content_type: str, headers: Mapping[str, str], body: bytes | None
 ) -> str:

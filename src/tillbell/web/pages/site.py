@@ -41,6 +41,7 @@ from tillbell.web.pages import (
     transactions,
 )
 from tillbell.web.pages.acts import deliveries as delivery_acts
+from tillbell.web.pages.acts import transactions as transaction_acts
 from tillbell.web.pages.docs_page import PATH as DOCS
 from tillbell.web.pages.forms import SAFE_METHODS, check_sender
 from tillbell.web.pages.notes import forget_note
@@ -78,6 +79,7 @@ PAGES: tuple[SitePage, ...] = (
     *live_page.PAGES,
     *sign_in.PAGES,
     *delivery_acts.PAGES,
+    *transaction_acts.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES
 DEV_PAGES: tuple[SitePage, ...] = components.PAGES

@@ -24,6 +24,7 @@ from tillbell.rules.filters.clauses import FilterList
 from tillbell.rules.payments.attempts import attempts_of
 from tillbell.rules.payments.standing import StandingCode, taken_back
 from tillbell.rules.payments.story import StepKind
+from tillbell.rules.payments.transitions import status_after_action
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import ListPage
 from tillbell.web.api.transactions import transaction_page
@@ -73,6 +74,24 @@ VERDICTS = {
     StandingCode.TAKEN_BACK: ("warn", "left"),
     StandingCode.ENDED: ("bad", "bad"),
 }
+
+
+class TransactionAct(NamedTuple):
+    """What a person can do to a transaction. `name` is that of the API's operation."""
+
+    name: str
+    verb: str
+    is_danger: bool = False
+
+
+STATUS_ACTS = (
+    TransactionAct("hold", "Put on hold"),
+    TransactionAct("release", "Release"),
+    TransactionAct("approve", "Approve"),
+    TransactionAct("reject", "Reject", is_danger=True),
+    TransactionAct("cancel", "Cancel", is_danger=True),
+)
+REVERSE = TransactionAct("reverse", "Record a reversal", is_danger=True)
 
 
 class TransactionRow(NamedTuple):
@@ -178,10 +197,7 @@ async def show(visit: Visit) -> Response:
         four_eyes=gateway.settings.four_eyes,
         amount_of=format_amount,
         name_of=name_of,
-        keeps=[
-            curl.keep_conflict(curl.api_url(gateway.settings), shown.app_name, conflict.id)
-            for conflict in story.open_conflicts
-        ],
+        acts=acts_on(transaction),
         consequences=[accept_consequences(c, transaction) for c in story.open_conflicts],
     )
 
@@ -190,6 +206,20 @@ PAGES = (
     SitePage("/transactions", list_, "/transactions"),
     SitePage("/transactions/{trx}", show, "/transactions"),
 )
+
+
+def acts_on(transaction: Transaction) -> list[TransactionAct]:
+    """Return what can be done to a transaction as it stands."""
+    acts = [
+        act
+        for act in STATUS_ACTS
+        if isinstance(status_after_action(act.name, transaction), TransactionStatus)
+    ]
+    is_payment = transaction.kind is TransactionKind.PAYMENT
+    is_approved = transaction.status is TransactionStatus.APPROVED
+    if is_payment and is_approved and transaction.credited > taken_back(transaction):
+        acts.append(REVERSE)
+    return acts
 
 
 def name_of(transaction: Transaction) -> str:
