@@ -58,6 +58,16 @@ PAGES = (
     Looked(
         "act-resend", "/messages/{message}/endpoints/{failing}/resend?app={app}", needs_data=True
     ),
+    Looked("act-replay", "/callbacks/{refused}/replay?app={app}", needs_data=True),
+    Looked("act-hold", "/transactions/{waiting}/hold?app={app}", needs_data=True),
+    Looked("act-reverse", "/transactions/{transaction}/reverse?app={app}", needs_data=True),
+    Looked("act-key", "/settings/keys/new"),
+    Looked("act-app", "/settings/applications/change?app={app}", needs_data=True),
+    Looked("applications", "/settings/applications"),
+    Looked("providers", "/sources/new"),
+    Looked("act-source", "/sources/new/adyen?app={app}", needs_data=True),
+    Looked("act-source-change", "/sources/{source}/change?app={app}", needs_data=True),
+    Looked("act-source-test", "/sources/{source}/test?app={app}", needs_data=True),
     Looked("jobs", "/jobs"),
     Looked("job", "/jobs/{job}?app={app}", needs_data=True),
     Looked("transactions", "/transactions"),

@@ -83,3 +83,50 @@ def test_what_the_api_refuses_is_said_beside_the_field(visitor: Visitor, world: 
     [noticed] = visitor.noticed
     assert "422" in noticed
     visitor.noticed.clear()
+
+
+def test_a_source_is_set_up_tested_and_mended(visitor: Visitor, world: World) -> None:
+    """Mozhe's shop: a wrong secret, why, the right one, and the callback once more."""
+    app = world.names["app"]
+    page = visitor.open(f"/sources?app={app}")
+    page.get_by_role("link", name="New source").click()
+    page.get_by_role("link", name="Stripe").first.click()
+    page.get_by_role("textbox", name="Name").fill("Second account")
+    page.get_by_label("Secret").fill("whsec_" + "d3Jvbmcgc2VjcmV0IG9mIGEgc2hvcA==")
+    page.get_by_role("button", name="Add the source").click()
+    page.get_by_text("The source is there.").wait_for()
+    url = page.locator(".secret code").first.inner_text()
+    right = "whsec_" + "cmlnaHQgc2VjcmV0IG9mIGEgc2hvcCE="
+    event = worlds._stripe_event("evt_right", "payment_intent.succeeded", "pi_9", "9")
+    headers = worlds._stripe_headers(event, right)
+    path = "/api" + url.partition("/api")[2]
+    refused = world.served.http.post(world.served.url + path, content=event, headers=headers)
+    assert refused.status_code == 401
+    page.reload()
+    page.get_by_text("The last callback was refused").wait_for()
+    page.get_by_role("link", name="New secret").click()
+    page.get_by_label("Secret").fill(right)
+    page.get_by_role("button", name="Use the new secret").click()
+    page.get_by_role("link", name="Look at the last one").click()
+    page.get_by_role("link", name="Replay", exact=True).click()
+    page.get_by_role("button", name="Replay").click()
+    page.get_by_text("It is believed now").wait_for()
+    world.served.wait_for_callbacks()
+    page.reload()
+    page.locator(".title").get_by_text("Unmatched").wait_for()
+
+
+def test_a_key_is_made_shown_once_and_revoked(visitor: Visitor, world: World) -> None:
+    page = visitor.open("/settings/keys")
+    page.get_by_role("link", name="New API key").click()
+    page.get_by_role("textbox", name="Name").fill("Warehouse")
+    page.get_by_label("Or only parts").fill("message:read")
+    page.get_by_role("button", name="Make the key").click()
+    key = page.locator("#shown-1").inner_text()
+    with world.served.client(key) as http:
+        assert http.get(f"/app/{world.names['app']}/msg").status_code == 200
+        page.get_by_role("link", name="Go on").click()
+        page.locator("tr", has_text="Warehouse").get_by_role("link", name="Revoke").click()
+        page.get_by_role("button", name="Revoke the key").click()
+        page.get_by_text("The key is revoked.").wait_for()
+        assert http.get(f"/app/{world.names['app']}/msg").status_code == 401

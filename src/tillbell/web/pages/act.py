@@ -46,13 +46,14 @@ class FormField(NamedTuple):
 
     name: str
     label: str
-    kind: str = "text"  # text, area, choice, select, checks, check, number, time
+    kind: str = "text"  # text, area, choice, select, checks, check, number, date, secret
     value: str | Sequence[str] = ""
     hint: str = ""
     options: Sequence[FormChoice] = ()
     is_required: bool = False
     is_code: bool = False  # an id, a URL or a payload
     rows: int = 4  # of an area
+    is_rare: bool = False  # it stands behind "More settings"
 
 
 class ActForm(NamedTuple):
@@ -188,9 +189,13 @@ async def call_api(visit: Visit, call: ApiCall, once: str = "") -> ApiAnswer:
     return ApiAnswer(answer.status, doc if isinstance(doc, dict) else {"data": doc})
 
 
-def segment(text: str) -> str:
-    """Return a text as one part of a path of the API."""
-    return text.replace("/", "%2F")
+def end_of_day(text: str) -> str | None:
+    """Return the last second of a day as the API reads times; None for "".
+
+    >>> end_of_day("2026-12-31"), end_of_day("")
+    ('2026-12-31T23:59:59Z', None)
+    """
+    return f"{text}T23:59:59Z" if text else None
 
 
 # ── the page of an act ───────────────────────────────────────────────────────────────────────────
@@ -277,7 +282,8 @@ def _problems(form: ActForm, doc: Mapping[str, Any]) -> _Problems:
     others = []
     for problem in detail:
         loc = [part for part in problem["loc"] if part != "body"]
-        name = next((part for part in loc if part in names), None)
+        places = (".".join(loc[:end]) for end in range(len(loc), 0, -1))
+        name = next((place for place in places if place in names), None)
         if name is None:
             others.append(f"{'.'.join(loc)}: {problem['msg']}" if loc else str(problem["msg"]))
         else:

@@ -68,6 +68,11 @@ async def show(visit: Visit) -> Response:
     )
 
 
+async def applications(visit: Visit) -> Response:
+    """Show the applications."""
+    return visit.show("settings_applications.html")
+
+
 async def keys(visit: Visit) -> Response:
     """Show API keys, without portal tokens; no key is shown."""
     database = visit.gateway.database
@@ -105,6 +110,7 @@ async def webhooks(visit: Visit) -> Response:
 
 PAGES = (
     SitePage("/settings", show, "/settings"),
+    SitePage("/settings/applications", applications, "/settings"),
     SitePage("/settings/keys", keys, "/settings"),
     SitePage("/settings/people", people, "/settings"),
     SitePage("/settings/webhooks", webhooks, "/settings"),

@@ -40,7 +40,11 @@ from tillbell.web.pages import (
     sources,
     transactions,
 )
+from tillbell.web.pages.acts import applications as application_acts
+from tillbell.web.pages.acts import callbacks as callback_acts
 from tillbell.web.pages.acts import deliveries as delivery_acts
+from tillbell.web.pages.acts import keys as key_acts
+from tillbell.web.pages.acts import sources as source_acts
 from tillbell.web.pages.acts import transactions as transaction_acts
 from tillbell.web.pages.docs_page import PATH as DOCS
 from tillbell.web.pages.forms import SAFE_METHODS, check_sender
@@ -74,12 +78,16 @@ PAGES: tuple[SitePage, ...] = (
     *review.PAGES,
     *search.PAGES,
     *callbacks.PAGES,
+    *source_acts.PAGES,
     *sources.PAGES,
     *plot_page.PAGES,
     *live_page.PAGES,
     *sign_in.PAGES,
     *delivery_acts.PAGES,
     *transaction_acts.PAGES,
+    *callback_acts.PAGES,
+    *key_acts.PAGES,
+    *application_acts.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES
 DEV_PAGES: tuple[SitePage, ...] = components.PAGES
