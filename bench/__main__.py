@@ -11,7 +11,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import page, postgres, processes, rivals, table
+from bench import against, page, postgres, processes, rivals, table
 from bench.cases import ON_POSTGRES, ON_SQLITE, PROCESSES
 from bench.dashboard import run as pages
 from bench.figures import Measures
@@ -39,6 +39,8 @@ def main() -> int:
     if sys.argv[1:2] == ["pages"]:
         return pages.main(sys.argv[2:])
     processes.end_tidily_on_sigterm()
+    if sys.argv[1:2] == ["against"]:
+        return against.main(sys.argv[2:])
     options = _options()
     effort = _effort(options)
     names, missing = _chosen(options.cases)

@@ -52,12 +52,14 @@ class GatewayProcess:
         *,
         environment: dict[str, str] | None = None,
         wrapper: Sequence[str] = (),
+        program: Path | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.admin_key = ADMIN_KEY
         self.port = free_port()
         self.log = data_dir.with_name(data_dir.name + ".log")
         self._wrapper = list(wrapper)
+        self._program = program or Path(sys.executable).with_name("tillbell")
         self.environment = {"TILLBELL_ADMIN_KEY": ADMIN_KEY, **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -68,11 +70,10 @@ class GatewayProcess:
 
     def launch(self) -> None:
         """Start the process and do not wait."""
-        program = str(Path(sys.executable).with_name("tillbell"))
         options = ["--data-dir", str(self.data_dir), "--port", str(self.port), "--dev"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self._wrapper, program, "serve", *options],
+                [*self._wrapper, str(self._program), "serve", *options],
                 env={**_inherited(), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

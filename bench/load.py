@@ -46,26 +46,39 @@ class LoadPlan:
     messages: int = 1_000_000  # never more than these
     rate: int = 0  # a second; 0: closed loop
     lanes: list[str] = field(default_factory=list)  # message i goes to channel lanes[i % len]
+    first: int = 0  # number of the first message; the arrays begin with it
+    varied: bool = False  # headers that differ in every request, as those of a traced client
 
     def dumped(self) -> str:
         """Write the plan as the program's argument."""
         return json.dumps(asdict(self))
 
 
-def _templates(plan: LoadPlan) -> list[tuple[bytes, bytes]]:
-    """Return the bytes before and after the sequence number, one pair a lane."""
+def _templates(plan: LoadPlan) -> list[tuple[bytes, bytes, bytes]]:
+    """Return the fixed headers, and the bytes before and after the number, for each lane."""
     return [_template(plan, lane) for lane in plan.lanes or [""]]
 
 
-def _template(plan: LoadPlan, lane: str) -> tuple[bytes, bytes]:
+def _template(plan: LoadPlan, lane: str) -> tuple[bytes, bytes, bytes]:
     channels = b',"channels":["%s"]' % lane.encode() if lane else b""
     opening = b'{"eventType":"order.paid"' + channels + b',"payload":'
     head = (
         f"POST {plan.path} HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\n"
         f"Authorization: Bearer {plan.key}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(opening) + BODY_BYTES + 1}\r\n\r\n"
+        f"Content-Length: {len(opening) + BODY_BYTES + 1}\r\n"
     ).encode()
-    return around_sequence(head + opening, b"}")
+    return head, *around_sequence(b"\r\n" + opening, b"}")
+
+
+def _varied_headers(sequence: int) -> bytes:
+    """Return headers that no other request has: a trace and its time."""
+    trace = (sequence + 1) * 0x9E3779B97F4A7C15F39CC0605CEDC835 % (1 << 128)
+    sent_at = b"%d" % time.time_ns()
+    return b"traceparent: 00-%032x-%016x-01\r\nX-Sent-At: %b\r\n" % (
+        trace,
+        (sequence + 1) * 0x9E3779B97F4A7C15 % (1 << 64),
+        sent_at,
+    )
 
 
 class _LoadConnection(asyncio.Protocol):
@@ -104,7 +117,7 @@ class _LoadRun:
         self.accepted = array("q", bytes(8 * plan.messages))
         self.refused: Counter[int] = Counter()
         self.broken = 0
-        self.next = 0
+        self.next = plan.first
         self.out = 0
         self.ending = False
         self.idle: deque[_LoadConnection] = deque()
@@ -113,8 +126,9 @@ class _LoadRun:
         self.cpu_s = 0.0
 
     def request(self, sequence: int) -> bytes:
-        before, after = self.templates[sequence % len(self.templates)]
-        return b"%s%010d%s" % (before, sequence, after)
+        head, before, after = self.templates[sequence % len(self.templates)]
+        varied = _varied_headers(sequence) if self.plan.varied else b""
+        return b"%s%s%s%010d%s" % (head, varied, before, sequence, after)
 
     def answered(self, connection: _LoadConnection, status: int) -> None:
         if status // 100 == 2:
@@ -164,10 +178,11 @@ class _LoadRun:
     def release_due(self, started: int) -> None:
         """Send every message whose instant has come (open loop)."""
         rate, now = self.plan.rate, time.monotonic_ns()
-        until = min((now - started) * rate // NANOS + 1, self.plan.messages)
+        first = self.plan.first
+        until = min(first + (now - started) * rate // NANOS + 1, self.plan.messages)
         while self.next < until and not self.ending:
             sequence = self._take()
-            self.due[sequence] = started + sequence * NANOS // rate
+            self.due[sequence] = started + (sequence - first) * NANOS // rate
             if self.idle:
                 self._post(self.idle.popleft(), sequence)
             else:
@@ -226,9 +241,9 @@ def main() -> None:
     run = holder[0]
     for name, values in (("due", run.due), ("accepted", run.accepted)):
         with (Path(plan.out) / f"{name}.bin").open("wb") as file:
-            values[: run.next].tofile(file)
-    accepted = sum(1 for at in run.accepted[: run.next] if at)
-    summary = {"sent": run.next, "accepted": accepted, "broken": run.broken}
+            values[plan.first : run.next].tofile(file)
+    accepted = sum(1 for at in run.accepted[plan.first : run.next] if at)
+    summary = {"sent": run.next - plan.first, "accepted": accepted, "broken": run.broken}
     print(json.dumps({**summary, "refused": dict(run.refused), "cpu_s": run.cpu_s}))
 
 

@@ -55,6 +55,10 @@ class Databases:
         self._server = server
         self._numbers = itertools.count(1)
 
+    def cpu_s(self) -> float:
+        """Return the seconds of CPU that the server's processes have used."""
+        return processes.cpu_s(self._server.pid)
+
     @contextmanager
     def empty(self) -> Iterator[BenchDatabase]:
         """Create an empty database, and delete it on exit."""

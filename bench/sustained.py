@@ -7,9 +7,12 @@ one machine, so beside the rate stands the CPU of every part: it tells what the 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from bench import processes
 from bench.figures import Measures
+from bench.gateway import Endpoint
 from bench.scene import BenchRun, CaseRun, GatewayFailed, Loaded, Spent
 
 FAN_OUT = 5
@@ -66,15 +69,22 @@ def _sustained(scene: BenchRun, lanes: int = 1) -> Measures:
     channels = [f"c{n:02}" for n in range(lanes)] if lanes > 1 else []
     fields = [{"channels": [name]} for name in channels] or [{}] * scene.endpoints
     subscribed = scene.subscribe_each(["ok"] * scene.endpoints, fields)
+    return one_load(scene, subscribed, lanes, {"lanes": channels})[0]
+
+
+def one_load(
+    scene: BenchRun, subscribed: Sequence[Endpoint], lanes: int, plan: dict[str, Any]
+) -> tuple[Measures, Loaded]:
+    """Load as fast as the gateway takes it, with this plan, until all is recorded."""
     database = scene.place.database
     wal = database.wal_bytes() if database else 0
     before, began = scene.spent(), time.monotonic_ns()
-    loaded = scene.load(seconds=scene.place.effort.seconds, lanes=channels)
+    loaded = scene.load(seconds=scene.place.effort.seconds, **plan)
     recorded_at = scene.recorded(loaded, subscribed, lanes=lanes)
     spent = scene.spent().since(before)
     deliveries = loaded.count * scene.endpoints // lanes
     written = {"wal_kb": (database.wal_bytes() - wal) / deliveries / 1e3} if database else {}
-    return {
+    measures = {
         "per_s": deliveries / ((recorded_at - loaded.due[0]) / NANOS),
         "accepted_per_s": loaded.count / ((max(loaded.accepted) - loaded.due[0]) / NANOS),
         "refused": float(sum(loaded.summary["refused"].values())),
@@ -83,6 +93,7 @@ def _sustained(scene: BenchRun, lanes: int = 1) -> Measures:
         **_cpu_us(spent, loaded, deliveries),
         **written,
     }
+    return measures, loaded
 
 
 def _cpu_us(spent: Spent, loaded: Loaded, deliveries: int) -> Measures:
