@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 _BY_EXPONENT = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
@@ -93,6 +94,7 @@ def parse_minor(text: str | int) -> int:
     return int(written)
 
 
+@lru_cache(maxsize=4096)  # most sums of a payment are its amount or nothing
 def format_amount(minor: int, currency: str) -> str:
     """Return minor units as decimal text with exactly the currency's digits.
 

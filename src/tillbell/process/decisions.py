@@ -25,6 +25,7 @@ from tillbell.storage.ports.inbound import ChangeSet, PreconditionFailed
 T = TypeVar("T")
 
 TRIES_MAX = 50
+NO_CHANGES = ChangeSet()
 # Why a decision is given up: the precondition that failed every time.
 _FAILURES = {
     "version": "What it changes was changed at the same time; try again.",
@@ -96,7 +97,7 @@ class Decisions:
     ) -> PreconditionFailed | None:
         with self.publisher.prepared(view, decision.drafts) as messages:
             change_set = decision.change_set(messages.publications)
-            if change_set == ChangeSet():
+            if change_set == NO_CHANGES:
                 return None
             outcome = await self.database.commit_changes(change_set)
             if isinstance(outcome, PreconditionFailed):

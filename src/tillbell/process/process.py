@@ -92,10 +92,11 @@ class CallbackProcessor:
         task = asyncio.get_running_loop().create_task(
             self._process_after(self._last_by_key.get(key), queued)
         )
+        is_bulk = queued.is_bulk
         self._last_by_key[key] = task
         self._running.add(task)
-        self._bulk += queued.is_bulk
-        task.add_done_callback(partial(self._finished, key, is_bulk=queued.is_bulk))
+        self._bulk += is_bulk
+        task.add_done_callback(partial(self._finished, key, is_bulk=is_bulk))
         return task
 
     def _finished(self, key: str, task: asyncio.Task[None], *, is_bulk: bool) -> None:

@@ -9,6 +9,7 @@ again: the others were when the callback was first decided.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Coroutine
 
 from tillbell.clock import Clock
@@ -31,12 +32,19 @@ class UnmatchedCallbacks:
         self._clock = clock
         self._in_order = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
+        # By application, what transactions appeared under: looked up together.
+        self._appeared: dict[str, list[list[str]]] = {}
 
     def decision_committed(self, decision: Decision) -> None:
-        """Start to look for callbacks that wait for what a decision did. Returns at once."""
+        """Start to look for callbacks that wait for what a decision did. Returns at once.
+
+        Decisions of one commit are told of one after another, and are looked up in one step.
+        """
         for before, after in decision.changed_transactions:
             if references := _references_to_try(before, after):
-                self._spawn(self._decide_waiting(after.app_id, references))
+                if not self._appeared:
+                    self._spawn(self._decide_waiting())
+                self._appeared.setdefault(after.app_id, []).append(references)
         if decision.awaited_references:
             self._spawn(self._transaction_missed(decision))
 
@@ -56,9 +64,15 @@ class UnmatchedCallbacks:
         while self._running:
             await asyncio.wait(set(self._running))
 
-    async def _decide_waiting(self, app_id: str, references: list[str]) -> None:
-        if not await self._database.callbacks_awaiting(app_id, references):
-            return
+    async def _decide_waiting(self) -> None:
+        appeared, self._appeared = self._appeared, {}
+        for app_id, references_of_each in appeared.items():
+            references = list(dict.fromkeys(itertools.chain.from_iterable(references_of_each)))
+            if await self._database.callbacks_awaiting(app_id, references):
+                for references in references_of_each:
+                    await self._decide_awaiting(app_id, references)
+
+    async def _decide_awaiting(self, app_id: str, references: list[str]) -> None:
         async with self._in_order:  # else two that find the same callbacks would mix their order
             for callback in await self._database.callbacks_awaiting(app_id, references):
                 result = await self._reprocessor.reprocess(callback, money_only=True)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tillbell.clock import Micros, from_datetime, to_datetime
@@ -288,6 +289,7 @@ def _in_time(verdict: Verdict, date: str, now: Micros, config: Mapping[str, Any]
     return verdict._replace(why=f"{verdict.why} {problem} This is only reported.")
 
 
+@lru_cache(maxsize=64)  # of a second all callbacks have the same date
 def _http_date(date: str) -> Micros | None:
     """Read an HTTP date (RFC 9110 5.6.7); None if it is none."""
     try:

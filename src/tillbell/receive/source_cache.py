@@ -77,6 +77,7 @@ class CompiledSource(NamedTuple):
     config: Mapping[str, Any]  # with defaults, and with secret settings opened
     problem: str = ""  # why its callbacks cannot be verified; "": they can
     allowed_networks: Networks = ()  # that callbacks may come from; (): from anywhere
+    lasting_setup: SourceSetup | None = None  # for the adapter, if no secret ends
 
     def allows(self, peer: str) -> bool:
         """Tell whether callbacks may come from a client's address."""
@@ -84,6 +85,8 @@ class CompiledSource(NamedTuple):
 
     def setup_at(self, at: Micros) -> SourceSetup:
         """Return its settings and the secrets that are valid at that time, for the adapter."""
+        if self.lasting_setup is not None:
+            return self.lasting_setup
         texts = [text for text, expires_at in self.secrets if expires_at is None or at < expires_at]
         return SourceSetup(tuple(texts), self.config)
 
@@ -216,6 +219,7 @@ class SourceCache:
             return CompiledSource(
                 source=source, provider=provider, secrets=(), config={}, problem=problem
             )
+        is_lasting = all(expires_at is None for _, expires_at in secrets)
         return CompiledSource(
             source=source,
             provider=provider,
@@ -225,4 +229,7 @@ class SourceCache:
                 ip_network(network, strict=False)
                 for network in config.get(ALLOWED_NETWORKS.name, ())
             ),
+            lasting_setup=SourceSetup(tuple(text for text, _ in secrets), config)
+            if is_lasting
+            else None,
         )

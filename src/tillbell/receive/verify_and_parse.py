@@ -190,7 +190,7 @@ def _hashed(content: bytes) -> str:
 def _without_cards(notice: Notice) -> Notice:
     """Return a notice with card numbers masked, where it holds any."""
     values: dict[str, Any] = {
-        name: getattr(notice, name) for name in _MASKED_FIELDS if name in notice._fields
+        name: value for name in _MASKED_FIELDS if (value := getattr(notice, name, None))
     }
     masked = {name: mask_tree(value, unmasked=_IDENTIFIERS) for name, value in values.items()}
     return notice if masked == values else notice._replace(**masked)

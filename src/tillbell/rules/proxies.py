@@ -32,13 +32,15 @@ def client_address(peer: str, forwarded: Sequence[str], trusted: Networks) -> st
     known = _read(peer)
     if known is None:
         return peer
+    if not forwarded or not trusted:
+        return _written(known)
     named = [part for value in forwarded for part in value.split(",")]
     while named and _is_in(known, trusted):
         heard_from = _read(named.pop())
         if heard_from is None:
             break
         known = heard_from
-    return str(known)
+    return _written(known)
 
 
 def is_in(peer: str, networks: Networks) -> bool:
@@ -51,7 +53,10 @@ def is_in(peer: str, networks: Networks) -> bool:
     return known is not None and _is_in(known, networks)
 
 
-@lru_cache(maxsize=1024)  # the same few addresses send nearly all requests
+_written = lru_cache(maxsize=1024)(str)  # the same few addresses send nearly all requests
+
+
+@lru_cache(maxsize=1024)
 def _read(text: str) -> Address | None:
     """Read an address; a port after it is left out, an IPv4 address mapped to IPv6 is IPv4."""
     text = text.strip()

@@ -8,9 +8,11 @@ float. XML is read without entities and external documents; a DOCTYPE line alone
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
@@ -27,12 +29,13 @@ FIELDS_MAX = 1_000
 NUMBER_MAX = 64  # digits of a number
 INTEGER_BITS = 63  # longer integers many JSON writers refuse
 KEY_MAX = 256  # longest identifier that is kept as it is
+USUAL_QUERY = 256  # characters of a query that is remembered
 
 
 def text_of(body: bytes) -> str:
     """Return the body as text; `Unreadable` if it is not UTF-8. A byte order mark is dropped."""
     try:
-        return body.decode("utf-8-sig")
+        return body.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise Unreadable("The body is not UTF-8.") from error
 
@@ -65,7 +68,8 @@ def form(body: bytes, encoding: str = "utf-8") -> dict[str, str]:
 
 def query(target: str) -> dict[str, str]:
     """Read the query of a target; a parameter that stands twice is `Unreadable`."""
-    return _pairs(target.partition("?")[2], "utf-8")
+    written = target.partition("?")[2]
+    return dict(_usual_pairs(written) if len(written) <= USUAL_QUERY else _pairs(written, "utf-8"))
 
 
 def fields(incoming: Incoming) -> dict[str, Any]:
@@ -250,6 +254,11 @@ def _pairs(encoded: str, encoding: str) -> dict[str, str]:
     if len(members) != len(pairs):
         raise Unreadable("A parameter stands twice.")
     return members
+
+
+@lru_cache(maxsize=256)  # a provider calls the same URL again and again
+def _usual_pairs(written: str) -> Mapping[str, str]:
+    return _pairs(written, "utf-8")
 
 
 def _instant(value: Any, per_second: int) -> Micros | None:
