@@ -26,6 +26,7 @@ from tillbell.errors import Invalid, NotFound, TooMany
 from tillbell.ids import IdMaker
 from tillbell.model.audit import AuditedAct
 from tillbell.model.people import Role
+from tillbell.rules.rights import Rights
 from tillbell.storage.ports.outbound import Page
 from tillbell.testing import ManualClock
 
@@ -184,9 +185,9 @@ async def test_signing_out_ends_the_session_everywhere_at_once(pair: Pair) -> No
     signed_in = await pair.one.signed_in(first.token)
     assert signed_in is not None
 
-    assert await pair.one.is_signed_in(first.token)
+    assert await pair.one.rights_of_session(first.token) == Rights(Role.OWNER)
     await pair.one.sign_out(signed_in, HOME)
-    assert not await pair.two.is_signed_in(first.token)
+    assert await pair.two.rights_of_session(first.token) is None
     assert await pair.two.signed_in(first.token) is None
     assert await pair.two.signed_in(second.token) is not None
 

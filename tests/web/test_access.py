@@ -14,18 +14,20 @@ from fastapi.routing import APIRoute
 from tests.cases import each
 from tests.web.served_gateway import ServedGateway
 from tillbell.model.records import ApiKey
+from tillbell.rules.rights import Action
 from tillbell.web.api import described
 from tillbell.web.api.rest import ROUTERS
 from tillbell.web.api.routes import guard, operation_id
 from tillbell.web.edge.access import ACCESS
 from tillbell.web.edge.api_middleware import PUBLIC
-from tillbell.web.edge.auth import Access, Action, Capability, Tenant
+from tillbell.web.edge.auth import Access, Capability, Tenant
 
 pytestmark = pytest.mark.sqlite_first
 
 BODIES = {"message.create": b'{"eventType":"order.paid","payload":{}}'}
 # What is promised of each route, told apart from how the program declares it.
 READS = ("message.precheck", "authentication.logout")  # by POST
+RESENDS = ("endpoint.recover", "endpoint.replay-missing", "endpoint.bulk-replay")
 OF_EVERYBODY = ("event-type.list", "event-type.catalog", "event-type.get", "provider.")
 OF_THE_KEY = (
     "background-task.",
@@ -182,6 +184,8 @@ def promised_action(route: Route) -> Action:
         return Action.ADMIN
     if route.name == "message.create":
         return Action.PUBLISH
+    if route.name.startswith("export."):
+        return Action.EXPORT
     is_reading = route.method == "GET" and not route.name.endswith(".get-secret")
     return Action.READ if is_reading or route.name in READS else Action.WRITE
 
@@ -210,7 +214,7 @@ def test_every_row_is_of_a_route() -> None:
 
 def test_every_promise_is_of_a_route() -> None:
     names = {route.name for route in ROUTES}
-    assert {*CAPABILITIES, *READS} <= names
+    assert {*CAPABILITIES, *READS, *RESENDS} <= names
     for start in (*OF_EVERYBODY, *OF_THE_KEY):
         assert any(name.startswith(start) for name in names)
 
@@ -277,7 +281,7 @@ def expected(route: Route, kind: str) -> set[int] | None:
     if kind in ("none", "expired"):
         return {401}
     allowed = {
-        "read": action is Action.READ,
+        "read": action in (Action.READ, Action.EXPORT),
         "write": action is not Action.ADMIN,
         "publish": action is Action.PUBLISH,
         "own": action is not Action.ADMIN and tenant is not Tenant.OPERATOR,
@@ -310,6 +314,10 @@ def test_every_route_lets_in_whom_it_declares(
 def promised_resource(route: Route) -> str:
     """The resource in a scope is what the route is about, by the name in its path."""
     first, name = route.name.split(".")
+    if route.name in RESENDS:
+        return "attempt"
+    if route.name == "message-attempt.expunge-content":
+        return "message"  # who may erase a payload may erase what came back
     if first == "statistics":
         return COUNTED.get(name) or SINGULAR[name]
     if first in ("overview", "export", "why"):
@@ -346,8 +354,9 @@ def may_pass(route: Route) -> dict[str, bool]:
     action, tenant = promised_action(route), promised_tenant(route)
     if route.name == "authentication.logout" or tenant is Tenant.OPERATOR:
         return {"read": False, "write": False, "others": False}
-    is_writing = action in (Action.READ, Action.WRITE, Action.PUBLISH)
-    return {"read": action is Action.READ, "write": is_writing, "others": False}
+    reads = action in (Action.READ, Action.EXPORT)
+    is_writing = reads or action in (Action.WRITE, Action.PUBLISH)
+    return {"read": reads, "write": is_writing, "others": False}
 
 
 def test_things_of_another_application_do_not_exist(served: ServedGateway, keys: Keys) -> None:

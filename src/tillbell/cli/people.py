@@ -17,11 +17,13 @@ T = TypeVar("T")
 
 def list_people(flags: StoreFlags | None = None) -> None:
     """List people: e-mail, role, since when, last sign-in, name."""
+    from tillbell.configure.people import rights_of
+
     settings = load_settings(flags).settings
     for person in _run(settings, lambda people: people.everybody()):
         state = "  DISABLED" if person.disabled_at is not None else ""
         print(
-            f"{person.email}  {person.role}  since {_day(person.created_at)}"
+            f"{person.email}  {rights_of(person)}  since {_day(person.created_at)}"
             f"  signed in {_day(person.last_sign_in_at)}  {person.name}{state}"
         )
 

@@ -27,6 +27,7 @@ from tillbell.rules.accounts import (
     normal_email,
     password_problem,
 )
+from tillbell.rules.rights import Rights
 from tillbell.storage.ports.outbound import Page
 from tillbell.storage.ports.people import CheckedPassword, PeopleStore
 from tillbell.vault import hash_key, new_token
@@ -147,7 +148,7 @@ class People:
             actor_of(person, visitor),
             "person.create",
             person.id,
-            {"email": [None, email], "name": [None, name], "role": [None, person.role.value]},
+            {"email": [None, email], "name": [None, name], "role": [None, Role.OWNER.value]},
         )
         if not await self._store.add_first_person(person, hash_key(token), session, [entry]):
             raise LinkGone
@@ -206,9 +207,13 @@ class People:
             await self._store.note_session_use(session.id, now, now + IDLE_LIFE)
         return signed_in
 
-    async def is_signed_in(self, token: str) -> bool:
-        """Tell whether a session has not ended; asking does not prolong it."""
-        return await self._valid_session(token) is not None
+    async def rights_of_session(self, token: str) -> Rights | None:
+        """Return what the person of a session may do; None if it has ended.
+
+        Asking does not prolong it.
+        """
+        signed_in = await self._valid_session(token)
+        return None if signed_in is None else rights_of(signed_in.person)
 
     async def _valid_session(self, token: str) -> SignedIn | None:
         stored = await self._store.session(hash_key(token))
@@ -295,9 +300,14 @@ class People:
         return self._audit.act(action, target, changes=changes, actor=actor)
 
 
+def rights_of(person: Person) -> Rights:
+    """Return what a person may do."""
+    return Rights(person.role, person.app_roles)
+
+
 def actor_of(person: Person, visitor: Visitor) -> Actor:
     """Return a person as the actor of what a request does."""
-    actor = Actor(person.id, person.email, ActorKind.PERSON, person.role.value)
+    actor = Actor(person.id, person.email, ActorKind.PERSON, str(rights_of(person)))
     return visitor.acting_as(actor)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from tillbell.clock import Micros
 
 
 class Role(StrEnum):
-    """What a person may do."""
+    """What a person may do (rules/rights.py), the greatest first."""
 
     OWNER = "owner"
     ADMIN = "admin"
@@ -25,11 +26,17 @@ class Person(NamedTuple):
     id: str
     email: str  # in lower case; no other person has it
     name: str
-    password_hash: str
-    role: Role
+    password_hash: str  # "": there is no password to sign in with
+    role: Role | None  # for all applications
     created_at: Micros
     last_sign_in_at: Micros | None = None
     disabled_at: Micros | None = None  # since then the person may not sign in
+    app_roles: Mapping[str, Role] = {}  # for single applications, by their ids
+    totp_secret: str = ""  # sealed; "": there is no second factor
+    totp_step: int = 0  # of the last code that was used; no earlier one works
+    recovery_codes: tuple[str, ...] = ()  # hashes of those that are not used
+    oidc_id: str = ""  # issuer and subject at the identity provider; "": none
+    version: int = 1  # raised by every change of what an administrator may change
 
 
 class Session(NamedTuple):

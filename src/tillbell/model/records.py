@@ -55,6 +55,7 @@ class KeyScope(StrEnum):
     ADMIN = "admin"  # everything, keys included
     WRITE = "write"
     READ = "read"
+    VIEW = "view"  # read, but export nothing
     PUBLISH = "publish"  # create messages, nothing else
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from tillbell.clock import Micros
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.storage.engine.methods import read, read_batched, write, write_by_housekeeper
@@ -14,6 +16,10 @@ from tillbell.storage.session.transaction import DbTransaction
 
 _FIRST_PERSON = ("people",)  # what to lock: whether there is anybody
 _SESSION_COLUMNS = len(Session._fields)
+_APP_ROLES = Person._fields.index("app_roles")
+_RECOVERY_CODES = Person._fields.index("recovery_codes")
+_app_roles = msgspec.json.Decoder(dict[str, Role]).decode
+_texts = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 # ── reads ────────────────────────────────────────────────────────────────────────────────────────
@@ -68,7 +74,21 @@ def one_time_link(db: DbReader, id_: str) -> OneTimeLink | None:
 
 def _person(row: Row) -> Person:
     person = Person._make(row)
-    return person._replace(role=Role(person.role))
+    return person._replace(
+        role=Role(person.role) if person.role else None,
+        app_roles=_app_roles(row[_APP_ROLES]),
+        recovery_codes=_texts(row[_RECOVERY_CODES]),
+    )
+
+
+def _row(person: Person) -> Row:
+    """Return a person as the columns of its table."""
+    columns = {
+        "role": person.role or "",
+        "app_roles": msgspec.json.encode(person.app_roles).decode(),
+        "recovery_codes": msgspec.json.encode(person.recovery_codes).decode(),
+    }
+    return tuple((person._asdict() | columns).values())
 
 
 def _link(row: Row) -> OneTimeLink:
@@ -101,7 +121,7 @@ def add_first_person(
         return False
     if db.query_one("use_one_time_link", (link_id, LinkPurpose.SETUP, person.created_at)) is None:
         return False
-    db.query("insert_person", person)
+    db.query("insert_person", _row(person))
     db.query("delete_links_of_person", ("", LinkPurpose.SETUP))
     db.query("insert_session", session)
     write_audit(db, audit)

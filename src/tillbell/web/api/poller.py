@@ -26,6 +26,7 @@ from tillbell.clock import from_datetime
 from tillbell.ids import first_of
 from tillbell.model.records import Application, PollCursor
 from tillbell.rules.delivery.own_tags import EXAMPLE_TAG
+from tillbell.rules.rights import Action
 from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.web.api.filters import LabelQuery, TimeQuery, refuse_wildcards
 from tillbell.web.api.paging import Limit, list_page, row_id
@@ -37,7 +38,7 @@ from tillbell.web.api.routes import (
     resource,
 )
 from tillbell.web.api.shapes import In, Out, Time
-from tillbell.web.edge.auth import Access, Action, Tenant
+from tillbell.web.edge.auth import Access, Tenant
 from tillbell.web.edge.patterns import MESSAGE_ITERATOR, UID
 
 

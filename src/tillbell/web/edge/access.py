@@ -5,18 +5,18 @@ action of the scope that it needs (`endpoint:write`), whose data it touches, and
 that a portal token needs; without one, no portal token may use it. A route without a row is not
 served: the program does not start.
 
-Pages (`web/pages/`) are another kind of route: a person who is signed in may see them, and an API
-key opens none. The API in turn takes no cookie.
-
-`source:write` and `callback:write` decide whose word is believed, so they are worth as much as
-`transaction:write`: give them to the same people.
+Pages (`web/pages/`) are another kind of route. They need a person who is signed in, whose role
+(`rules/rights.py`) allows what the page's row says; an API key opens none. The API in turn takes no
+cookie. A page without a row is not served either.
 """
 
 from __future__ import annotations
 
-from tillbell.web.edge.auth import Access, Action, Capability, Tenant
+from tillbell.rules.rights import Action
+from tillbell.web.edge.auth import Access, Capability, Tenant
 
-READ, WRITE, PUBLISH, ADMIN = Action.READ, Action.WRITE, Action.PUBLISH, Action.ADMIN
+READ, EXPORT, WRITE = Action.READ, Action.EXPORT, Action.WRITE
+PUBLISH, ADMIN = Action.PUBLISH, Action.ADMIN
 APPLICATION, OPERATOR = Tenant.APPLICATION, Tenant.OPERATOR
 SHARED, OWN = Tenant.SHARED, Tenant.OWN
 VIEW = Capability.VIEW_BASE
@@ -47,18 +47,18 @@ ACCESS: dict[str, Access] = {
     "endpoint.rotate-secret": Access("endpoint", WRITE, APPLICATION, Capability.MANAGE_SECRET),
     "endpoint.stats": Access("endpoint", READ, APPLICATION, VIEW),
     "endpoint.attempt-stats": Access("endpoint", READ, APPLICATION, VIEW),
-    "endpoint.recover": Access("endpoint", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
-    "endpoint.replay-missing": Access("endpoint", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
-    "endpoint.bulk-replay": Access("endpoint", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
+    "endpoint.recover": Access("attempt", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
+    "endpoint.replay-missing": Access("attempt", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
+    "endpoint.bulk-replay": Access("attempt", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
     "endpoint.send-example": Access("endpoint", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
     "live.stream": Access("message", READ, OWN, VIEW),
     "search.find": Access("search", READ, OWN, VIEW),
-    "export.messages": Access("message", READ, OWN, VIEW),
-    "export.deliveries": Access("delivery", READ, OWN, VIEW),
-    "export.attempts": Access("attempt", READ, OWN, VIEW),
-    "export.callbacks": Access("callback", READ, OWN),
-    "export.transactions": Access("transaction", READ, OWN),
-    "export.conflicts": Access("conflict", READ, OWN),
+    "export.messages": Access("message", EXPORT, OWN, VIEW),
+    "export.deliveries": Access("delivery", EXPORT, OWN, VIEW),
+    "export.attempts": Access("attempt", EXPORT, OWN, VIEW),
+    "export.callbacks": Access("callback", EXPORT, OWN),
+    "export.transactions": Access("transaction", EXPORT, OWN),
+    "export.conflicts": Access("conflict", EXPORT, OWN),
     "filter.completion": Access("event-type", READ, OWN, VIEW),
     "overview.messages": Access("message", READ, OWN, VIEW),
     "overview.endpoints": Access("endpoint", READ, OWN, VIEW),
@@ -98,7 +98,7 @@ ACCESS: dict[str, Access] = {
     "message-attempt.list-for-endpoint-old": Access("attempt", READ, APPLICATION, VIEW),
     "message-attempt.list-attempted-messages": Access("attempt", READ, APPLICATION, VIEW),
     "message-attempt.get": Access("attempt", READ, APPLICATION, VIEW),
-    "message-attempt.expunge-content": Access("attempt", WRITE, APPLICATION),
+    "message-attempt.expunge-content": Access("message", WRITE, APPLICATION),
     "message-attempt.resend": Access("attempt", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
     "delivery.list": Access("delivery", READ, APPLICATION, VIEW),
     "delivery.get": Access("delivery", READ, APPLICATION, VIEW),
@@ -170,3 +170,45 @@ ACCESS: dict[str, Access] = {
     "master-key.reseal": Access("master-key", WRITE, OPERATOR),
     "message.create": Access("message", PUBLISH, APPLICATION),
 }
+
+PAGES: dict[str, Access | None] = {
+    "GET /": ACCESS["overview.messages"],
+    "GET /attempts": ACCESS["overview.attempts"],
+    "GET /callbacks": ACCESS["overview.callbacks"],
+    "GET /callbacks/{callback}": ACCESS["callback.get"],
+    "GET /deliveries": ACCESS["overview.deliveries"],
+    "GET /endpoints": ACCESS["overview.endpoints"],
+    "GET /endpoints/{endpoint}": ACCESS["endpoint.get"],
+    "GET /event-types": ACCESS["event-type.list"],
+    "GET /event-types/{name:path}": ACCESS["event-type.get"],
+    "GET /filter/suggestions": ACCESS["filter.completion"],
+    "GET /first-run": ACCESS["overview.messages"],
+    "GET /jobs": ACCESS["background-task.list"],
+    "GET /jobs/{task}": ACCESS["background-task.get"],
+    "GET /live": ACCESS["live.stream"],
+    "GET /messages": ACCESS["overview.messages"],
+    "GET /messages/{msg}": ACCESS["message.get"],
+    "GET /messages/{msg}/endpoints/{endpoint}": ACCESS["delivery.get"],
+    "GET /plots": ACCESS["statistics.attempts"],
+    "GET /plots/{name}": Access("attempt", EXPORT, OWN),
+    "GET /problems": ACCESS["overview.problems"],
+    "GET /review": ACCESS["overview.conflicts"],
+    "GET /search": ACCESS["search.find"],
+    "GET /settings": Access("setting", READ, OPERATOR),
+    "GET /settings/applications": ACCESS["application.list"],
+    "GET /settings/keys": ACCESS["api-key.list"],
+    "GET /settings/people": Access("person", ADMIN, OPERATOR),
+    "GET /settings/webhooks": ACCESS["operational-webhook.list"],
+    "GET /sources": Access("source", READ, OWN),
+    "GET /sources/new": ACCESS["provider.list"],
+    "GET /sources/{source}": ACCESS["source.get"],
+    "GET /transactions": ACCESS["overview.transactions"],
+    "GET /transactions/{trx}": ACCESS["transaction.get"],
+    "GET /ui/components": None,
+    "POST /logout": None,
+}
+"""What a person needs for a page, by method and path; None: only to be signed in.
+
+The resource and the action are those of the scopes of the person's roles. The tenant says which
+roles count: those for all applications (operator), or those in the chosen application as well.
+"""

@@ -6,9 +6,11 @@
 | --- | --- |
 | `admin` | everything, keys included |
 | `write` | read and change everything but keys; create messages |
-| `read` | read everything but signing secrets and keys |
+| `read` | read and export everything but signing secrets, keys and people |
+| `view` | read that, but export nothing |
 | `publish` | create messages, nothing else |
 | `<resource>:write`, `<resource>:read` | that on one resource, e.g. `endpoint:write` |
+| `key:admin`, `person:admin` | make and revoke keys; invite, change and remove people |
 
 A key may be bound to one application; what belongs to others does not exist for it (404). A
 portal token is such a key with capabilities in place of scopes (the Svix names).
@@ -24,7 +26,8 @@ from typing import NamedTuple
 from tillbell.app import Gateway
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import Forbidden, KeyExpired, Unauthenticated
-from tillbell.model.records import ApiKey, EventType, KeyScope
+from tillbell.model.records import ApiKey, EventType
+from tillbell.rules.rights import Action, allows
 from tillbell.vault import hash_key
 from tillbell.web.edge.asgi_types import Receive, Scope
 
@@ -32,15 +35,6 @@ PRINCIPAL = "tillbell.principal"  # its place in the ASGI scope
 
 _BEARER = b"bearer "
 _TOKEN_MAX = 256
-
-
-class Action(StrEnum):
-    """What a route does."""
-
-    READ = "read"
-    WRITE = "write"
-    PUBLISH = "publish"
-    ADMIN = "admin"
 
 
 class Tenant(StrEnum):
@@ -66,12 +60,6 @@ class Capability(StrEnum):
 _INCLUDES = {
     Capability.MANAGE_ENDPOINT: {Capability.MANAGE_SECRET, Capability.VIEW_SECRET},
     Capability.MANAGE_SECRET: {Capability.VIEW_SECRET},
-}
-_ENOUGH = {
-    Action.READ: {KeyScope.READ, KeyScope.WRITE},
-    Action.WRITE: {KeyScope.WRITE},
-    Action.PUBLISH: {KeyScope.WRITE, KeyScope.PUBLISH},
-    Action.ADMIN: set(),
 }
 
 
@@ -116,19 +104,10 @@ class Principal:
                 raise Forbidden("Portal tokens may not do this; use an API key.")
             if access.portal not in self._capabilities():
                 raise Forbidden(f"This portal token lacks the capability {access.portal}.")
-        elif not self._has(access.resource, access.action):
+        elif not allows(self.key.scopes, access.resource, access.action):
             raise Forbidden(
                 f"This key lacks the scope {access.action} (or {access.resource}:{access.action})."
             )
-
-    def _has(self, resource: str, action: Action) -> bool:
-        scopes = self.key.scopes
-        if KeyScope.ADMIN in scopes or not _ENOUGH[action].isdisjoint(scopes):
-            return True
-        if action is Action.ADMIN:
-            return False
-        own = f"{resource}:write"
-        return own in scopes or f"{resource}:{action}" in scopes
 
     def _capabilities(self) -> set[Capability]:
         held = {Capability(name) for name in self.key.capabilities or ()}

@@ -21,14 +21,14 @@ from starlette.responses import Response
 
 from tillbell.errors import Forbidden
 from tillbell.vault import new_token
+from tillbell.web.edge.access import ACCESS
 from tillbell.web.edge.api_middleware import ApiGate
 from tillbell.web.edge.asgi_types import Headers, replay_body
-from tillbell.web.edge.auth import ApiRequest
+from tillbell.web.edge.auth import ApiRequest, Tenant
 from tillbell.web.edge.paths import BASE, REQUEST_ID
 from tillbell.web.pages.forms import SAFE_METHODS, read_fields
 from tillbell.web.pages.notes import note_after
 from tillbell.web.pages.page import SitePage, Visit, redirect
-from tillbell.web.pages.session import principal_of
 
 ONCE = "once"  # the field with the idempotency key
 
@@ -155,11 +155,18 @@ class ActPage(NamedTuple):
 
 def act_pages(acts: Sequence[ActPage]) -> tuple[SitePage, ...]:
     """Return the pages of acts."""
-    return tuple(SitePage(act.path, _handler(act), act.place, ("GET", "POST")) for act in acts)
+    return tuple(
+        SitePage(act.path, _handler(act), act.place, ("GET", "POST"), act.operation) for act in acts
+    )
 
 
-async def call_api(visit: Visit, call: ApiCall, once: str = "") -> ApiAnswer:
-    """Call the API as the person who is signed in. `once`: an idempotency key; "": none."""
+async def call_api(
+    visit: Visit, call: ApiCall, once: str = "", tenant: Tenant = Tenant.APPLICATION
+) -> ApiAnswer:
+    """Call the API as the person who is signed in. `once`: an idempotency key; "": none.
+
+    `tenant`: whose data the operation touches.
+    """
     api: ApiGate = visit.request.app.state.api
     body = msgspec.json.encode(call.body) if call.body is not None else b""
     headers: Headers = [(b"content-type", b"application/json")] if body else []
@@ -182,7 +189,7 @@ async def call_api(visit: Visit, call: ApiCall, once: str = "") -> ApiAnswer:
         REQUEST_ID: outer.get(REQUEST_ID),
     }
     request = ApiRequest(
-        scope, replay_body(body, visit.request.receive), principal_of(visit.person), body
+        scope, replay_body(body, visit.request.receive), visit.principal(tenant), body
     )
     answer = await api.answer_for(request)
     doc = json.loads(answer.body) if answer.body else {}
@@ -226,7 +233,7 @@ def _handler(act: ActPage) -> Callable[[Visit], Awaitable[Response]]:
             raise Forbidden(refusal)
         sent = SentFields(await read_fields(visit.request))
         call = await act.call(visit, sent)
-        answer = await call_api(visit, call, sent.text(ONCE))
+        answer = await call_api(visit, call, sent.text(ONCE), ACCESS[act.operation].tenant)
         if not answer.is_done:
             problems = _problems(form, answer.doc)
             return _show(visit, form, _RefusedForm(answer.status, problems, sent))

@@ -11,7 +11,7 @@ from tillbell.logs import log_event
 from tillbell.web.edge.paths import REQUEST_ID, ROUTE
 from tillbell.web.edge.problems import render_problem
 from tillbell.web.pages.forms import ForeignForm
-from tillbell.web.pages.page import Visit, answer, visit_of
+from tillbell.web.pages.page import Visit, answer, first_application, visit_of
 from tillbell.web.pages.session import signed_in
 from tillbell.web.pages.templating import render
 
@@ -23,7 +23,7 @@ _TITLES = {
     503: "The database does not answer",
 }
 _ADVICE = {
-    403: "Ask an owner of this gateway for the right.",
+    403: "An owner or admin may give you the role, in Settings → People.",
     404: "It may have been deleted, or the link is incomplete.",
     422: "Change what is marked, or begin again without a filter.",
     503: "Nothing is lost: what was accepted is stored. Try again in a few seconds.",
@@ -71,6 +71,9 @@ async def _frame(request: Request) -> Visit | None:
     """Return what the frame needs; None for somebody unknown, or if that fails as well."""
     try:
         person = await signed_in(request)
-        return await visit_of(request, person, "", app=None) if person is not None else None
+        if person is None:
+            return None
+        gateway: Gateway = request.app.state.gateway
+        return await visit_of(request, person, await first_application(gateway, person.rights))
     except TillbellError:
         return None

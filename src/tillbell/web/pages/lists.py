@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from starlette.responses import Response
 
+from tillbell.errors import Forbidden
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.csv_text import MEDIA_TYPE, csv_text
 from tillbell.web.api.paging import ListPage
@@ -109,6 +110,8 @@ async def export(
     format_ = visit.query("format")
     if format_ not in ("csv", "json"):
         return None
+    if visit.why_no_export is not None:
+        raise Forbidden(visit.why_no_export)
     rows, is_whole = await _read_all(fetch)
     tables = [list(cells(row)) for row in rows]
     if format_ == "csv":

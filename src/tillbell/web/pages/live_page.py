@@ -8,7 +8,6 @@ from tillbell.web.api.live import EVENT_STREAM, live_request, live_stream
 from tillbell.web.edge.paths import STREAM
 from tillbell.web.pages.cookies import token_of
 from tillbell.web.pages.page import SECURITY_HEADERS, SitePage, Visit
-from tillbell.web.pages.session import READS_ALL
 
 ASKED_EVERY_S = 1.0
 
@@ -17,7 +16,7 @@ async def stream(visit: Visit) -> Response:
     """Tell what happens in what the page shows."""
     request, gateway = visit.request, visit.gateway
     wanted = await live_request(
-        gateway, READS_ALL, visit.app_id, visit.query("topics"), visit.query("filter")
+        gateway, visit.principal(), visit.app_id, visit.query("topics"), visit.query("filter")
     )
     resumes_at = request.headers.get("last-event-id")
     wanted = wanted._replace(resumes_at=resumes_at, reader_id=visit.person.id)
@@ -27,11 +26,15 @@ async def stream(visit: Visit) -> Response:
 
 
 class _StillSignedIn:
-    """Tells whether the person is still signed in. The store is asked once a second at most."""
+    """Tells whether the person is still signed in, with the same roles.
+
+    The store is asked once a second at most.
+    """
 
     def __init__(self, visit: Visit) -> None:
         self._gateway = visit.gateway
         self._token = token_of(visit.request)
+        self._rights = visit.person.rights
         self._asked_at = visit.gateway.clock.monotonic()
 
     async def __call__(self) -> bool:
@@ -39,7 +42,7 @@ class _StillSignedIn:
         if now_s < self._asked_at + ASKED_EVERY_S:
             return True
         self._asked_at = now_s
-        return await self._gateway.people.is_signed_in(self._token)
+        return await self._gateway.people.rights_of_session(self._token) == self._rights
 
 
 PAGES = (SitePage("/live", stream),)

@@ -22,12 +22,15 @@ from tillbell.clock import Micros
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
 from tillbell.model.records import Application
+from tillbell.rules.rights import Action, Rights, refusal
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.conflicts import open_conflict_page
-from tillbell.web.api.routes import may
+from tillbell.web.edge.access import ACCESS
+from tillbell.web.edge.access import PAGES as PAGE_ACCESS
+from tillbell.web.edge.auth import Access, Principal, Tenant
 from tillbell.web.pages.forms import csrf_of
 from tillbell.web.pages.notes import note_of
-from tillbell.web.pages.session import Viewer, principal_of
+from tillbell.web.pages.session import Viewer
 from tillbell.web.pages.templating import render
 
 SECURITY_HEADERS = {
@@ -51,8 +54,10 @@ class Entry(NamedTuple):
     path: str
     icon: str
     word: str
+    others: tuple[str, ...] = ()  # pages behind the same line, for who may not see the first
 
 
+SETTINGS = ("/settings/applications", "/settings/keys", "/settings/people", "/settings/webhooks")
 MENU = (
     ("", (Entry("/", "home", "Home"), Entry("/plots", "gauge", "Plots"))),
     (
@@ -82,12 +87,21 @@ MENU = (
         "Application",
         (
             Entry("/event-types", "list", "Event types"),
-            Entry("/settings", "settings", "Settings"),
+            Entry("/settings", "settings", "Settings", SETTINGS),
             Entry("/docs", "book", "API reference"),
             Entry("/ui/components", "braces", "Components"),
         ),
     ),
 )
+
+
+class MenuLine(NamedTuple):
+    """One line of the menu as somebody sees it."""
+
+    path: str
+    icon: str
+    word: str
+    href: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,17 +112,41 @@ class Visit:
     gateway: Gateway
     person: Viewer
     place: str  # path of the entry of the menu that is marked
+    access: Access | None  # the row of the page; None: it needs no right
     app: Application | None  # the chosen one; None: all
     applications: list[Application]
     now: Micros
     zone: tzinfo
-    menu: list[tuple[str, list[Entry]]]
+    menu: list[tuple[str, list[MenuLine]]]
     counts: dict[str, int] = field(default_factory=dict)  # path → things that need somebody
 
     @property
     def app_id(self) -> str | None:
         """Return the id of the chosen application; None: all."""
         return self.app.id if self.app is not None else None
+
+    def principal(self, tenant: Tenant = Tenant.OWN) -> Principal:
+        """Return who asks, for operations of the API on data of that kind."""
+        return self.person.principal(self.app_id, tenant)
+
+    def may_open(self, path: str) -> bool:
+        """Tell whether the person may see a page, by its path in the table of access."""
+        return may_open(self.person.rights, path, self.app_id)
+
+    def refusal(self, operation: str) -> str:
+        """Say why this person may not use an operation of the API; "" if the person may.
+
+        A page shows it beside an act that it disables.
+        """
+        return why_not(self.person.rights, ACCESS[operation], self.app_id) or ""
+
+    @property
+    def why_no_export(self) -> str | None:
+        """Say why the person may not have the rows of this page as a file; None: it may."""
+        if self.access is None:
+            return None
+        export = self.access._replace(action=Action.EXPORT)
+        return why_not(self.person.rights, export, self.app_id)
 
     def query(self, name: str) -> str:
         """Return a parameter of the query; "" if it is not there."""
@@ -161,12 +199,6 @@ class Visit:
         if len(self.applications) == 1:
             return self.applications[0]
         raise NotFound("Choose an application first: this id is looked up within one.")
-
-    def refusal(self, operation: str) -> str:
-        """Say why this person may not use an operation of the API; "" if the person may."""
-        if may(principal_of(self.person), operation):
-            return ""
-        return f"Your role, {self.person.role}, may not do this. Ask an owner."
 
     @property
     def note(self) -> str:
@@ -232,6 +264,7 @@ class SitePage(NamedTuple):
     handler: Handler
     place: str = ""
     methods: tuple[str, ...] = ("GET",)
+    operation: str = ""  # of the API that an act calls; "": it has a row of its own
 
 
 class PublicPage(NamedTuple):
@@ -262,33 +295,69 @@ def with_query(path: str, **query: str | int | None) -> str:
     return f"{path}?{written}" if written else path
 
 
-async def visit_of(request: Request, person: Viewer, place: str, app: Application | None) -> Visit:
+def may(rights: Rights, access: Access | None, app_id: str | None) -> bool:
+    """Tell whether somebody may do what a row of the table of access says; None: everybody may."""
+    if access is None:
+        return True
+    place = None if access.tenant is Tenant.OPERATOR else app_id
+    return rights.may(access.resource, access.action, place)
+
+
+def why_not(rights: Rights, access: Access | None, app_id: str | None) -> str | None:
+    """Say why somebody may not do that; None: it may."""
+    if access is None or may(rights, access, app_id):
+        return None
+    place = None if access.tenant is Tenant.OPERATOR else app_id
+    return refusal(rights, access.resource, access.action, place)
+
+
+async def visit_of(
+    request: Request,
+    person: Viewer,
+    app: Application | None,
+    place: str = "",
+    access: Access | None = None,
+) -> Visit:
     """Read what every page needs. `place` is the path of the entry of the menu that is marked."""
     gateway: Gateway = request.app.state.gateway
+    app_id = app.id if app is not None else None
     return Visit(
         request=request,
         gateway=gateway,
         person=person,
         place=place,
+        access=access,
         app=app,
-        applications=await _applications(gateway),
+        applications=await _applications(gateway, person.rights),
         now=gateway.clock.now(),
         zone=zone_of(request),
-        menu=request.app.state.menu,
-        counts=await _counts(gateway, app.id if app is not None else None),
+        menu=_menu(request.app.state.menu, person.rights, app_id),
+        counts=await _counts(gateway, person.rights, app_id),
     )
 
 
-async def chosen_application(request: Request) -> Application | None:
-    """Return the application of `?app=`; None: all. `NotFound` if there is no such one."""
-    name = request.query_params.get("app")
-    if not name:
-        return None
+async def chosen_application(request: Request, rights: Rights) -> Application | None:
+    """Return the application of `?app=`; None: all of them.
+
+    Whoever has roles in single applications only sees one at a time, at first the first one; None:
+    there is none. What such a person may not see does not exist: `NotFound`.
+    """
     gateway: Gateway = request.app.state.gateway
-    app = await gateway.config_cache.application(name)
-    if app is None or app.id == OPERATIONAL:
-        raise NotFound("There is no such application.")
-    return app
+    name = request.query_params.get("app")
+    if name:
+        app = await gateway.config_cache.application(name)
+        if app is None or app.id == OPERATIONAL or not rights.sees(app.id):
+            raise NotFound("There is no such application.")
+        return app
+    if not rights.is_limited:
+        return None
+    return await first_application(gateway, rights)
+
+
+async def first_application(gateway: Gateway, rights: Rights) -> Application | None:
+    """Return what is chosen before anybody chooses: all (None), or the first that one may see."""
+    own = await _applications(gateway, rights) if rights.is_limited else []
+    return own[0] if own else None
 
 
 def zone_of(request: Request) -> tzinfo:
@@ -300,13 +369,43 @@ def zone_of(request: Request) -> tzinfo:
         return UTC
 
 
-async def _applications(gateway: Gateway) -> list[Application]:
+async def _applications(gateway: Gateway, rights: Rights) -> list[Application]:
+    """Return the applications that the person may choose, up to a limit."""
+    if rights.is_limited:
+        cache = gateway.config_cache
+        own = [await cache.application(app_id) for app_id in sorted(rights.app_roles)]
+        return [app for app in own if app is not None][:APPLICATIONS_MAX]
     listed = await gateway.database.list(Application, "", Page(APPLICATIONS_MAX))
     return [application for application in listed if application.id != OPERATIONAL]
 
 
-async def _counts(gateway: Gateway, app_id: str | None) -> dict[str, int]:
+def _menu(
+    menu: list[tuple[str, list[Entry]]], rights: Rights, app_id: str | None
+) -> list[tuple[str, list[MenuLine]]]:
+    """Return the lines of the menu whose page the person may see."""
+    groups = [(title, _lines(entries, rights, app_id)) for title, entries in menu]
+    return [(title, lines) for title, lines in groups if lines]
+
+
+def _lines(entries: list[Entry], rights: Rights, app_id: str | None) -> list[MenuLine]:
+    lines = []
+    for entry in entries:
+        seen = (path for path in (entry.path, *entry.others) if may_open(rights, path, app_id))
+        href = next(seen, None)
+        if href is not None:
+            lines.append(MenuLine(entry.path, entry.icon, entry.word, href))
+    return lines
+
+
+def may_open(rights: Rights, path: str, app_id: str | None) -> bool:
+    """Tell whether somebody may see a page; pages that need nobody to sign in have no row."""
+    return may(rights, PAGE_ACCESS.get(f"GET {path}"), app_id)
+
+
+async def _counts(gateway: Gateway, rights: Rights, app_id: str | None) -> dict[str, int]:
     """Count what needs somebody, up to a limit."""
+    if app_id is None and rights.is_limited:
+        return {}
     page = Page(_COUNTED_MAX)
     failing = await gateway.database.failing_endpoints(app_id, page)
     conflicts = await open_conflict_page(gateway, app_id, page)

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from tillbell.web.api.search import SearchHitOut, search_for
 from tillbell.web.pages.page import SitePage, Visit, redirect, with_query
-from tillbell.web.pages.session import READS_ALL
 
 _TEXT_MAX = 256
 _ICONS = {
@@ -55,7 +54,7 @@ async def show(visit: Visit) -> Response:
     text = visit.query("q").strip()
     hits: list[SearchHitOut] = []
     if 0 < len(text) <= _TEXT_MAX:
-        answer = await search_for(text, visit.gateway, visit.app_id, READS_ALL)
+        answer = await search_for(text, visit.gateway, visit.app_id, visit.principal())
         hits = answer.data
     views = [await _view(visit, hit) for hit in hits]
     if visit.query("view") == "hits":

@@ -7,11 +7,12 @@ from typing import NamedTuple
 from starlette.requests import Request
 
 from tillbell.app import Gateway
-from tillbell.configure.people import SignedIn, Visitor, actor_of
+from tillbell.configure.people import SignedIn, Visitor, actor_of, rights_of
 from tillbell.model.audit import NOBODY, Actor
-from tillbell.model.records import ApiKey, KeyScope
+from tillbell.model.records import ApiKey
 from tillbell.rules.proxies import networks
-from tillbell.web.edge.auth import Principal
+from tillbell.rules.rights import Rights
+from tillbell.web.edge.auth import Principal, Tenant
 from tillbell.web.edge.limits import address_of
 from tillbell.web.edge.paths import REQUEST_ID
 from tillbell.web.pages.cookies import token_of
@@ -22,22 +23,29 @@ class Viewer(NamedTuple):
 
     id: str
     name: str
-    role: str
+    email: str
+    rights: Rights
 
     @property
     def initials(self) -> str:
         """Return at most two letters for the round sign in the corner."""
         return "".join(word[0] for word in self.name.split()[:2]).upper() or "?"
 
+    def roles(self, app_id: str | None) -> str:
+        """Return the roles in the chosen application, for people."""
+        return ", ".join(self.rights.roles(app_id)) or "no role"
 
-READS_ALL = Principal(ApiKey(id="", name="", hash="", last4="", scopes=(KeyScope.READ,)))
-"""Whoever is signed in reads everything: for functions of the API that want to know who asks."""
+    def principal(self, app_id: str | None, tenant: Tenant) -> Principal:
+        """Return the person as who calls the API about the chosen application; None: all.
 
-
-def principal_of(viewer: Viewer) -> Principal:
-    """Return as whom a person calls the API: by the person's id, as an API key would."""
-    scopes = (KeyScope.ADMIN,)
-    return Principal(ApiKey(id=viewer.id, name=viewer.name, hash="", last4="", scopes=scopes))
+        A role in that application counts there alone, so it is like a key that is bound to it.
+        """
+        is_general = tenant is Tenant.OPERATOR or app_id not in self.rights.app_roles
+        place = None if is_general and not self.rights.is_limited else app_id
+        scopes = tuple(sorted(self.rights.scopes(place)))
+        return Principal(
+            ApiKey(id=self.id, name=self.email, hash="", last4="", scopes=scopes, app_id=place)
+        )
 
 
 async def session_of(request: Request) -> SignedIn | None:
@@ -77,4 +85,4 @@ async def signed_in(request: Request) -> Viewer | None:
     if stored is None:
         return None
     person = stored.person
-    return Viewer(person.id, person.name, person.role.value)
+    return Viewer(person.id, person.name, person.email, rights_of(person))

@@ -11,9 +11,13 @@ from starlette.routing import Match, Route
 
 from tillbell.app import Gateway
 from tillbell.deliver.audit import acting_as
-from tillbell.errors import MethodNotAllowed, NotFound, TillbellError
+from tillbell.errors import Forbidden, MethodNotAllowed, NotFound, TillbellError
+from tillbell.rules.rights import Action
+from tillbell.web.edge.access import ACCESS
+from tillbell.web.edge.access import PAGES as ACCESS_TO_PAGES
 from tillbell.web.edge.access import PUBLIC_PAGES as ACCESS_TO_ALL
 from tillbell.web.edge.api_middleware import ApiGate
+from tillbell.web.edge.auth import Access
 from tillbell.web.edge.page_route import wants_html
 from tillbell.web.edge.paths import ROUTE
 from tillbell.web.edge.problems import render_problem
@@ -58,9 +62,10 @@ from tillbell.web.pages.page import (
     chosen_application,
     redirect,
     visit_of,
+    why_not,
     with_query,
 )
-from tillbell.web.pages.session import actor_of_session, signed_in
+from tillbell.web.pages.session import Viewer, actor_of_session, signed_in
 
 PAGES: tuple[SitePage, ...] = (
     *home.PAGES,
@@ -97,6 +102,10 @@ def make_pages(gateway: Gateway, api: ApiGate) -> Starlette:
     """Build the application of all pages. What they change, they change by the API."""
     if {page.path for page in PUBLIC_PAGES} != ACCESS_TO_ALL:
         raise AssertionError("the pages for everybody are not those of web/edge/access.py")
+    looks = [page for page in PAGES + DEV_PAGES if not page.operation]
+    rows = {f"{method} {page.path}" for page in looks for method in page.methods}
+    if rows != set(ACCESS_TO_PAGES):
+        raise AssertionError(f"pages without a row, or the reverse: {rows ^ set(ACCESS_TO_PAGES)}")
     pages = PAGES + (DEV_PAGES if gateway.settings.dev else ())
     everything: list[SitePage | PublicPage] = [*pages, *PUBLIC_PAGES]
     routes = [Route(page.path, _serve(page), methods=list(page.methods)) for page in everything]
@@ -130,15 +139,34 @@ def _serve(page: SitePage | PublicPage) -> Callable[[Request], Awaitable[Respons
             if person is None:
                 return redirect(_login_before(request))
             with acting_as(await actor_of_session(request)):
-                app = await chosen_application(request)
-                visit = await visit_of(request, person, page.place, app)
-                return await _finished(request, await page.handler(visit))
+                return await _show(request, page, person)
         except TillbellError as error:
             return await error_page.show(request, error)
         except Exception as error:  # noqa: BLE001 - supervised: the visitor must be answered
             return await error_page.show_failure(request, error)
 
     return serve
+
+
+async def _show(request: Request, page: SitePage, person: Viewer) -> Response:
+    """Answer with a page, if the person's roles allow what its row says."""
+    access = _access(page, request.method)
+    app = await chosen_application(request, person.rights)
+    reason = why_not(person.rights, access, app.id if app is not None else None)
+    if reason is not None:
+        raise Forbidden(reason)
+    visit = await visit_of(request, person, app, page.place, access)
+    return await _finished(request, await page.handler(visit))
+
+
+def _access(page: SitePage, method: str) -> Access | None:
+    """Return what a page needs. The form of an act is for whoever may read what it is about."""
+    is_reading = method in SAFE_METHODS
+    if not page.operation:
+        return ACCESS_TO_PAGES[f"{'GET' if is_reading else method} {page.path}"]
+    access = ACCESS[page.operation]
+    is_form = is_reading and access.action is not Action.ADMIN
+    return access._replace(action=Action.READ) if is_form else access
 
 
 async def _finished(request: Request, response: Response) -> Response:

@@ -3,7 +3,8 @@
 
 -- fragment: person
 people.id, people.email, people.name, people.password_hash, people.role, people.created_at,
-people.last_sign_in_at, people.disabled_at
+people.last_sign_in_at, people.disabled_at, people.app_roles, people.totp_secret, people.totp_step,
+people.recovery_codes, people.oidc_id, people.version
 
 -- fragment: session
 sessions.id, sessions.person_id, sessions.created_at, sessions.last_used_at, sessions.expires_at,
@@ -31,8 +32,9 @@ SELECT {person} FROM people WHERE people.email = ?1;
 
 -- name: insert_person
 INSERT INTO people
-    (id, email, name, password_hash, role, created_at, last_sign_in_at, disabled_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
+    (id, email, name, password_hash, role, created_at, last_sign_in_at, disabled_at, app_roles,
+     totp_secret, totp_step, recovery_codes, oidc_id, version)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14);
 
 -- name: note_sign_in
 -- Unless the password has changed since it was checked (?2), or the person was disabled.

@@ -73,10 +73,12 @@ SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[]);
 
 -- name: move_put_people
 INSERT INTO people
-    (id, email, name, password_hash, role, created_at, last_sign_in_at, disabled_at)
+    (id, email, name, password_hash, role, created_at, last_sign_in_at, disabled_at, app_roles,
+     totp_secret, totp_step, recovery_codes, oidc_id, version)
 SELECT * FROM unnest(
     ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::text[], ?6::bigint[], ?7::bigint[],
-    ?8::bigint[]);
+    ?8::bigint[], ?9::text[], ?10::text[], ?11::bigint[], ?12::text[], ?13::text[],
+    ?14::bigint[]);
 
 -- name: move_put_sessions
 INSERT INTO sessions
