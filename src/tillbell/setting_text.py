@@ -22,6 +22,15 @@ _WORDS_FOR_BOOL = {
 _PASSWORDS = re.compile(r"(?<=://)([^:/?#]*):.*@|(?<=[?&])(password=)[^&]*")
 
 
+def is_whole_number(text: str) -> bool:
+    """Tell whether a text is a number in decimal digits, perhaps after a minus.
+
+    >>> [is_whole_number(text) for text in ("5", "-5", "1_0", "+5", " 5", "", "5.0")]
+    [True, True, False, False, False, False, False]
+    """
+    return re.fullmatch("-?[0-9]{1,18}", text) is not None
+
+
 def parse(declared: object, value: object) -> object:
     """Return a raw value as one of the declared type."""
     return _PARSERS[declared](value)
@@ -63,10 +72,9 @@ def _text(value: object) -> str:
 def _number(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("must be a whole number")  # noqa: TRY004 - one class for every bad value
-    try:
-        return int(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is not a whole number") from None
+    if isinstance(value, str) and not is_whole_number(value):
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(value)
 
 
 def _switch(value: object) -> bool:

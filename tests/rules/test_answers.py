@@ -5,7 +5,9 @@ from collections import Counter
 import pytest
 from tests.cases import each
 
+from tillbell.model.messages import FAILURES as CODES
 from tillbell.model.messages import Reply, Result
+from tillbell.rules.delivery.advice import advise_failure
 from tillbell.rules.delivery.answers import judge
 
 FAILURES = {
@@ -83,3 +85,11 @@ def test_the_200_only_rule_refuses_other_2xx(status: int) -> None:
 @each(("error", "result"), FAILURES.items())
 def test_every_failure_has_one_meaning(error: str, result: Result) -> None:
     assert judge(reply(error=error), "2xx") is result
+
+
+def test_every_failure_says_what_to_do() -> None:
+    for error in CODES:
+        text = advise_failure(error, "It failed")
+        assert text.startswith("It failed. ")
+        assert text.endswith(".")
+        assert len(text) > len("It failed. ")

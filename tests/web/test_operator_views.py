@@ -260,8 +260,8 @@ def test_lists_go_over_applications_and_show_what_a_key_may_see(served: ServedGa
     messages = {shop.publish(2): shop.id for shop in (one, two, one)}
     for name in ("delivery", "attempt"):
         everywhere = pages(served.http, name)
-        ids = [row["id"] for row in everywhere]
-        assert ids == sorted(set(ids), reverse=True)
+        places = [(row.get("timestamp", ""), row["id"]) for row in everywhere]
+        assert places == sorted(set(places), reverse=True)
         assert {row["msgId"]: row["appId"] for row in everywhere}.items() >= messages.items()
         narrowed = pages(served.http, name, app=one.id)
         assert narrowed == [row for row in everywhere if row["appId"] == one.id]

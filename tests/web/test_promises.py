@@ -200,6 +200,32 @@ def test_a_key_where_none_is_needed_is_refused(served: ServedGateway, app_id: st
     assert shown.json()["name"] == "shop"
 
 
+def test_a_refused_request_leaves_its_key_free(served: ServedGateway, app_id: str) -> None:
+    message: dict[str, Any] = {"eventType": "order.paid", "payload": {}}
+    cases: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("/app", {"nam": "a"}, {"name": "a"}),
+        (f"/app/{app_id}/msg", {"eventType": "order.paid"}, message),
+        (f"/app/{app_id}/endpoint", {"url": "ftp://x"}, {"url": served.receiver.url("/fine")}),
+    ]
+    for path, wrong, right in cases:
+        key = {"idempotency-key": f"mended {path}".replace(" ", "-")}
+        assert served.http.post(path, json=wrong, headers=key).status_code == 422
+        mended = served.http.post(path, json=right, headers=key)
+        assert mended.status_code in (201, 202), mended.text
+        again = served.http.post(path, json=right, headers=key)
+        assert again.content == mended.content
+        assert again.headers["idempotent-replayed"] == "true"
+
+
+def test_a_key_says_that_the_query_was_another(served: ServedGateway, app_id: str) -> None:
+    key, message = {"idempotency-key": "query"}, {"eventType": "order.paid", "payload": {}}
+    path = f"/app/{app_id}/msg"
+    assert served.http.post(path, json=message, headers=key).status_code == 202
+    other = served.http.post(f"{path}?with_content=false", json=message, headers=key)
+    assert other.status_code == 409
+    assert "query" in other.json()["detail"]
+
+
 # ── names that nobody reads ──────────────────────────────────────────────────────────────────────
 
 
@@ -432,6 +458,92 @@ def test_a_secret_that_cannot_be_one_is_refused_with_its_form(
     refused = served.http.post(f"/app/{app_id}/source", json=body)
     assert refused.status_code == 422
     assert "begins with" in refused.json()["detail"][0]["msg"]
+
+
+def test_a_name_of_nothing_is_refused_where_something_is_done(
+    served: ServedGateway, app_id: str
+) -> None:
+    url = served.receiver.url("/fine")
+    made = served.http.post(f"/app/{app_id}/endpoint", json={"url": url}).json()
+    for event_type in ("order.paid", "thing.done"):
+        message: dict[str, Any] = {"eventType": event_type, "payload": {}}
+        assert served.http.post(f"/app/{app_id}/msg", json=message).status_code == 202
+    since = {"since": "2020-01-01T00:00:00Z"}
+    replay, callbacks = f"/app/{app_id}/endpoint/{made['id']}/bulk-replay", "/callback/replay"
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"eventTypes": ["order.payed"]}, "did you mean `order.paid`?"),
+        ({"eventTypes": ["order.paid", "no.such"]}, "no.such"),
+        ({"filter": "type:no.such"}, "no.such"),
+        ({"filter": "endpoint:nobody"}, "nobody"),
+    ]
+    for body, hint in wrong:
+        refused = served.http.post(replay, json={**since, **body})
+        assert refused.status_code == 422, refused.text
+        assert hint in refused.json()["detail"][0]["msg"]
+    right: list[dict[str, Any]] = [
+        {"eventTypes": ["order.paid", "thing.done"]},  # published, though not registered
+        {"filter": "type:thing.done,order.*"},
+    ]
+    for body in right:
+        assert served.http.post(replay, json={**since, **body}).status_code == 202
+    for body in (
+        {"sourceId": "nobody"},
+        {"provider": "strip"},
+        {"transactionId": "trx_none"},
+        {"filter": "provider:strip"},
+    ):
+        refused = served.http.post(f"/app/{app_id}{callbacks}", json=body)
+        assert refused.status_code == 422, refused.text
+
+
+def test_a_list_refuses_a_type_that_is_nearly_a_known_one(
+    served: ServedGateway, app_id: str
+) -> None:
+    app = f"/app/{app_id}"
+    made = served.http.post(f"{app}/endpoint", json={"url": served.receiver.url("/fine")}).json()
+    attempts = f"{app}/attempt/endpoint/{made['id']}"
+    for path, name in (
+        (f"{app}/msg", "event_types"),
+        (attempts, "event_types"),
+        (f"{app}/poller/p", "event_type"),
+        ("/message", "event_types"),
+        ("/statistics/attempt", "event_type"),
+    ):
+        for value, status in (("order.refundet", 422), ("no.such", 200), ("order.paid", 200)):
+            answer = served.http.get(path, params={name: value})
+            assert answer.status_code == status, (path, answer.text)
+    near = served.http.get("/message", params={"filter": "type:order.refundet"}).json()
+    assert near["detail"][0]["suggestion"] == "order.refunded"
+
+
+def test_a_number_is_digits(served: ServedGateway, app_id: str) -> None:
+    made = served.http.post(f"/app/{app_id}/endpoint", json={"url": served.receiver.url("/fine")})
+    attempts = f"/app/{app_id}/attempt/endpoint/{made.json()['id']}"
+    for path, name, value in (
+        ("/app", "limit", "5"),
+        (attempts, "limit", "5"),
+        (attempts, "status", "2"),
+        (attempts, "status_code_class", "500"),
+        ("/statistics/attempt", "step", "60"),
+    ):
+        for form, status in (
+            (value, 200),
+            (f"{value[0]}_{value[1:]}" if len(value) > 1 else f"0_{value}", 422),
+            (f"+{value}", 422),
+            (f" {value}", 422),
+            (f"{value}.0", 422),
+            (value.translate({48 + digit: 0x660 + digit for digit in range(10)}), 422),
+        ):
+            answer = served.http.get(path, params={name: form})
+            assert answer.status_code == status, (path, form, answer.text)
+
+
+def test_sdks_that_ask_for_ingest_are_told_of_sources(served: ServedGateway) -> None:
+    root = str(served.http.base_url).partition("/api/")[0]
+    answer = served.http.get(f"{root}/ingest/api/v1/source")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "/source" in answer.json()["detail"]
+    assert answer.json()["requestId"]
 
 
 # ── callbacks ────────────────────────────────────────────────────────────────────────────────────

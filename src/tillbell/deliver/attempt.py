@@ -20,7 +20,7 @@ from tillbell.ids import attempt_id
 from tillbell.model.construct import by_keyword
 from tillbell.model.messages import Attempt, Claim, DeliveryState, Reply, Result, Trigger
 from tillbell.profiles.base import AttemptContext
-from tillbell.rules.delivery.advice import advise
+from tillbell.rules.delivery.advice import advise, advise_failure
 from tillbell.rules.delivery.answers import OWN_FAILURES, judge
 from tillbell.rules.delivery.headers import is_secret_header
 from tillbell.rules.delivery.hops import hop_line
@@ -229,7 +229,6 @@ def _record(
     sent: Sent,
 ) -> Attempt:
     delivery = claim.delivery
-    needs_advice = result is not Result.ACCEPTED and not reply.detail
     return _attempt(
         id=attempt_id(delivery.id, delivery.attempts),
         delivery_id=delivery.id,
@@ -245,12 +244,20 @@ def _record(
         url=compiled.endpoint.url,
         status_code=reply.status,
         error=reply.error,
-        detail=advise(reply.status, compiled.success) if needs_advice else reply.detail,
+        detail=_detail(reply, result, compiled.success),
         response=reply.body,
         sent_headers=sent.headers,
         answer_head=reply.head[:HEAD_MAX],
         phases=f"{sent.waited} {reply.phases}" if reply.phases else "",
     )
+
+
+def _detail(reply: Reply, result: Result, success: str) -> str:
+    """Say what went wrong and what to do; "" if nothing did."""
+    if reply.error:
+        return advise_failure(reply.error, reply.detail)
+    is_advised = result is not Result.ACCEPTED and not reply.detail
+    return advise(reply.status, success) if is_advised else reply.detail
 
 
 def _finished(

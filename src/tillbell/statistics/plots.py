@@ -56,6 +56,7 @@ from tillbell.storage.ports.statistics import Period
 SUBJECTS_MAX = 1_000  # event types, endpoints, currencies of one plot
 SOURCES_MAX = 50
 APPLICATIONS_MAX = 200  # whose endpoints are compared
+_KEPT = 400 * DAY
 SHOWN_MAX = 100  # rows of one plot
 FRESH_FOR: Micros = 10 * SECOND
 # Of hours that ended this long before, nothing changes but that it is removed.
@@ -226,6 +227,14 @@ class Plots:
     ) -> list[Step]:
         """Return what was counted of an event type, step by step."""
         return (await self._steps([CountedSeries(app_id or "", EVENT_TYPE, event_type)], period))[0]
+
+    async def has_messages_of(self, app_id: str | None, event_type: str) -> bool:
+        """Tell whether messages of an event type were published while statistics are kept."""
+        now = self._clock.now()
+        period = Period((now - _KEPT) // DAY * DAY, now + DAY)
+        series = CountedSeries(app_id or "", EVENT_TYPE, event_type)
+        (rollups,) = await self._database.rollups([series], period, DAY)
+        return any(counts.get(MESSAGES, 0) for _, counts in rollups)
 
     async def by_source(self, sources: Sequence[Source], period: PlotPeriod) -> list[SourceSteps]:
         """Return what was counted of sources, step by step."""

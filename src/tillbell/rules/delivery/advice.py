@@ -1,4 +1,4 @@
-"""Advice on refused attempts: one line for each status, what happened and what to do next."""
+"""Advice on failed attempts: one line for each status and failure, and what to do next."""
 
 from __future__ import annotations
 
@@ -17,6 +17,39 @@ _BY_STATUS = {
     503: "The receiver is not available (503). It is tried again.",
     504: "A proxy in front of the receiver waited too long for it (504). It is tried again.",
 }
+
+# What to do about a failure, beside what happened.
+_BY_FAILURE = {
+    "blocked_url": "Correct the endpoint's URL.",
+    "blocked_address": "Correct the endpoint's URL, or allow the address in the settings.",
+    "blocked_header": "Remove the header from the endpoint.",
+    "unusable": "Set the endpoint's secret and profile again.",
+    "dns_error": "Correct the host of the URL, or its DNS records.",
+    "dns_timeout": "Check the name servers of the host. It is tried again.",
+    "connect_timeout": "Check that a firewall lets this server in. It is tried again.",
+    "connect_refused": "Start the receiver, or correct the port of the URL.",
+    "connect_error": "Check the network between this server and the receiver.",
+    "tls_error": "Correct the receiver's certificate or its TLS settings.",
+    "client_certificate_required": "Let the receiver take requests without one: they are signed.",
+    "timeout": "Let the receiver answer before it does the work. It is tried again.",
+    "reset": "Look into the log of the receiver, or of a proxy in front of it. It is tried again.",
+    "protocol_error": "Check that the URL leads to a server that speaks HTTP/1.1.",
+    "overloaded": "If it comes often, let the server open more files.",
+    "held": "Release the server when it may send.",
+    "payload_deleted": "Publish the message again if it is still needed.",
+    "interrupted": "It is made again.",
+    "internal_error": "It is tried again; please report it.",
+}
+
+
+def advise_failure(error: str, detail: str) -> str:
+    """Return what happened, `detail`, with what to do about a failure of this class.
+
+    >>> advise_failure("blocked_url", "The URL has no host.")
+    "The URL has no host. Correct the endpoint's URL."
+    """
+    end = "" if detail.endswith((".", "?")) else "."
+    return f"{detail}{end} {_BY_FAILURE[error]}"
 
 
 def advise(status: int, success: str) -> str:

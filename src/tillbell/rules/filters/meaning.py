@@ -136,7 +136,7 @@ def _matches(term: Term, qualifier: Qualifier, currencies: tuple[str, ...]) -> t
     for value in term.values:
         if qualifier.kind in (ValueKind.TEXT, ValueKind.WORD, ValueKind.CURRENCY):
             words += _texts(value, qualifier)
-        elif qualifier.kind is ValueKind.PATTERN and not _has_wildcard(value):
+        elif qualifier.kind is ValueKind.PATTERN and not has_wildcard(value):
             words += _plain(value)
         else:
             matches += _ranges(term, value, qualifier, currencies)
@@ -152,7 +152,7 @@ def _texts(value: FilterValue, qualifier: Qualifier) -> tuple[str, ...]:
             raise _Mistake(value.place, f"{text[:12]!r} is no currency; write a code, EUR", near)
         return (text.upper(),)
     if qualifier.kind is ValueKind.TEXT:
-        if _has_wildcard(value):
+        if has_wildcard(value):
             problem = "`*` is no wildcard here; for a star write the value in quotes"
             raise _Mistake(value.place, problem)
         return (text,)
@@ -175,7 +175,8 @@ def _is_prefix(value: FilterValue) -> bool:
     return value.text.endswith("*") and not value.is_literal
 
 
-def _has_wildcard(value: FilterValue) -> bool:
+def has_wildcard(value: FilterValue) -> bool:
+    """Tell whether a `*` of a value stands for anything."""
     return "*" in value.text and not value.is_literal
 
 

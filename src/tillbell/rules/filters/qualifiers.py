@@ -37,6 +37,8 @@ class NameOf(StrEnum):
     APPLICATION = "application"
     ENDPOINT = "endpoint"
     SOURCE = "source"
+    EVENT_TYPE = "event type"
+    PROVIDER = "provider"
 
 
 class Qualifier(NamedTuple):
@@ -68,7 +70,13 @@ _ENDPOINT = Qualifier(
 _SOURCE = Qualifier(
     ValueKind.TEXT, "source", "id, uid, name or provider of the source", names=NameOf.SOURCE
 )
-_TYPE = Qualifier(ValueKind.PATTERN, "type", "event type; `order.*`: all that begin so")
+_TYPE = Qualifier(
+    ValueKind.PATTERN,
+    "type",
+    "event type; `order.*`: all that begin so",
+    names=NameOf.EVENT_TYPE,
+)
+_PROVIDER = Qualifier(ValueKind.TEXT, "provider", "name of the provider", names=NameOf.PROVIDER)
 _CODE = Qualifier(ValueKind.CODE, "code", "status code: 503, 5xx, none, >=500")
 _AMOUNT = Qualifier(ValueKind.AMOUNT, "amount", "amount in whole units: 149.99, >=100, <5")
 _CURRENCY = Qualifier(ValueKind.CURRENCY, "currency", "code of the currency: EUR")
@@ -133,7 +141,7 @@ QUALIFIERS: Mapping[FilterList, Mapping[str, Qualifier]] = {
     FilterList.CALLBACK: {
         "id": _text("id", "id of the callback"),
         "source": _SOURCE,
-        "provider": _text("provider", "name of the provider"),
+        "provider": _PROVIDER,
         "status": _word("status", "how it ended", _words(*Outcome, PENDING_OUTCOME)),
         "verdict": _word("verdict", "whether it was verified", _words("accepted", "refused")),
         "trust": _word(
@@ -180,7 +188,7 @@ QUALIFIERS: Mapping[FilterList, Mapping[str, Qualifier]] = {
         "reference": _text("reference", "uid, order number, merchant's or provider's reference"),
         "user": _text("user", "id of the user"),
         "source": _SOURCE,
-        "provider": _text("provider", "name of the provider"),
+        "provider": _PROVIDER,
         "parent": _text("parent", "id of the payment that it is linked to"),
         "amount": _AMOUNT,
         "currency": _CURRENCY,

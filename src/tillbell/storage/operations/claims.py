@@ -8,6 +8,7 @@ from typing import NamedTuple
 from tillbell.clock import Micros
 from tillbell.ids import attempt_id
 from tillbell.model.messages import Attempt, Claim, Delivery, DeliveryState, Result, Trigger
+from tillbell.rules.delivery.advice import advise_failure
 from tillbell.storage.engine.group_commit import Writer
 from tillbell.storage.engine.methods import read, write, write_batched
 from tillbell.storage.engine.readers import ReadPool
@@ -317,7 +318,7 @@ def _interrupted_attempt(delivery: Delivery, event_type: str) -> Attempt:
         started_at=delivery.started_at,
         duration_us=0,
         error="interrupted",
-        detail=INTERRUPTED_DETAIL,
+        detail=advise_failure("interrupted", INTERRUPTED_DETAIL),
     )
 
 

@@ -12,12 +12,13 @@ from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.clock import Micros
-from tillbell.errors import NotFound
+from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.callbacks import Callback, Outcome
 from tillbell.model.messages import DeliveryState
 from tillbell.receive.reprocess import ReparsedCallback, UnreadableRequest
 from tillbell.receive.verify_and_parse import CallbackReading
 from tillbell.rules.filters.clauses import FilterList, ListFilter
+from tillbell.rules.nearest import hint, nearest
 from tillbell.storage.ports.as_clauses import with_callback
 from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.storage.ports.outbound import Page
@@ -243,20 +244,25 @@ async def _about(
     transaction_id: NameQuery = None,
 ) -> CallbackFilter:
     return CallbackFilter(
-        source_id=_source_id(gateway, app.id, source_id),
-        provider=provider,
+        source_id=_source_id(gateway, app.id, source_id, ("query", "source_id")),
+        provider=_provider(gateway, provider, ("query", "provider")),
         transaction_id=transaction_id,
     )
 
 
 async def _about_any(
+    gateway: GatewayOf,
     provider: NameQuery = None,
     transaction_id: NameQuery = None,
     source_id: Annotated[
         str | None, Query(max_length=256, description="Only those of this source: its id.")
     ] = None,
 ) -> CallbackFilter:
-    return CallbackFilter(source_id=source_id, provider=provider, transaction_id=transaction_id)
+    return CallbackFilter(
+        source_id=source_id,
+        provider=_provider(gateway, provider, ("query", "provider")),
+        transaction_id=transaction_id,
+    )
 
 
 async def _overview_filter(
@@ -281,13 +287,19 @@ async def _callback_filter(
 FilterOf = Annotated[CallbackFilter, Depends(_callback_filter)]
 
 
-def _replay_filter(gateway: Gateway, app_id: str, body: ReplayManyIn) -> CallbackFilter:
+async def _replay_filter(gateway: Gateway, app_id: str, body: ReplayManyIn) -> CallbackFilter:
+    about = None
+    if body.transaction_id is not None:
+        about = await gateway.database.transaction(app_id, body.transaction_id)
+        if about is None:
+            text = f"there is no transaction {body.transaction_id[:60]!r}; write its id"
+            raise Invalid(Problem(("body", "transactionId"), text, "unknown_transaction"))
     return CallbackFilter(
-        source_id=_source_id(gateway, app_id, body.source_id),
-        provider=body.provider,
+        source_id=_source_id(gateway, app_id, body.source_id, ("body", "sourceId")),
+        provider=_provider(gateway, body.provider, ("body", "provider")),
         outcomes=tuple(body.outcomes) if body.outcomes else None,
         is_refused=_is_refused(body.verdict),
-        transaction_id=body.transaction_id,
+        transaction_id=about.id if about is not None else None,
         before=instant(body.until),
         after=instant(body.since),
     )
@@ -297,10 +309,30 @@ def _is_refused(verdict: Verdict | None) -> bool | None:
     return None if verdict is None else verdict == "refused"
 
 
-def _source_id(gateway: Gateway, app_id: str, id_or_uid: str | None) -> str | None:
-    """Return the id of a source. The id of a deleted source is returned unchanged."""
-    compiled = gateway.source_cache.find(app_id, id_or_uid) if id_or_uid is not None else None
-    return compiled.source.id if compiled is not None else id_or_uid
+def _source_id(
+    gateway: Gateway, app_id: str, id_or_uid: str | None, loc: tuple[str, str]
+) -> str | None:
+    """Return the id of a source. The id of a deleted source is returned unchanged.
+
+    `Invalid` if it is no id and no source has it as its uid.
+    """
+    if id_or_uid is None:
+        return None
+    compiled = gateway.source_cache.find(app_id, id_or_uid)
+    if compiled is not None or id_or_uid.startswith("src_"):
+        return compiled.source.id if compiled is not None else id_or_uid
+    uids = [each.source.uid for each in gateway.source_cache.of_scope(app_id) if each.source.uid]
+    text = f"there is no source {id_or_uid[:60]!r}{hint(nearest(id_or_uid, uids))}"
+    raise Invalid(Problem(loc, text, "unknown_source"))
+
+
+def _provider(gateway: Gateway, name: str | None, loc: tuple[str, str]) -> str | None:
+    """Return the name of a provider. `Invalid` if there is none of this name."""
+    known = gateway.source_cache.providers
+    if name is not None and name not in known:
+        text = f"unknown provider{hint(nearest(name, known))}; GET /api/v1/provider lists all"
+        raise Invalid(Problem(loc, text, "unknown_provider"))
+    return name
 
 
 @router.get("")
@@ -371,7 +403,7 @@ async def replay_many(
     """Replay the callbacks that match a filter, in the background. A dry run shows previews."""
     loc = ("body", "filter")
     filter_ = await read_filter(gateway, app.id, FilterList.CALLBACK, body.filter_, loc)
-    filter_ = with_callback(filter_, _replay_filter(gateway, app.id, body))
+    filter_ = with_callback(filter_, await _replay_filter(gateway, app.id, body))
     if not body.dry_run:
         task = await gateway.bulk_reprocessor.begin(app.id, filter_)
         return ReplayManyOut(dry_run=False, task_id=task.id, previews=[], done=True)

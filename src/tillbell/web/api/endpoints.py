@@ -38,8 +38,8 @@ from tillbell.web.api.endpoint_health import (
     health_of,
     health_of_page,
 )
-from tillbell.web.api.filtered import FilterIn, FilterText, read_filter
-from tillbell.web.api.filters import TimeQuery, codes_of, refuse_wildcards, time_range
+from tillbell.web.api.filtered import FilterIn, FilterText, read_filter, types_in
+from tillbell.web.api.filters import TimeQuery, check_types, codes_of, time_range
 from tillbell.web.api.paging import OrderedPageOf, list_page, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc, states_of
 from tillbell.web.api.routes import (
@@ -687,7 +687,8 @@ async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: Gateway
     if body.filter_ is not None:
         return await _filtered_replay(gateway, endpoint, body)
     since, until = time_range(body.since, body.until, gateway.clock.now())
-    refuse_wildcards(body.event_types or (), ("body", "eventTypes"))
+    names, loc = body.event_types or (), ("body", "eventTypes")
+    await check_types(gateway, endpoint.scope, names, loc, is_act=True)
     finished = (DeliveryState.SUCCEEDED, DeliveryState.FAILED)
     states, tried = states_of(body.status)
     selection = DeliverySelection(
@@ -714,6 +715,7 @@ async def _filtered_replay(gateway: Gateway, endpoint: Endpoint, body: BulkRepla
     loc = ("body", "filter")
     text = body.filter_
     filter_ = await read_filter(gateway, endpoint.scope, FilterList.DELIVERY, text, loc)
+    await check_types(gateway, endpoint.scope, types_in(filter_), loc, is_act=True)
     filter_ = with_times(filter_, since, until)
     return TaskOut.of(await gateway.delivery_resender.replay_filtered(endpoint, filter_))
 

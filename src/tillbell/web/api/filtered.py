@@ -18,11 +18,12 @@ from tillbell.rules.filters.clauses import (
     OneOf,
 )
 from tillbell.rules.filters.grammar import TEXT_MAX, FilterError, FilterProblem, FilterValue, parse
-from tillbell.rules.filters.meaning import meaning, names_in
+from tillbell.rules.filters.meaning import has_wildcard, meaning, names_in
 from tillbell.rules.filters.qualifiers import NameOf
 from tillbell.rules.nearest import nearest
 from tillbell.storage.ports.filtered import Slice
 from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.filters import check_types
 from tillbell.web.api.paging import ListPage, cut_page
 from tillbell.web.api.shapes import Decides
 
@@ -67,11 +68,14 @@ async def read_filter(
         filter_ = meaning(terms, list_, gateway.clock.now())
     except FilterError as error:
         raise Invalid(*(marked(problem, loc) for problem in error.problems)) from error
-    ids: dict[str, tuple[str, ...]] = {}
+    ids: dict[tuple[NameOf, str], tuple[str, ...]] = {}
     problems: list[FilterProblem] = []
     for kind, values in names_in(terms, list_):
         for value in values:
-            ids[value.text], problem = await _ids_of(gateway, scope, kind, value)
+            if kind is NameOf.EVENT_TYPE:
+                problem = await _type_problem(gateway, scope, value)
+            else:
+                ids[kind, value.text], problem = await _ids_of(gateway, scope, kind, value)
             problems += [problem] if problem is not None else []
     if problems:
         raise Invalid(*(marked(problem, loc) for problem in problems))
@@ -84,14 +88,45 @@ def marked(problem: FilterProblem, loc: Location) -> Problem:
     return Problem(loc, problem.text, "filter", Place(*problem.place, problem.suggestion))
 
 
-_NAMED_FIELDS = ("app", "endpoint", "source")
+async def _type_problem(
+    gateway: Gateway, scope: str | None, value: FilterValue
+) -> FilterProblem | None:
+    """Return what is wrong with an event type that no message has; a wildcard has none."""
+    if has_wildcard(value):
+        return None
+    try:
+        await check_types(gateway, scope, [value.text], ())
+    except Invalid as error:
+        near = gateway.config_cache.near_type(value.text)
+        return FilterProblem(value.place, error.problems[0].msg, near)
+    return None
 
 
-def _with_ids(clause: Clause, ids: Mapping[str, tuple[str, ...]]) -> Clause:
-    if clause.field not in _NAMED_FIELDS:
+def types_in(filter_: ListFilter) -> list[str]:
+    """Return the event types that a filter names in full."""
+    return [
+        name
+        for clause in filter_.clauses
+        if clause.field == "type"
+        for match in clause.matches
+        if isinstance(match, OneOf)
+        for name in match.values
+    ]
+
+
+_NAMED_FIELDS = {
+    "app": NameOf.APPLICATION,
+    "endpoint": NameOf.ENDPOINT,
+    "source": NameOf.SOURCE,
+}
+
+
+def _with_ids(clause: Clause, ids: Mapping[tuple[NameOf, str], tuple[str, ...]]) -> Clause:
+    kind = _NAMED_FIELDS.get(clause.field)
+    if kind is None:
         return clause
     names = [name for match in clause.matches if isinstance(match, OneOf) for name in match.values]
-    values = dict.fromkeys(id_ for name in names for id_ in ids[name])
+    values = dict.fromkeys(id_ for name in names for id_ in ids[kind, name])
     return clause._replace(matches=(OneOf(tuple(values)),))
 
 
@@ -102,18 +137,22 @@ async def _ids_of(
     name = value.text
     ids: tuple[str, ...]
     known: Iterable[str] = ()
+    where = "write its id or uid"
     if kind is NameOf.APPLICATION:
         application = await gateway.config_cache.application(name)
         is_seen = application is not None and scope in (None, application.id)
         ids = (application.id,) if application is not None and is_seen else ()
     elif kind is NameOf.ENDPOINT:
         ids, known = await _endpoint_ids(gateway, scope, name)
+    elif kind is NameOf.PROVIDER:
+        known, where = gateway.source_cache.providers, "see /api/v1/provider"
+        ids = (name,) if name in known else ()
     else:
         ids, known = _source_ids(gateway, scope, name)
     if ids or name.startswith(("app_", "ep_", "src_")):
         return ids or (name,), None
     near = nearest(name, known)
-    text = f"there is no {kind.value} called {name[:60]!r}; write its id or uid"
+    text = f"there is no {kind.value} called {name[:60]!r}; {where}"
     return (), FilterProblem(value.place, text, near)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 
+from tillbell.app import Gateway
 from tillbell.clock import Micros, from_datetime
 from tillbell.errors import Invalid, Problem
+from tillbell.rules.nearest import hint
 from tillbell.storage.ports.outbound import MessageFilter
+from tillbell.web.api.routes import GatewayOf
 from tillbell.web.api.shapes import Time
+from tillbell.web.edge.paths import APPLICATION
 
 _TYPES_MAX = 500
 
@@ -22,21 +26,28 @@ TypesQuery = Annotated[list[str] | None, Query(max_length=_TYPES_MAX)]
 WithContent = Annotated[bool, Query(description="Whether payloads are shown.")]
 
 
-async def message_filter(
-    channel: LabelQuery = None,
-    tag: LabelQuery = None,
-    before: TimeQuery = None,
-    after: TimeQuery = None,
-    event_types: TypesQuery = None,
-) -> MessageFilter:
-    """Read a filter over messages from the query."""
+async def _event_types(
+    request: Request, gateway: GatewayOf, event_types: TypesQuery = None
+) -> tuple[str, ...] | None:
+    """Read the names of event types from the query."""
     names = [name for part in event_types or () for name in part.split(",") if name]
     if len(names) > _TYPES_MAX:
         message = f"name at most {_TYPES_MAX} event types"
         raise Invalid(Problem(("query", "event_types"), message, "too_many"))
-    refuse_wildcards(names, ("query", "event_types"))
+    await check_types(gateway, request.scope.get(APPLICATION), names, ("query", "event_types"))
+    return tuple(names) or None
+
+
+async def message_filter(
+    event_types: Annotated[tuple[str, ...] | None, Depends(_event_types)],
+    channel: LabelQuery = None,
+    tag: LabelQuery = None,
+    before: TimeQuery = None,
+    after: TimeQuery = None,
+) -> MessageFilter:
+    """Read a filter over messages from the query."""
     return MessageFilter(
-        event_types=tuple(names) or None,
+        event_types=event_types,
         channel=channel,
         tag=tag,
         before=instant(before),
@@ -44,12 +55,37 @@ async def message_filter(
     )
 
 
-def refuse_wildcards(names: Iterable[str], loc: tuple[str | int, ...]) -> None:
-    """Raise `Invalid` for a wildcard: here names are compared as they are."""
-    wildcard = next((name for name in names if "*" in name), None)
-    if wildcard is not None:
-        text = f"{wildcard[:64]!r}: wildcards are not read here; name each event type"
-        raise Invalid(Problem(loc, text, "wildcard"))
+async def check_types(
+    gateway: Gateway,
+    app_id: str | None,
+    names: Collection[str],
+    loc: tuple[str | int, ...],
+    *,
+    is_act: bool = False,
+) -> None:
+    """Raise `Invalid` for event types that no message has. Names are compared as they are.
+
+    In a list only those that are nearly a known one are refused: every other name may be published
+    some day. An act (`is_act`) takes what is registered or was published, in an application or,
+    None, in any.
+    """
+    known = gateway.config_cache.known_event_types()
+    problems = [
+        Problem(
+            loc, f"{name[:64]!r}: wildcards are not read here; name each event type", "wildcard"
+        )
+        for name in names
+        if "*" in name
+    ]
+    for name in dict.fromkeys(name for name in names if "*" not in name):
+        near = gateway.config_cache.near_type(name)
+        if name in known or (near is None and not is_act):
+            continue
+        if not await gateway.plots.has_messages_of(app_id, name):
+            text = f"no message has the event type {name[:64]!r}{hint(near)}"
+            problems.append(Problem(loc, text, "unknown_event_type"))
+    if problems:
+        raise Invalid(*problems)
 
 
 MessageFilterOf = Annotated[MessageFilter, Depends(message_filter)]

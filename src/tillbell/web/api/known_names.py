@@ -1,5 +1,6 @@
-"""Names that a route does not know: in its query and in the members of its body.
+"""What a route does not read: names in its query and members of its body, and odd numbers.
 
+- A number in a query is decimal digits, perhaps after a minus: not `1_0`, `+5` or ` 5`.
 - A query with an unknown name is refused: a filter that is not applied shows the wrong rows.
 - A member that is nearly a known one is refused: it is a typing error.
 - Any unknown member is refused in a body that decides who gets what: one with a member whose type
@@ -22,6 +23,7 @@ from fastapi.routing import APIRoute
 
 from tillbell.errors import Invalid, Problem
 from tillbell.rules.nearest import hint, nearest
+from tillbell.setting_text import is_whole_number
 from tillbell.web.api.shapes import Decides, In
 from tillbell.web.edge.paths import IGNORED, JSON_BODY
 from tillbell.web.edge.patterns import ITERATOR
@@ -40,7 +42,11 @@ class UnknownMember(NamedTuple):
 def check_names(request: Request) -> None:
     """Raise `Invalid` for unknown names that are refused; note those that are ignored."""
     route: APIRoute = request.scope["route"]
-    problems = [*_query_problems(request, route), *_iterator_problems(request, route)]
+    problems = [
+        *_query_problems(request, route),
+        *_number_problems(request, route),
+        *_iterator_problems(request, route),
+    ]
     unknown = _unknown_in_body(request, route)
     problems += [_member_problem(member) for member in unknown if member.is_refused]
     if problems:
@@ -57,6 +63,16 @@ def _query_problems(request: Request, route: APIRoute) -> Iterator[Problem]:
         if name not in known:
             text = f"unknown parameter{hint(nearest(name, known))}"
             yield Problem(("query", name), text, "unknown_parameter")
+
+
+def _number_problems(request: Request, route: APIRoute) -> Iterator[Problem]:
+    """Refuse what Python reads as a number and nobody else does."""
+    if not request.query_params:
+        return
+    numbers = _number_names(route.unique_id, route)
+    for name, value in request.query_params.multi_items():
+        if name in numbers and not is_whole_number(value):
+            yield Problem(("query", name), "must be a whole number in digits", "int_parsing")
 
 
 # The prefix of the ids in a list, by the last step of its path that is not a parameter.
@@ -105,6 +121,40 @@ def _query_names(operation: str, route: APIRoute) -> frozenset[str]:
     if names is None:
         names = _names_of_routes[operation] = frozenset(_names_read(route.dependant))
     return names
+
+
+_numbers_of_routes: dict[str, frozenset[str]] = {}  # by operation id
+
+
+def _number_names(operation: str, route: APIRoute) -> frozenset[str]:
+    names = _numbers_of_routes.get(operation)
+    if names is None:
+        names = frozenset(_numbers_read(route.dependant))
+        _numbers_of_routes[operation] = names
+    return names
+
+
+def _numbers_read(dependant: Dependant) -> Iterator[str]:
+    """Find the parameters whose values are whole numbers, also those that are enums."""
+    for field in dependant.query_params:
+        if any(map(_is_number, _types_in(field.field_info.annotation))):
+            yield field.alias
+    for inner in dependant.dependencies:
+        yield from _numbers_read(inner)
+
+
+def _types_in(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for inner in get_args(annotation):
+        yield from _types_in(inner)
+
+
+def _is_number(annotation: Any) -> bool:
+    return (
+        isinstance(annotation, type)
+        and issubclass(annotation, int)
+        and not issubclass(annotation, bool)
+    )
 
 
 def _names_read(dependant: Dependant) -> Iterator[str]:

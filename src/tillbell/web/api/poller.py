@@ -28,7 +28,11 @@ from tillbell.model.records import Application, PollCursor
 from tillbell.rules.delivery.own_tags import EXAMPLE_TAG
 from tillbell.rules.rights import Action
 from tillbell.storage.ports.outbound import MessageFilter, Page
-from tillbell.web.api.filters import LabelQuery, TimeQuery, refuse_wildcards
+from tillbell.web.api.filters import (
+    LabelQuery,
+    TimeQuery,
+    check_types,
+)
 from tillbell.web.api.paging import Limit, list_page, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc
 from tillbell.web.api.routes import (
@@ -86,7 +90,8 @@ async def poll(
     after: TimeQuery = None,
 ) -> Response:
     """Return the messages after the iterator, oldest first."""
-    refuse_wildcards([event_type or ""], ("query", "event_type"))
+    names, loc = [event_type] if event_type else [], ("query", "event_type")
+    await check_types(gateway, app.id, names, loc)
     begin = first_of("msg", from_datetime(after)) if after is not None else _START
     filter_ = MessageFilter(event_types=(event_type,) if event_type else None, channel=channel)
     page = Page(limit, iterator or begin, ascending=True)

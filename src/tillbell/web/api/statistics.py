@@ -21,7 +21,7 @@ from tillbell.model.transactions import EffectKind
 from tillbell.statistics.periods import PlotPeriod, WantedPeriod, plot_period
 from tillbell.statistics.plots import EndpointFigures, Percentiles, Step, attempts_needed
 from tillbell.web.api.csv_text import MEDIA_TYPE, csv_text
-from tillbell.web.api.filters import TimeQuery, instant
+from tillbell.web.api.filters import TimeQuery, check_types, instant
 from tillbell.web.api.overviews import ScopeOf
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, resource
 from tillbell.web.api.shapes import Out
@@ -309,6 +309,7 @@ async def attempts(
     With `endpoint` those at it, else with `event_type` those of its messages.
     """
     if endpoint is None and event_type is not None:
+        await check_types(gateway, scope, [event_type], ("query", "event_type"))
         steps = await gateway.plots.of_event_type(scope, event_type, period)
     else:
         steps = await _steps(gateway, scope, endpoint, period)

@@ -7,9 +7,9 @@ two, a repeat does nothing and gets a 409; the client can look whether it was do
 A key belongs to the API key and to the resource that it was used with, by whichever name the path
 has for it, for at least a day. The same key with another body or query, or while the first request
 still runs, gets a 409. PUT, PATCH and DELETE may be repeated as they are and take no key: with one
-they get a 400. Answers of 500 and above are not stored: the request may be tried again. Stored
-answers are encrypted, because the answer of a POST may be the only place where a secret is ever
-shown.
+they get a 400. A request that was refused (400 and above) has done nothing: its key is free for the
+mended request. Stored answers are encrypted, because the answer of a POST may be the only place
+where a secret is ever shown.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tillbell.web.edge.asgi_types import HttpAnswer
 from tillbell.web.edge.auth import Principal
 
 KEY_MAX = 256
-_SERVER_ERROR = 500
+_REFUSED, _SERVER_ERROR = 400, 500
 
 
 class _StoredAnswer(msgspec.Struct, array_like=True, frozen=True):
@@ -123,12 +123,14 @@ class IdempotentAnswers:
         with carrying(key):
             answer = await handle()
         if not key.was_used_before:
-            await self.keep(use, answer)
+            await self.keep(use, answer, has_acted=key.is_attached)
         return answer
 
-    async def keep(self, use: IdempotencyUse, answer: HttpAnswer) -> None:
-        """Store the answer to a use of a key, unless it may be tried again."""
-        if answer.status >= _SERVER_ERROR:
+    async def keep(
+        self, use: IdempotencyUse, answer: HttpAnswer, *, has_acted: bool = False
+    ) -> None:
+        """Store the answer to a use of a key, unless the request was refused before it acted."""
+        if answer.status >= _SERVER_ERROR or (answer.status >= _REFUSED and not has_acted):
             return
         stored = _StoredAnswer(answer.status, answer.headers, answer.body)
         packed = base64.b85encode(_encode(stored)).decode()

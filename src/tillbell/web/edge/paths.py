@@ -18,6 +18,11 @@ def is_api(path: str) -> bool:
     return path.startswith(f"{BASE}/") or path in (CASHIER, f"{CASHIER}/")
 
 
+def is_ingest(path: str) -> bool:
+    """Tell whether SDKs of Svix ask here for sources of the hosted product, which we have not."""
+    return path.startswith("/ingest/")
+
+
 def without_slash(path: str) -> str:
     """Return a path of the API without one slash at its end: Svix's server serves both.
 

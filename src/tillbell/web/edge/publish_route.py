@@ -261,7 +261,8 @@ def _answer(
         return HttpAnswer(202, [_JSON], write(published.message, shown, published.deliveries))
     if published.fingerprint != fingerprint_of(request.query, request.body):
         raise ConflictError(
-            "This Idempotency-Key was used with another body. Use a new key for a new message.",
+            "This Idempotency-Key was used with another body or query. Use a new key for a new "
+            "message.",
             code="idempotency_key_reused",
         )
     replayed = (b"idempotent-replayed", b"true")

@@ -15,7 +15,7 @@ from tillbell.web.edge.direct_messages import DirectAnswer, DirectMessages, Dire
 from tillbell.web.edge.exchange import HttpExchange
 from tillbell.web.edge.health import PATHS, HealthApp
 from tillbell.web.edge.page_route import PageRoute
-from tillbell.web.edge.paths import is_api
+from tillbell.web.edge.paths import is_api, is_ingest
 from tillbell.web.edge.static_files import is_static, show_static_file
 from tillbell.web.pages.docs_page import is_docs, show_docs
 from tillbell.web.server.lazy_app import DeferredApp
@@ -63,6 +63,8 @@ class WebApp:
             return self._health
         if is_docs(path):
             return show_docs
+        if is_ingest(path):
+            return _no_ingest
         return show_static_file if is_static(path) else self._pages
 
     async def load(self) -> None:
@@ -117,6 +119,14 @@ def _load_pages(gateway: Gateway, api: ApiGate) -> App:
     from tillbell.web.pages.site import make_pages
 
     return make_pages(gateway, api)
+
+
+async def _no_ingest(_: Scope, __: Receive) -> HttpAnswer:
+    raise NotFound(
+        "Tillbell does not have the ingest API of Svix. Callbacks of providers come to sources:"
+        " POST /api/v1/app/{app_id}/source makes one, and answers with the URL to enter at the"
+        " provider. docs/svix.md compares the two."
+    )
 
 
 async def _no_such_page(_: Scope, __: Receive) -> HttpAnswer:
