@@ -162,7 +162,7 @@ BRAINTREE = (
         ],
         4_000,
         children=(DONE, DONE, DONE),
-        first=3,
+        first=1,
     ),
     Life(
         "a retrieval, which moves nothing",
@@ -606,6 +606,33 @@ async def test_a_debit_that_fails_after_it_was_confirmed_asks_a_person(
 
     (conflict,) = await payments.conflicts("77")
     assert (await payments.status("77"), conflict.kind) == (APPROVED, "contradiction")
+
+
+async def test_a_refund_of_gocardless_is_asked_for_and_may_fail(payments: PaymentHarness) -> None:
+    lookups = LookUps(payments, "/payments/PM77")
+    shop = await account(payments, "gocardless", lookupUrl=lookups.url)
+    await payments.create("77", psp_transaction_id="PM77")
+    await shop.send(debit(77, "confirmed"))
+    lookups.answer = {
+        "payments": {
+            "status": "paid_out",
+            "amount": 10_000,
+            "amount_refunded": 3_000,
+            "currency": "EUR",
+        }
+    }
+    about = {"resource_type": "refunds", "links": {"refund": "RF1"}, "details": {}}
+    paid = {**about, "action": "paid", "resource_metadata": {"order_id": "77"}}
+    for action in ("paid", "failed"):
+        event = {**paid, "action": action, "id": f"EV{action}", "created_at": "2026-03-09T10:00Z"}
+        await shop.send(Event({"events": [event], "meta": {"webhook_id": f"WB{action}"}}))
+        await payments.gateway.status_checker.check_due()
+        assert await payments.balance("77") == 7_000
+        lookups.answer["payments"]["amount_refunded"] = 0
+
+    (conflict,) = await payments.conflicts()
+    await payments.accept(conflict.id)
+    assert (await payments.read("77")).refunded == 0
 
 
 # ── Mercado Pago and Przelewy24: a notification only makes us ask ────────────────────────────────

@@ -25,6 +25,7 @@ from tillbell.model.sources import Source, Trust
 from tillbell.model.transactions import TransactionKind
 from tillbell.process.manual.audited import ActionReason
 from tillbell.process.manual.conflicts import ConflictAnswer
+from tillbell.storage.ports.outbound import Page
 from tillbell.testing.exchange import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
@@ -584,3 +585,87 @@ async def test_what_a_look_up_counts_beyond_the_credit_is_booked_when_a_person_a
 def read_minor(notice: TransactionNotice) -> int:
     assert notice.amount is not None
     return int(notice.amount.value.replace(".", ""))
+
+
+# ── what later news answers ──────────────────────────────────────────────────────────────────────
+
+
+def whole(uid: str) -> TransactionNotice:
+    return news(uid, APPROVED, psp_transaction_id=f"A of {uid}", amount="100.00")
+
+
+def back(uid: str, kind: TransactionKind, own_id: str, amount: str | None) -> TransactionNotice:
+    return linked(uid, kind, f"{own_id} of {uid}", amount=amount)
+
+
+# What is told, the last with this trust; what answers it; the balance.
+ANSWERED: dict[str, Any] = {
+    "not proven": ([whole], Trust.NONE, whole, 10_000),
+    "a refund that is not proven": (
+        [whole, lambda uid: back(uid, REFUND, "R", "30.00")],
+        Trust.NONE,
+        lambda uid: back(uid, REFUND, "R", "30.00"),
+        7_000,
+    ),
+    "too much, until a reversal": (
+        [
+            whole,
+            lambda uid: back(uid, CHARGEBACK, "D", "60.00"),
+            lambda uid: back(uid, CHARGEBACK, "E", "60.00"),
+        ],
+        Trust.SIGNED,
+        lambda uid: back(uid, BACK, "D", None),
+        4_000,
+    ),
+}
+
+
+async def test_a_question_that_later_news_answers_is_closed(payments: PaymentHarness) -> None:
+    psp = await payments.source()
+    for uid, (told, trust, answer, balance) in ANSWERED.items():
+        await payments.create(uid)
+        for notice in told:
+            of_last = trust if notice is told[-1] else Trust.SIGNED
+            await payments.tell(psp, notice(uid), trust=of_last)
+        (asked,) = await payments.conflicts(uid)
+        await payments.tell(psp, answer(uid))
+
+        assert await payments.balance(uid) == balance, uid
+        assert await payments.conflicts(uid) == [], uid
+        (answered,) = await payments.conflicts(uid, open_only=False)
+        assert (answered.id, answered.resolved_by) == (asked.id, "janitor")
+        (entry,) = await payments.books.audit(payments.app_id, Page(10), asked.id)
+        assert (entry.actor, entry.action[:9]) == ("janitor", "conflict.")
+    assert (await payments.told())["transaction.conflict"] == 2 * len(ANSWERED)
+
+
+async def test_what_is_asked_about_two_of_the_same_is_answered_one_by_one(
+    payments: PaymentHarness,
+) -> None:
+    psp = await payments.source()
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    refund = linked("O", REFUND, "R", amount="10.00", may_be_repeat=True)
+    for key in ("first", "second", "third"):
+        await payments.tell(psp, refund, key=key)
+    first, second = await payments.conflicts()
+    await payments.accept(first.id)
+
+    assert await payments.conflicts() == [second]
+    assert await payments.balance("O") == 8_000
+
+
+async def test_a_refund_that_is_asked_about_is_booked_when_its_payment_is_approved(
+    payments: PaymentHarness,
+) -> None:
+    psp = await payments.source()
+    await payments.create("O")
+    await payments.tell(psp, news("O", PENDING))
+    await payments.tell(psp, linked("O", REFUND, "R", amount="10.00"))
+    await payments.pass_time(73 * HOUR_S)
+    await payments.gateway.unmatched_callbacks.retry_due()
+    await payments.idle()
+    assert [conflict.kind for conflict in await payments.conflicts("O")] == ["mismatch"]
+
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    assert (await payments.balance("O"), await payments.conflicts("O")) == (9_000, [])

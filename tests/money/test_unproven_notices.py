@@ -289,6 +289,9 @@ async def test_what_is_open_for_days_is_asked_for_seven_times_and_then_shown_to_
     assert len(provider.asked) == 7 * is_asked
     assert await payments.status("O") is (PROCESSING if is_asked else PENDING)
 
+    await payments.tell(await payments.source(movesAnySource=True), news("O", APPROVED))
+    assert await payments.conflicts() == []
+
 
 # ── late success ─────────────────────────────────────────────────────────────────────────────────
 

@@ -123,6 +123,7 @@ class TransactionNotice(NamedTuple):
     is_test: bool | None = None  # the provider's own mark of test money; None: it has none
     ends_attempt: bool = False  # a negative status ends this attempt only: the payer may try again
     capture_id: str | None = None  # the provider's id of one of several captures
+    releases_amount: bool = False  # Cancelled is its amount alone; the rest may be captured
     is_part: bool = False  # paid by several means: less than was asked for is no mismatch yet
     # Of a linked kind:
     movement_id: str | None = None  # the provider's id of this movement; a dispute may have several

@@ -80,6 +80,7 @@ class PaymentAttempt(NamedTuple):
     captures: dict[str, int] = {}  # amount by the provider's id of a capture; 0: it has failed
     reason: str | None = None
     is_chosen: bool = False  # a person said that this id is of this payment
+    released: dict[str, int] = {}  # amount by the provider's id of a cancellation of a part
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -211,7 +212,7 @@ class AuditEntry(NamedTuple):
     id: str
     app_id: str
     at: Micros
-    actor: str  # the API key's id
+    actor: str  # the API key's id, or "janitor": later news, or a status check
     action: str  # transaction.hold, transaction.approve, conflict.accept
     target: str  # the id of what it was done to
     reason: str

@@ -37,6 +37,7 @@ from tillbell.rules.payments.booking import (
     open_transaction,
     transaction_data,
 )
+from tillbell.rules.payments.conflicts import JANITOR
 from tillbell.storage.ports.inbound import (
     CallbackConclusion,
     ChangeSet,
@@ -207,7 +208,13 @@ class Decision:
     # ── conflicts, records, audit log ────────────────────────────────────────────────────────────
 
     def open_conflict(self, transaction: Transaction, conflict: MoneyConflict) -> None:
-        """Open a conflict about a transaction, and publish it."""
+        """Open a conflict about a transaction, and publish it.
+
+        The transaction gets a new version: one that is stored as it was created has no conflict.
+        """
+        current = self.current(transaction)
+        if transaction.id not in self._steps:
+            self.update_transaction(current, current._replace(version=current.version + 1))
         conflict = conflict._replace(
             id=self.new_id("cfl"),
             app_id=transaction.app_id,
@@ -228,11 +235,16 @@ class Decision:
     def resolve_conflict(
         self, conflict: MoneyConflict, resolution: str, reason: str
     ) -> MoneyConflict:
-        """Resolve a conflict: "keep" or "accept"; return it resolved."""
+        """Resolve a conflict as the actor says: "keep" or "accept"; return it resolved."""
+        return self._resolve(conflict, resolution, reason, by=self._actor)
+
+    def _resolve(
+        self, conflict: MoneyConflict, resolution: str, reason: str, by: str | None
+    ) -> MoneyConflict:
         resolved = conflict._replace(
             resolved_at=self.now,
             resolution=resolution,
-            resolved_by=self._actor,
+            resolved_by=by,
             resolution_reason=reason,
         )
         if conflict in self._conflicts:  # it is opened and resolved at once
@@ -240,6 +252,21 @@ class Decision:
         else:
             self._resolved.append(resolved)
         return resolved
+
+    def settle_conflict(
+        self, conflict: MoneyConflict, about: Transaction, resolution: str, reason: str
+    ) -> None:
+        """Resolve a conflict that is answered by what came since: audited, and published.
+
+        `about` is its transaction.
+        """
+        resolved = self._resolve(conflict, resolution, reason, by=JANITOR)
+        self._audit_act(JANITOR, f"conflict.{resolution}", conflict.id, reason)
+        self.publish_event("transaction.conflict", conflict_data(about, resolved), about)
+
+    def is_settled(self, conflict: MoneyConflict) -> bool:
+        """Tell whether this decision resolves a conflict."""
+        return any(conflict.id == resolved.id for resolved in self._resolved)
 
     def write_record(self, record: Record, expected_version: int) -> None:
         """Store a record, if the stored one still has that version. 0: there is none."""
@@ -262,11 +289,21 @@ class Decision:
     ) -> None:
         """Write what the actor does into the audit log. `target` is an id."""
         assert self._actor is not None, "only an actor's acts are audited"
+        self._audit_act(self._actor, action, target, reason, details)
+
+    def _audit_act(
+        self,
+        actor: str,
+        action: str,
+        target: str,
+        reason: str,
+        details: dict[str, Any] | None = None,
+    ) -> None:
         entry = AuditEntry(
             id=self.new_id("aud"),
             app_id=self.app_id,
             at=self.now,
-            actor=self._actor,
+            actor=actor,
             action=action,
             target=target,
             reason=reason,

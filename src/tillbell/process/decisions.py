@@ -18,6 +18,7 @@ from tillbell.deliver.publish import Publisher
 from tillbell.errors import ConflictError, NotFound
 from tillbell.ids import IdMaker
 from tillbell.model.callbacks import Callback
+from tillbell.process.answered_questions import close_answered
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import ChangeSet, PreconditionFailed
@@ -79,6 +80,7 @@ class Decisions:
                 raise NotFound("There is no such application.")
             decision = Decision(app_id, self.ids, self.clock.now(), by)
             result = await decide(decision)
+            await close_answered(self.database, decision)
             failed = await self._store(view, decision, by.callback)
             if failed is None:
                 return result

@@ -36,8 +36,8 @@ from tillbell.rules.payments.linked import (
     NEVER_OPENED,
     LinkedNews,
     amount_left_of_all,
-    amount_limit,
     amount_refunded,
+    amount_to_reinstate,
     held_chargebacks,
     is_amount_unknown,
     is_before_its_debit,
@@ -46,6 +46,7 @@ from tillbell.rules.payments.linked import (
     may_be_uncredited,
     same_debit_mark,
     with_claim,
+    with_taken,
 )
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.storage.ports.inbound import InboundReads
@@ -111,9 +112,8 @@ class LinkedDecider:
         elif isinstance(claimed, AmountMismatch):
             await self._statuses.open_mismatch(context, known or parent, claimed)
         else:
-            await self._move_linked(
-                context, LinkedNews(parent, known, siblings, claimed, is_accepted=is_accepted)
-            )
+            news = LinkedNews(parent, known, siblings, claimed, is_accepted=is_accepted)
+            await self._move_linked(context, with_taken(news, notice))
             await self._book_what_fits(context, parent, siblings)
 
     async def _decide_total(self, context: NoticeContext, news: LinkedNews) -> None:
@@ -191,12 +191,12 @@ class LinkedDecider:
     # ── more than is left ────────────────────────────────────────────────────────────────────────
 
     async def _hold(self, context: NoticeContext, news: LinkedNews) -> None:
-        """Ask a person about what takes more than is left with all that went back before.
+        """Ask a person about what takes more than is left of its payment.
 
         It is kept as a Pending one: it is booked when a person accepts it, or when it fits.
         """
         decision, notice, payment = context.decision, context.notice, news.parent
-        why = f"{named(notice)} and what went back before are more than {payment.id} brought in."
+        why = f"{named(notice)} gives back more than is left of the payment {payment.id}."
         mismatch = AmountMismatch(why, news.amount, payment.currency)
         is_asked = await self._statuses.open_mismatch(context, payment, mismatch)
         known = news.known
@@ -261,7 +261,7 @@ class LinkedDecider:
             if is_question_about(conflict, held):
                 choice = "accept" if is_booked else "keep"
                 why = f"{held.id} is {after.status.value} by what came later."
-                context.decision.resolve_conflict(conflict, choice, why)
+                context.decision.settle_conflict(conflict, payment, choice, why)
 
     # ── what is booked ───────────────────────────────────────────────────────────────────────────
 
@@ -429,11 +429,10 @@ def _mismatch(context: NoticeContext, news: LinkedNews) -> AmountMismatch | None
     if not is_reversal and _may_be_uncredited(context, payment):
         why = f"{name} may give back what {payment.id} captured and was not credited."
         return AmountMismatch(why, news.amount, payment.currency)
-    left = amount_limit(notice, news)
-    if left is None or news.amount <= left:
+    if not is_reversal or news.amount <= amount_to_reinstate(notice, news.siblings):
         return None
-    back = "a chargeback has taken" if is_reversal else f"is left of the payment {payment.id}"
-    return AmountMismatch(f"{name} gives back more than {back}.", news.amount, payment.currency)
+    why = f"{name} gives back more than a chargeback has taken."
+    return AmountMismatch(why, news.amount, payment.currency)
 
 
 def _may_be_uncredited(context: NoticeContext, payment: Transaction) -> bool:

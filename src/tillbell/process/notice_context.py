@@ -18,6 +18,7 @@ from tillbell.rules.payments.attempts import (
     AttemptReport,
 )
 from tillbell.rules.payments.booking import NoticeDetails
+from tillbell.rules.payments.conflicts import BYTES_MARK
 from tillbell.rules.payments.matching import MatchingSource
 from tillbell.rules.payments.trust import confirmation_policy, reason_unproven
 
@@ -152,7 +153,7 @@ def body_mark(context: NoticeContext) -> str:
     """Return what tells a callback's bytes from those of another one."""
     callback = context.decision.callback
     key = None if callback is None else callback.dedupe_key
-    return "" if key is None else f" (bytes {key[-8:]})"
+    return "" if key is None else f"{BYTES_MARK}{key[-8:]})"
 
 
 def claimed_amount(notice: TransactionNotice, parent: Transaction) -> int | AmountMismatch | None:

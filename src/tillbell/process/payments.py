@@ -55,6 +55,7 @@ from tillbell.rules.payments.attempts import (
     is_failed_capture,
     is_other_attempt,
     is_told_again,
+    with_released,
     with_report,
     without_capture,
 )
@@ -145,6 +146,8 @@ class PaymentDecider:
             await self._decide_capture(context, payment, is_accepted=is_accepted)
         elif notice.status in NEGATIVE and notice.capture_id is not None:
             await self._undo_capture(context, payment)
+        elif notice.releases_amount and self._releases_part(context, payment):
+            context.add_outcome(Outcome.NOTED, "A part of it is cancelled, not the rest.", payment)
         elif notice.status in NEGATIVE and self._ends_attempt_only(context, payment):
             self._end_attempt(context, payment)
         elif notice.substate == AUTHORIZED.substate and payment.status not in TERMINAL:
@@ -233,6 +236,21 @@ class PaymentDecider:
             return
         undone = await self._steps.undo_capture(context.decision, payment, after, context.details)
         context.add_outcome(Outcome.APPLIED, f"Capture {notice.capture_id} has failed.", undone)
+
+    def _releases_part(self, context: NoticeContext, payment: Transaction) -> bool:
+        """Note that a part of what an attempt has authorised was cancelled; tell whether it was."""
+        notice, claimed = context.notice, claimed_amount(context.notice, payment)
+        if not isinstance(claimed, int):
+            return False
+        if payment.status in TERMINAL:
+            attempt = attempt_of(payment, context.report)
+            captured = 0 if attempt is None else attempt.captured
+            return 0 < captured <= payment.amount - claimed
+        release_id = notice.psp_reference or notice.psp_transaction_id or ""
+        after = with_released(payment, context.report, release_id, claimed)
+        if after is not None:
+            context.decision.update_transaction(payment, after)
+        return after is not None
 
     def _ends_attempt_only(self, context: NoticeContext, payment: Transaction) -> bool:
         """Tell whether a negative status ends an attempt, and leaves the payment as it is."""

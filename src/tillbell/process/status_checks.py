@@ -51,6 +51,7 @@ from tillbell.rules.payments.attempts import (
 from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
 from tillbell.rules.payments.conflicts import (
     JANITOR,
+    STUCK,
     contradiction_conflict,
     mismatch_conflict,
     new_conflict,
@@ -58,7 +59,6 @@ from tillbell.rules.payments.conflicts import (
 from tillbell.rules.payments.linked import (
     BY_CONFLICT,
     LOOK_UP,
-    amount_left_for,
     amount_left_of_all,
     credited_amount,
     may_be_uncredited,
@@ -236,8 +236,7 @@ class StatusChecker:
                 continue
             is_more = kind is TransactionKind.REFUND and may_be_uncredited(payment)
             current = decision.current(payment)
-            left = min(amount_left_for(kind, current), amount_left_of_all(current))
-            if is_more or amount > left:
+            if is_more or amount > amount_left_of_all(current):
                 await self._ask_about_more(decision, payment, kind, amount)
                 continue
             booked = TransactionKind.CHARGEBACK_REVERSAL if amount < 0 else kind
@@ -313,7 +312,7 @@ class StatusChecker:
             await self._steps.open_conflict(decision, transaction, contradiction)
             return transaction
         reason = "The provider confirmed it (accept_verified)."
-        decision.resolve_conflict(conflict, "accept", reason)
+        decision.settle_conflict(conflict, transaction, "accept", reason)
         details = NoticeDetails(raw_status=lookup.raw_status, supersedes=transaction.sequence)
         return decision.advance(transaction, TransactionStatus.APPROVED, details, CONFIRMED)
 
@@ -445,7 +444,7 @@ def _schedule_next(decision: Decision, transaction: Transaction) -> None:
     next_at = decision.now + SCHEDULE[checks] if checks < len(SCHEDULE) else None
     if next_at is None:
         conflict = new_conflict(
-            transaction.status, "stuck", "The transaction has been open for days."
+            transaction.status, STUCK, "The transaction has been open for days."
         )
         decision.open_conflict(transaction, conflict)
     scheduled = transaction._replace(check_at=next_at, checks=checks)

@@ -6,6 +6,7 @@ from tillbell.clock import MINUTE
 from tillbell.model.callbacks import Outcome
 from tillbell.model.sources import ConfirmationPolicy, Trust
 from tillbell.model.transactions import (
+    NEGATIVE,
     TERMINAL,
     MoneyConflict,
     Transaction,
@@ -64,7 +65,7 @@ class StatusDecider:
                 is_repeat = judged.outcome is Outcome.DUPLICATE
                 update_details(context, transaction, is_repeat=is_repeat)
             context.add_outcome(judged.outcome, judged.why, transaction)
-        elif unproven is not None:
+        elif unproven is not None and not _is_signed_contradiction(context, transaction):
             await self.ask_for_proof(context, transaction, unproven)
         elif judged.outcome is Outcome.CONFLICT:
             await self.contradict(context, transaction, notice.status, judged.why)
@@ -143,6 +144,17 @@ class StatusDecider:
             why += body_mark(context)
         conflict = unconfirmed_conflict(notice, notice.status, why, transaction.currency)
         return await self._steps.open_conflict(decision, transaction, conflict)
+
+
+def _is_signed_contradiction(context: NoticeContext, transaction: Transaction) -> bool:
+    """Tell whether a signed notice says that a refund or the like which is booked has failed.
+
+    It may name no amount, but no look-up answers for that one refund: a person is asked.
+    """
+    is_linked = transaction.kind is not TransactionKind.PAYMENT
+    is_booked = is_linked and transaction.status is TransactionStatus.APPROVED
+    is_signed_hint = context.notice.is_hint and context.trust is Trust.SIGNED
+    return is_booked and is_signed_hint and context.notice.status in NEGATIVE
 
 
 def _await_confirmation(context: NoticeContext, transaction: Transaction) -> Transaction:

@@ -235,7 +235,8 @@ class TransactionSteps:
         for conflict in await self.open_conflicts(payment):
             is_about_part = conflict.kind == "mismatch" and conflict.amount is not None
             if is_about_part and conflict.currency == payment.currency:
-                decision.resolve_conflict(conflict, "keep", "What is captured has changed since.")
+                why = "What is captured has changed since."
+                decision.settle_conflict(conflict, payment, "keep", why)
 
 
 def add_linked(

@@ -4,6 +4,9 @@ At once when a transaction appears under a reference that they wait for or learn
 new attempt), or is approved (a refund may come before its capture, a reversal before its
 chargeback); and from time to time for 72 hours. Only their notices about transactions are decided
 again: the others were when the callback was first decided.
+
+A refund or the like about which a person is asked is decided again too, when there is more of its
+payment to give back: then it may be booked, and the question is answered.
 """
 
 from __future__ import annotations
@@ -15,12 +18,16 @@ from collections.abc import Coroutine
 from tillbell.clock import Clock
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import log_event
-from tillbell.model.transactions import Transaction, TransactionStatus
+from tillbell.model.transactions import Transaction, TransactionKind, TransactionStatus
 from tillbell.process.decision import Decision
 from tillbell.receive.reprocess import Reprocessor
+from tillbell.rules.payments.conflicts import is_about_linked
+from tillbell.rules.payments.linked import amount_left_of_all
 from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.outbound import Page
 
 BATCH_SIZE = 100
+_CONFLICTS = Page(limit=BATCH_SIZE, ascending=True)
 
 
 class UnmatchedCallbacks:
@@ -45,6 +52,8 @@ class UnmatchedCallbacks:
                 if not self._appeared:
                     self._spawn(self._decide_waiting())
                 self._appeared.setdefault(after.app_id, []).append(references)
+            if _has_more_left(before, after):
+                self._spawn(self._decide_asked(after))
         if decision.awaited_references:
             self._spawn(self._transaction_missed(decision))
 
@@ -79,6 +88,20 @@ class UnmatchedCallbacks:
                 if result.decided is not None:  # one after another, as they came
                     await asyncio.wait({result.decided})
 
+    async def _decide_asked(self, payment: Transaction) -> None:
+        async with self._in_order:
+            for conflict in await self._database.conflicts(
+                payment.app_id, _CONFLICTS, payment.id, open_only=True
+            ):
+                if not is_about_linked(conflict) or conflict.callback_id is None:
+                    continue
+                callback = await self._database.callback(payment.app_id, conflict.callback_id)
+                if callback is None:
+                    continue
+                result = await self._reprocessor.reprocess(callback, money_only=True)
+                if result.decided is not None:
+                    await asyncio.wait({result.decided})
+
     async def _transaction_missed(self, decision: Decision) -> None:
         """Reprocess a callback if its transaction appeared while it was being decided."""
         callback = decision.callback
@@ -106,6 +129,13 @@ def _references_to_try(before: Transaction | None, after: Transaction) -> list[s
         return references_of(after)
     known = references_of(before)
     return [reference for reference in references_of(after) if reference not in known]
+
+
+def _has_more_left(before: Transaction | None, after: Transaction) -> bool:
+    """Tell whether more of a payment may go back than before, and somebody may have been asked."""
+    if before is None or after.kind is not TransactionKind.PAYMENT or before.version == 1:
+        return False
+    return amount_left_of_all(after) > amount_left_of_all(before)
 
 
 def references_of(transaction: Transaction) -> list[str]:

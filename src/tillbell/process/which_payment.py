@@ -16,7 +16,7 @@ from tillbell.model.transactions import (
     TransactionStatus,
 )
 from tillbell.process.decision import Decision
-from tillbell.rules.payments.conflicts import AMBIGUOUS, ambiguous_conflict
+from tillbell.rules.payments.conflicts import AMBIGUOUS, JANITOR, ambiguous_conflict
 from tillbell.rules.payments.matching import Unmatched
 from tillbell.storage.ports.inbound import InboundReads
 from tillbell.storage.ports.outbound import Page
@@ -42,7 +42,7 @@ class PaymentQuestions:
                 continue
             if conflict.resolved_at is None:
                 return None
-            is_by_person = conflict.resolved_by is not None
+            is_by_person = conflict.resolved_by not in (None, JANITOR)
             if is_by_person and conflict.resolution == "keep" and provider_id(notice):
                 return conflict
         assert notice.status is not None, "a notice without status needs no answer"
@@ -60,7 +60,9 @@ class PaymentQuestions:
         for conflict in await self._reads.conflicts(decision.app_id, _CONFLICTS, open_only=True):
             is_same = conflict.callback_id == callback.id and conflict.reference == reference
             if conflict.kind == AMBIGUOUS and is_same:
-                decision.resolve_conflict(conflict, "keep", f"It is of {payment.id}.")
+                about = await self._reads.transaction(conflict.app_id, conflict.transaction_id)
+                if about is not None:
+                    decision.settle_conflict(conflict, about, "keep", f"It is of {payment.id}.")
 
     async def _asked(
         self, decision: Decision, candidates: tuple[Transaction, ...]

@@ -81,6 +81,7 @@ REFUNDS = table(
         "created": linked(TransactionKind.REFUND, TransactionStatus.PENDING),
         "paid": linked(TransactionKind.REFUND),
         "failed": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
+        "funds_returned": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
     }
 )
 # They say in which pay-out a movement is settled that another event has told.
@@ -91,7 +92,6 @@ _SETTLEMENTS = frozenset(
         "payments.surcharge_fee_debited",
         "payments.sds_settlement_delayed",
         "refunds.refund_settled",
-        "refunds.funds_returned",
     }
 )
 LOOKED_UP: Mapping[str, TransactionStatus] = MappingProxyType(
@@ -104,6 +104,15 @@ LOOKED_UP: Mapping[str, TransactionStatus] = MappingProxyType(
         "cancelled": TransactionStatus.CANCELLED,
         "customer_approval_denied": TransactionStatus.DECLINED,
         "failed": TransactionStatus.FAILED,
+    }
+)
+LOOKUP: Mapping[str, Any] = MappingProxyType(
+    {
+        "status": "/payments/status",
+        "amount": "/payments/amount",
+        "currency": "/payments/currency",
+        "refunded": "/payments/amount_refunded",
+        "minorUnits": True,
     }
 )
 PROOF = BodyMac("webhook-signature", "sha256")
@@ -166,12 +175,16 @@ def _payment(
 def _refund(
     event: dict[str, Any], word: str, meaning: WordMeaning | None, setup: SourceSetup
 ) -> Notice:
-    """Read what happened to a refund. How much it gives back is not told, so it is a hint."""
+    """Read what happened to a refund. How much it gives back is not told, so it is a hint.
+
+    It names the refund alone, so the payment is known by what the shop wrote into the refund.
+    """
     payment_id = text(object_member(event, "links"), "payment")
-    if payment_id is None:
-        return NoteNotice(f"{word} names no payment.")
+    references = _references(event, payment_id, setup)
+    if not (references.ours or references.psp):
+        return NoteNotice(f"{word} names no payment: write your order's id into its metadata.")
     return TransactionNotice(
-        _references(event, payment_id, setup),
+        references,
         raw_status=word,
         status=None if meaning is None else meaning.status,
         kind=TransactionKind.REFUND,
@@ -182,10 +195,9 @@ def _refund(
     )
 
 
-def _references(event: dict[str, Any], payment_id: str, setup: SourceSetup) -> References:
+def _references(event: dict[str, Any], payment_id: str | None, setup: SourceSetup) -> References:
     """Name the payment. The metadata of a refund's event is the refund's own."""
-    is_payment = text(event, "resource_type") == "payments"
-    ours = merchant_reference(event, setup, REFERENCE) if is_payment else ()
+    ours = merchant_reference(event, setup, REFERENCE)
     return References(ours, present_values(payment_id))
 
 
@@ -210,7 +222,8 @@ PROVIDER = Provider(
     answer=usual(CallbackAnswer(204), refused=498),
     sign=PROOF.sign,
     settings=(REFERENCE, STATUSES),
-    note="How much a refund gives back is not sent: it is left to a person. So is a payment that "
-    "fails when it is already confirmed.",
+    note="How much a refund gives back is not sent: set lookupUrl, or a person must say it. A "
+    "payment that fails when it is already confirmed is left to a person.",
     statuses=LOOKED_UP,
+    lookup=LOOKUP,
 )

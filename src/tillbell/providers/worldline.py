@@ -205,7 +205,7 @@ def _notice(word: str, event: dict[str, Any], setup: SourceSetup) -> Notice:
     output = object_member(resource, f"{name}Output")
     kind = TransactionKind.PAYMENT if meaning is None else meaning.kind
     is_payment = kind is TransactionKind.PAYMENT
-    movement_id = _movement_id(resource, id_, meaning)
+    movement_id = _movement_id(resource, id_, meaning, event)
     is_nameless = not is_payment and kind is not TransactionKind.REFUND and movement_id is None
     return TransactionNotice(
         References(
@@ -223,6 +223,7 @@ def _notice(word: str, event: dict[str, Any], setup: SourceSetup) -> Notice:
         details=_details(output),
         ends_attempt=is_payment and _ends_attempt(word, resource, meaning),
         capture_id=id_.written if id_.is_direct and meaning == APPROVED else None,
+        releases_amount=id_.is_direct and id_.operation != "0" and meaning == CANCELLED,
         movement_id=movement_id,
         may_be_repeat=is_nameless,
     )
@@ -253,11 +254,15 @@ def _linked_id(kind: TransactionKind, id_: WorldlineId) -> str:
 
 
 def _movement_id(
-    resource: dict[str, Any], id_: WorldlineId, meaning: WordMeaning | None
+    resource: dict[str, Any],
+    id_: WorldlineId,
+    meaning: WordMeaning | None,
+    event: dict[str, Any],
 ) -> str | None:
     """Name the money of a chargeback or reversal: a payment may have a second one.
 
-    It is the operation of Direct; of Connect the time at which the status changed.
+    It is the operation of Direct; of Connect the time at which the status changed, else that of the
+    event, which a repeat does not change.
     """
     if meaning is None or meaning.status is not TransactionStatus.APPROVED:
         return None
@@ -265,7 +270,8 @@ def _movement_id(
         return None
     if id_.is_direct:
         return id_.written
-    return text(object_member(resource, "statusOutput"), "statusCodeChangeDateTime")
+    changed_at = text(object_member(resource, "statusOutput"), "statusCodeChangeDateTime")
+    return changed_at or text(event, "created")
 
 
 def _dispute(word: str, dispute: dict[str, Any]) -> TransactionNotice:

@@ -144,6 +144,25 @@ def with_report(payment: Transaction, report: AttemptReport) -> Transaction:
     )
 
 
+def with_released(
+    payment: Transaction, report: AttemptReport, release_id: str, minor: int
+) -> Transaction | None:
+    """Return a payment of which a part of what is authorised was cancelled.
+
+    None if nothing is left that may be captured: the attempt is cancelled as a whole.
+    """
+    reported = with_report(payment, report._replace(status=TransactionStatus.PENDING))
+    attempt = attempt_of(reported, report)
+    assert attempt is not None, "it has just been reported"
+    released = {**attempt.released, release_id: minor}
+    authorized = attempt.authorized or payment.amount
+    if sum(released.values()) >= authorized:
+        return None
+    after = attempt._replace(released=released)
+    attempts = tuple(after if other is attempt else other for other in reported.attempts)
+    return reported._replace(attempts=attempts)
+
+
 def with_choice(payment: Transaction, id_: str, source_id: str, at: Micros) -> Transaction:
     """Return a payment of which a person has said that this id of the provider is its own."""
     report = AttemptReport(

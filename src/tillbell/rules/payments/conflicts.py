@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from tillbell.model.callbacks import ProviderAmount, TransactionNotice
 from tillbell.model.transactions import (
+    TERMINAL,
     Direction,
     MoneyConflict,
     Transaction,
@@ -18,8 +19,12 @@ from tillbell.model.transactions import (
 from tillbell.rules.payments.amounts import AmountMismatch, ReadAmount, read_amount
 from tillbell.rules.payments.transitions import severity
 
+CONTRADICTION = "contradiction"
+UNCONFIRMED = "unconfirmed"
 UNCONFIRMED_LINKED = "unconfirmed_linked"
+STUCK = "stuck"  # it has been open for days
 AMBIGUOUS = "ambiguous"  # it is not known which transaction is meant
+BYTES_MARK = " (bytes "  # in the reason of a conflict: news that may be one more of the same
 CANDIDATES_MAX = 20
 JANITOR = "janitor"  # the actor of status checks in steps and conflicts, as users know it
 
@@ -50,7 +55,7 @@ def contradiction_conflict(
     reference: str | None = None,
 ) -> MoneyConflict:
     """Return a conflict of a reported status, and amount if it can be read, with a final one."""
-    conflict = new_conflict(status, "contradiction", why, reference)
+    conflict = new_conflict(status, CONTRADICTION, why, reference)
     conflict = conflict._replace(severity=severity(transaction, status))
     return _with_amount(conflict, amount, transaction.currency)
 
@@ -76,7 +81,7 @@ def unconfirmed_conflict(
     notice: TransactionNotice, status: TransactionStatus, why: str, currency: str
 ) -> MoneyConflict:
     """Return a conflict about a notice that is not proven well enough to move money."""
-    kind = "unconfirmed"
+    kind = UNCONFIRMED
     if notice.kind is not TransactionKind.PAYMENT:
         kind = UNCONFIRMED_LINKED
         linked = f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
@@ -115,6 +120,35 @@ def is_question_about(conflict: MoneyConflict, held: Transaction) -> bool:
     name = f"{held.kind.value} {held.psp_transaction_id or ''}".rstrip()
     is_same = conflict.reference == held.psp_transaction_id and conflict.amount == held.amount
     return conflict.kind == "mismatch" and is_same and conflict.why.startswith(f"{name} ")
+
+
+def is_about_linked(conflict: MoneyConflict) -> bool:
+    """Tell whether a conflict of a payment asks how much a refund or the like gives back."""
+    kinds = [kind.value for kind in TransactionKind if kind is not TransactionKind.PAYMENT]
+    return conflict.kind == "mismatch" and conflict.why.startswith(tuple(kinds))
+
+
+def is_answered(conflict: MoneyConflict, after: Transaction, moved: int) -> bool:
+    """Tell whether a transaction's last step has brought what a conflict asked about.
+
+    `after` is the transaction of the conflict, or what is linked to it; `moved` is how much it has
+    moved in all, in minor units. What may be one more of the same is never answered so.
+    """
+    is_own = conflict.transaction_id == after.id
+    if conflict.kind == STUCK:
+        return is_own and after.status in TERMINAL
+    if conflict.status is not after.status or BYTES_MARK in conflict.why:
+        return False
+    if conflict.kind in (UNCONFIRMED, CONTRADICTION):
+        is_asked = conflict.amount is None or conflict.currency != after.currency
+        return is_own and (is_asked or (conflict.amount or 0) <= moved)
+    if after.status is not TransactionStatus.APPROVED or conflict.kind == AMBIGUOUS:
+        return False
+    is_named = conflict.reference in (None, after.psp_transaction_id)
+    if after.kind is TransactionKind.PAYMENT:  # its amount could not be read before
+        return is_own and is_named and conflict.reference is not None and conflict.amount is None
+    is_named = is_named and (is_own or conflict.why.startswith(after.kind.value))
+    return is_named and conflict.amount in (None, after.amount)
 
 
 def settled_text(conflict: MoneyConflict) -> str:

@@ -67,13 +67,26 @@ class LinkedNews(NamedTuple):
     siblings: Sequence[Transaction]
     claimed: int | None
     is_accepted: bool
+    taken: int = 0  # of a chargeback reversal: what its dispute has taken, and not given back
 
     @property
     def amount(self) -> int:
-        """How much is meant, in minor units. Without an amount all of the payment is meant."""
+        """How much is meant, in minor units.
+
+        Without an amount all of the payment is meant, or all that the dispute has taken.
+        """
         if self.claimed is not None:
             return self.claimed
+        if self.taken:
+            return self.taken
         return self.known.amount if self.known is not None else credited_amount(self.parent)
+
+
+def with_taken(news: LinkedNews, notice: TransactionNotice) -> LinkedNews:
+    """Return what is known, with what a dispute has taken where a notice gives it back."""
+    if notice.kind is not TransactionKind.CHARGEBACK_REVERSAL:
+        return news
+    return news._replace(taken=amount_to_reinstate(notice, news.siblings))
 
 
 def match_linked(
@@ -208,21 +221,6 @@ def credited_amount(payment: Transaction) -> int:
     return payment.credited
 
 
-def amount_left_for(kind: TransactionKind, payment: Transaction) -> int:
-    """Return how much of a payment may still go back by a kind, in minor units.
-
-    Not for a chargeback reversal: that depends on its dispute (`amount_to_reinstate`).
-    """
-    credited = credited_amount(payment)
-    match kind:
-        case TransactionKind.REFUND:
-            return credited - payment.refunded - payment.reversed_
-        case TransactionKind.CHARGEBACK:
-            return credited - payment.charged_back + payment.reinstated
-        case _:
-            return credited - payment.reversed_ - payment.refunded
-
-
 def amount_left_of_all(payment: Transaction) -> int:
     """Return how much of a payment has not gone back by any kind, in minor units.
 
@@ -313,22 +311,13 @@ def amount_left(payment: Transaction, linked: Iterable[Transaction]) -> int:
 
 def is_amount_unknown(notice: TransactionNotice, news: LinkedNews) -> bool:
     """Tell whether a notice without an amount may be about a part of its payment."""
-    if news.claimed is not None or news.known is not None:
+    if news.claimed is not None or news.known is not None or news.taken:
         return False
     payment = news.parent
     back = payment.refunded + payment.reversed_ + payment.charged_back - payment.reinstated
     is_open = any(sibling.status not in TERMINAL for sibling in news.siblings)
     is_later_part = notice.kind is not TransactionKind.CHARGEBACK_REVERSAL and back > 0
     return is_later_part or is_open
-
-
-def amount_limit(notice: TransactionNotice, news: LinkedNews) -> int | None:
-    """Return how much a notice may move, in minor units; None if its movements are not limited."""
-    if notice.kind is TransactionKind.CHARGEBACK_REVERSAL:
-        return amount_to_reinstate(notice, news.siblings)
-    if notice.movement_id is not None and notice.kind is not TransactionKind.REFUND:
-        return None
-    return amount_left_for(notice.kind, news.parent)
 
 
 def may_be_uncredited(payment: Transaction, references: Iterable[str] = ()) -> bool:

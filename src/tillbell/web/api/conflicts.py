@@ -76,10 +76,12 @@ class ConflictOut(Out):
     )
     at: datetime = Field(description="When the news came (UTC).")
     resolution: Annotated[str, words("keep", "accept")] | None = Field(
-        description="What a person decided; null: nothing yet."
+        description="What was decided; null: nothing yet."
     )
-    resolved_at: datetime | None = Field(description="When a person decided (UTC); null: not yet.")
-    resolved_by: str | None = Field(description="Id of the API key that decided; null: not yet.")
+    resolved_at: datetime | None = Field(description="When it was decided (UTC); null: not yet.")
+    resolved_by: str | None = Field(
+        description='Id of the API key that decided, or "janitor": later news did; null: not yet.'
+    )
     resolution_reason: str | None = Field(description="Why it was decided so; null: not yet.")
 
     @classmethod

@@ -1,0 +1,49 @@
+"""Answered questions: resolves conflicts whose cause is gone because of what a decision does.
+
+Who was asked need not answer what later news has answered: a payment that was open for days has
+ended, a refund that was not proven is proven, what took more than was left has been booked.
+"""
+
+from __future__ import annotations
+
+from tillbell.model.transactions import TERMINAL, Transaction, TransactionKind
+from tillbell.process.decision import Decision
+from tillbell.rules.payments.conflicts import is_answered
+from tillbell.rules.payments.linked import credited_amount
+from tillbell.storage.ports.inbound import InboundReads
+from tillbell.storage.ports.outbound import Page
+
+_CONFLICTS = Page(limit=100)
+_FIRST_VERSION = 1  # of a transaction as it was created: nobody has been asked about it
+
+
+async def close_answered(reads: InboundReads, decision: Decision) -> None:
+    """Resolve the open conflicts that the steps of a decision answer."""
+    advanced = [after for after in decision.advanced_transactions if after.status in TERMINAL]
+    if not advanced:
+        return
+    owners = {transaction.parent_id or transaction.id for transaction in advanced}
+    changed = [before for before, _ in decision.changed_transactions if before is not None]
+    for before in changed:
+        is_owner = before.id in owners or before.id in {t.id for t in advanced}
+        if not is_owner or before.version == _FIRST_VERSION:
+            continue
+        for conflict in await reads.conflicts(before.app_id, _CONFLICTS, before.id, open_only=True):
+            about = decision.current(before)
+            answer = next(
+                (
+                    after
+                    for after in advanced
+                    if before.id in (after.id, after.parent_id)
+                    and is_answered(conflict, after, _moved(after))
+                ),
+                None,
+            )
+            if answer is not None and not decision.is_settled(conflict):
+                why = f"{answer.id} is {answer.status.value} since."
+                decision.settle_conflict(conflict, about, "keep", why)
+
+
+def _moved(transaction: Transaction) -> int:
+    is_payment = transaction.kind is TransactionKind.PAYMENT
+    return credited_amount(transaction) if is_payment else transaction.amount
