@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import permutations
 from typing import Any
 
@@ -343,6 +344,31 @@ GOCARDLESS = (
     ),
 )
 
+# ── Klarna ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def klarna(n: int, type_: str, own_id: str = "a", is_live: bool = True, **payload: Any) -> Event:
+    """Return a webhook of a dispute, which `own_id` names, or of a payment request."""
+    about = {"payment_dispute_id": f"dispute:{own_id}{n}", "order_id": f"order-{n}"}
+    if type_.startswith("request"):
+        about = {"payment_request_id": f"request:{own_id}{n}", "payment_request_reference": f"{n}"}
+    metadata = {
+        "event_type": f"payment.{type_}",
+        "event_id": f"{type_} {own_id}{n} {sorted(payload)}",
+        "live": is_live,
+    }
+    return Event({"metadata": metadata, "payload": {**about, **payload}})
+
+
+def klarna_dispute(n: int, own_id: str, outcome: str, amount: int) -> list[Event]:
+    details = {"dispute_amount": amount, "currency": "EUR"}
+    return [
+        klarna(n, "dispute.state-change.initiated", own_id, dispute_details=details),
+        klarna(n, "dispute.state-change.pre-arbitration", own_id),
+        klarna(n, "dispute.state-change.closed", own_id, dispute_outcome=outcome),
+    ]
+
+
 # ── BTCPay Server ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -680,6 +706,34 @@ async def test_mercado_pago_is_asked_what_was_paid_and_what_went_back(
 
     assert books == [0, 0, 0, 10_000, 9_000, 9_000, 0]
     assert await payments.conflicts() == []
+
+
+async def test_klarna_is_asked_and_its_disputes_are_booked_in_every_order(
+    payments: PaymentHarness,
+) -> None:
+    for n in range(77, 77 + FEW):
+        lookups = LookUps(payments, f"/orders/order-{n}")
+        shop = await account(payments, "klarna", lookupUrl=lookups.url)
+        await payments.create(f"{n}", psp_transaction_id=f"order-{n}")
+        await shop.send(klarna(n, "request.state-change.declined", "x"))
+        for status, captured, refunded in (("AUTHORIZED", 0, 0), ("CAPTURED", 10_000, 1_000)):
+            lookups.answer = {
+                "status": status,
+                "captured_amount": captured,
+                "refunded_amount": refunded,
+                "purchase_currency": "EUR",
+            }
+            pushed = {"order_id": f"order-{n}", "event_type": "FRAUD_RISK_ACCEPTED"}
+            await shop.send(Event(pushed))
+            await payments.gateway.status_checker.check_due()
+        events = klarna_dispute(n, "q", "WON", 5_000) + klarna_dispute(n, "r", "LOST", 4_000)
+        sandbox = klarna(n, "dispute.state-change.initiated", "s", is_live=False)
+        chance = random.Random(n)
+        for event in chance.sample((*events, *events, sandbox), 13):
+            await shop.send(event)
+
+        books = await payments.balance(f"{n}"), await payments.conflicts()
+        assert books == (5_000, []), n
 
 
 async def test_przelewy24_counts_what_the_shop_has_verified(payments: PaymentHarness) -> None:

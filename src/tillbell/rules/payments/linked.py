@@ -268,8 +268,11 @@ def is_before_its_debit(notice: TransactionNotice, news: LinkedNews) -> bool:
     """Tell whether a chargeback reversal has come before what it gives back."""
     left = amount_to_reinstate(notice, news.siblings)
     disputes = [s for s in news.siblings if s.kind is TransactionKind.CHARGEBACK]
-    is_known = any(_is_of_dispute(dispute, notice.psp_transaction_id) for dispute in disputes)
-    return not left or (news.amount > left and not is_known)
+    if any(_is_of_dispute(dispute, notice.psp_transaction_id) for dispute in disputes):
+        return not left
+    is_counted = any(dispute.movement_id == LOOK_UP for dispute in disputes)
+    is_unclear = news.claimed is None and notice.psp_transaction_id is not None and not is_counted
+    return not left or is_unclear or news.amount > left
 
 
 def held_chargebacks(
