@@ -217,6 +217,24 @@ async def test_what_belongs_to_messages_is_read_together(outbound: OutboundHarne
     assert await outbound.store.message_contents([]) == {}
 
 
+async def test_attempts_are_read_in_the_order_of_their_ends(outbound: OutboundHarness) -> None:
+    messages = [await outbound.finish_message(FAILED) for _ in range(3)]
+    ended = await outbound.store.ended_attempts(outbound.app, -1, 10)
+
+    assert {row.attempt.message_id for row in ended} == {message.id for message in messages}
+    ends = [row.attempt.ended_at for row in ended]
+    assert ends == sorted(ends)
+    assert all((row.attempt.response, row.attempt.answer_head) == (b"", b"") for row in ended)
+    assert [row.delivery for row in ended] == [
+        (await outbound.store.delivery(outbound.app, row.attempt.delivery_id)).delivery  # type: ignore[union-attr]
+        for row in ended
+    ]
+    later = [row for row in ended if row.attempt.ended_at > ends[0]]
+    assert await outbound.store.ended_attempts(None, ends[0], 10) == later
+    assert len(await outbound.store.ended_attempts(None, -1, 2)) == 2
+    assert await outbound.store.ended_attempts(outbound.other_app, -1, 10) == []
+
+
 async def test_deliveries_of_an_endpoint_are_paged_in_both_directions(
     outbound: OutboundHarness,
 ) -> None:

@@ -150,6 +150,7 @@ WITHOUT_SUMS = """
     DROP INDEX records_failing;
     DROP INDEX attempts_endpoint;
     DROP INDEX attempts_started;
+    DROP INDEX attempts_ended;
     DROP INDEX deliveries_failed_id;
     DROP INDEX deliveries_failed_app;
     ALTER TABLE messages DROP COLUMN content_type;

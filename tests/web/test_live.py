@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,6 +99,43 @@ def test_callbacks_and_counters_are_told(served: ServedGateway) -> None:
     few = served.make_key("message:read", app_id=shop.app_id)
     with served.client(few) as bound:
         assert bound.get("/live", params={"topics": "callbacks"}).status_code == 403
+
+
+def test_attempts_deliveries_and_problems_are_told_also_after_a_break(
+    served: ServedGateway,
+) -> None:
+    shop = ShopClient(served)
+    good = str(shop.endpoint["id"])
+    body = {"url": served.receiver.url("/status/500"), "retrySchedule": []}
+    bad = str(shop.made("endpoint", body)["id"])
+    with listening(shop.http, topics="attempts,deliveries,problems", app=shop.app_id) as events:
+        assert next(events).data["failing"] == []
+        first = publish(shop, 1)
+        told = {(each.name, each.data.get("endpointId")): each for each in islice(events, 5)}
+        attempt = told["attempt", good].data
+        assert (attempt["msgId"], attempt["result"]) == (first, "accepted")
+        assert attempt["phases"]["firstByte"] > 0
+        assert told["attempt", bad].data["responseStatusCode"] == 500
+        assert told["delivery", good].data["state"] == "succeeded"
+        assert told["delivery", bad].data["state"] == "failed"
+        failing = told["problems", None].data["failing"]
+        assert [each["endpointId"] for each in failing] == [bad]
+        last = max((each.id for each in told.values()), key=lambda id_: id_.rpartition(".")[2])
+    missed = {publish(shop, number) for number in range(2, 5)}
+    for id_ in missed:
+        served.wait_for_attempts(id_, 2)
+    with listening(shop.http, last, topics="attempts", filter=f"endpoint:{good}") as events:
+        later = publish(shop, 5)
+        again: list[str] = []
+        while later not in again:
+            again.append(next(events).data["msgId"])
+        assert set(again) - {first} == {*missed, later}
+        assert len(again) == len(set(again))
+    with listening(shop.http, topics="problems", app=shop.app_id) as events:
+        assert [each["endpointId"] for each in next(events).data["failing"]] == [bad]
+    for wrong in ("tag:a", "data.n:1"):
+        query = {"topics": "attempts", "filter": wrong}
+        assert shop.http.get("/live", params=query).status_code == 422
 
 
 def test_a_stream_ends_with_the_key_that_opened_it(served: ServedGateway) -> None:

@@ -101,6 +101,11 @@ class Attempt(NamedTuple):
     answer_head: bytes = b""  # first KiB of the status line and headers of the answer
     phases: str = ""  # how long it waited, and its phases that ended: `model/phases.py`
 
+    @property
+    def ended_at(self) -> Micros:
+        """Return when it ended."""
+        return self.started_at + self.duration_us
+
 
 # Why an attempt was not answered, as `Attempt.error`.
 FAILURES = (

@@ -3,7 +3,10 @@
 One task of the process asks the store what is new since the last look, for all readers together:
 soon after a commit of this process, else every second, so that it sees what other processes commit.
 Without readers it does nothing. A reader that does not keep up is ended; it resumes where it was,
-because the position of each event is the id of the last message and callback.
+because the position of each event is the id of the last message and callback, and the end of the
+last attempt. The end of an attempt may be stored after that of a later one. So each look goes a
+little back and tells what it had not seen; a reader that comes back may be told again of the
+attempts of that short time, and of none too few.
 """
 
 from __future__ import annotations
@@ -13,16 +16,16 @@ import re
 from collections.abc import AsyncGenerator, Callable
 from typing import NamedTuple
 
-from tillbell.clock import DAY, Clock, Micros
+from tillbell.clock import DAY, SECOND, Clock, Micros
 from tillbell.cluster.membership import Cluster
 from tillbell.errors import StoreUnavailable, TooMany
 from tillbell.ids import first_of, made_at
 from tillbell.logs import log_event
 from tillbell.model.callbacks import Callback
-from tillbell.model.messages import Message
+from tillbell.model.messages import Attempt, Delivery, Message
 from tillbell.rules.filters.clauses import ListFilter
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.outbound import Page, Totals
+from tillbell.storage.ports.outbound import EndedAttempt, Page, Totals
 
 LOOK_EVERY_S = 1.0
 LOOK_APART_S = 0.25  # at least, however many commits there are
@@ -33,30 +36,50 @@ RESUMED_AGE: Micros = DAY
 HEARTBEAT_S = 15.0
 STREAMS_MAX = 1_000  # of this process: each event is written for every reader
 STREAMS_OF_ONE = 50  # of one key or person
-_POSITION = re.compile(r"(msg_[0-9a-z]{26})\.(cbk_[0-9a-z]{26})")
+LATE: Micros = 5 * SECOND  # by which the end of an attempt may be stored later than others
+SNAPSHOTS_APART_S = 2.0  # of counters and problems, at least
+_PROBLEMS_MAX = 99
+_POSITION = re.compile(r"(msg_[0-9a-z]{26})\.(cbk_[0-9a-z]{26})(?:\.(\d{1,16}))?")
 
 
 class Position(NamedTuple):
-    """How far a reader has read: the last message and callback."""
+    """How far a reader has read: the last message and callback, and the end of an attempt."""
 
     message: str
     callback: str
+    ended_at: Micros = 0
 
     def text(self) -> str:
         """Write it as the id of an event."""
-        return f"{self.message}.{self.callback}"
+        return f"{self.message}.{self.callback}.{self.ended_at}"
 
 
 def read_position(text: str) -> Position | None:
-    """Read the id of an event; None if it is none."""
+    """Read the id of an event; None if it is none. Older ones have no attempt: all count as read.
+
+    >>> read_position("msg_01k0000000000000000000000a.cbk_01k0000000000000000000000b.17").ended_at
+    17
+    """
     match = _POSITION.fullmatch(text)
-    return Position(match[1], match[2]) if match else None
+    if match is None:
+        return None
+    ended_at = int(match[3]) if match[3] else made_at(match[1])
+    return Position(match[1], match[2], ended_at)
+
+
+class Problems(NamedTuple):
+    """The endpoints that fail now: application, endpoint, since when."""
+
+    failing: tuple[tuple[str, str, Micros], ...]
+
+
+LiveRow = Message | Callback | EndedAttempt | Totals | Problems
 
 
 class LiveEvent(NamedTuple):
     """Something that happened. A gap: events were passed over."""
 
-    row: Message | Callback | Totals | None  # None: a gap
+    row: LiveRow | None  # None: a gap
     position: Position
 
 
@@ -67,8 +90,16 @@ class LiveRequest(NamedTuple):
     messages: Callable[[Message], bool] | None  # None: no messages
     callbacks: Callable[[Callback], bool] | None
     has_counters: bool
+    attempts: Callable[[Attempt], bool] | None = None
+    deliveries: Callable[[Delivery, Attempt], bool] | None = None  # after an attempt
+    has_problems: bool = False
     resumes_at: str | None = None  # the id of the last event it has
     reader_id: str = ""  # the key or person who reads
+
+    @property
+    def has_attempts(self) -> bool:
+        """Whether it is told when attempts end."""
+        return self.attempts is not None or self.deliveries is not None
 
     def wants(self, event: LiveEvent) -> bool:
         """Tell whether an event is for this reader."""
@@ -79,6 +110,15 @@ class LiveRequest(NamedTuple):
         if isinstance(row, Callback):
             is_wanted = self.callbacks is not None and self.callbacks(row)
             return is_wanted and self.app_id in (None, row.app_id)
+        if isinstance(row, EndedAttempt):
+            attempt, delivery = row
+            if self.app_id not in (None, attempt.app_id):
+                return False
+            if self.attempts is not None and self.attempts(attempt):
+                return True
+            return self.deliveries is not None and self.deliveries(delivery, attempt)
+        if isinstance(row, Problems):
+            return self.has_problems
         return row is None or (self.has_counters and self.app_id is None)
 
 
@@ -88,16 +128,24 @@ class _LiveReader:
     def __init__(self, request: LiveRequest, position: Position) -> None:
         self.request = request
         self.attached_at = position
+        self.resumed: set[str] = set()  # attempts that it was told when it came back
         self.waiting: asyncio.Queue[LiveEvent | None] = asyncio.Queue()
         self.is_ended = False
 
     def give(self, event: LiveEvent) -> None:
-        if self.is_ended or not self.request.wants(event):
+        if self.is_ended or not self.request.wants(event) or self.knows(event.row):
             return
         if self.waiting.qsize() >= WAITING_MAX:
             self.end()
         else:
             self.waiting.put_nowait(event)
+
+    def knows(self, row: LiveRow | None) -> bool:
+        """Tell whether this attempt is known to a reader that returned, or older than a new one."""
+        if not isinstance(row, EndedAttempt):
+            return False
+        is_earlier = row.attempt.ended_at <= self.attached_at.ended_at
+        return row.attempt.id in self.resumed or (is_earlier and self.request.resumes_at is None)
 
     def end(self) -> None:
         """End it behind what waits for it."""
@@ -127,7 +175,9 @@ class LiveHub:
         self._clock = clock
         self._readers: set[_LiveReader] = set()
         self._position = Position("", "")
-        self._totals: Totals | None = None
+        self._snapshots: dict[type[Totals | Problems], Totals | Problems] = {}  # as last told
+        self._snapshots_at = -SNAPSHOTS_APART_S
+        self._told: dict[str, Micros] = {}  # ends of the attempts that were told lately, by id
         self._committed = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
         self._is_stopped = False
@@ -162,23 +212,32 @@ class LiveHub:
                 async for event in self._missed(reader, request.resumes_at):
                     yield event
             while not reader.is_finished:
-                yield await reader.next_event()
+                news = await reader.next_event()
+                if news is None or not reader.knows(news.row):
+                    yield news
         finally:
             self._readers.discard(reader)
 
     def _attach(self, request: LiveRequest) -> _LiveReader:
         if not self._readers:
             self._position = self._now()
-            self._totals = None
-        reader = _LiveReader(request, self._position)
+            self._snapshots.clear()
+            self._told.clear()
+        attached_at = self._position._replace(ended_at=self._complete_before())
+        reader = _LiveReader(request, attached_at)
         self._readers.add(reader)
+        for snapshot in self._snapshots.values():
+            reader.give(LiveEvent(snapshot, attached_at))
+        if request.has_problems or request.has_counters:
+            self._snapshots_at = -SNAPSHOTS_APART_S
+            self._committed.set()
         if self._looking is None or self._looking.done():
             self._looking = asyncio.get_running_loop().create_task(self._look_on())
         return reader
 
     def _now(self) -> Position:
         at = self._complete_before()
-        return Position(first_of("msg", at), first_of("cbk", at))
+        return Position(first_of("msg", at), first_of("cbk", at), at)
 
     def _complete_before(self) -> Micros:
         before = self._cluster.complete_before()
@@ -199,6 +258,26 @@ class LiveHub:
             yield LiveEvent(None, position)
         for event in events:
             if reader.request.wants(event):
+                yield event
+        if reader.request.has_attempts:
+            async for event in self._missed_attempts(reader, position):
+                yield event
+
+    async def _missed_attempts(
+        self, reader: _LiveReader, position: Position
+    ) -> AsyncGenerator[LiveEvent, None]:
+        """Yield the attempts that ended behind a position, and shortly before."""
+        end = reader.attached_at
+        rows = await self._database.ended_attempts(
+            reader.request.app_id, position.ended_at - LATE, RESUMED_MAX
+        )
+        if len(rows) == RESUMED_MAX:
+            yield LiveEvent(None, position)
+        for row in rows:
+            position = end._replace(ended_at=max(position.ended_at, row.attempt.ended_at))
+            event = LiveEvent(row, position)
+            if row.attempt.ended_at <= end.ended_at and reader.request.wants(event):
+                reader.resumed.add(row.attempt.id)
                 yield event
 
     async def _between(
@@ -242,7 +321,7 @@ class LiveHub:
     async def _look(self) -> None:
         """Give what is new to the readers."""
         at = self._complete_before() + 1000  # ids are exact to the millisecond
-        end = Position(first_of("msg", at), first_of("cbk", at))
+        end = Position(first_of("msg", at), first_of("cbk", at), at)
         scopes = {reader.request.app_id for reader in self._readers}
         scope = scopes.pop() if len(scopes) == 1 else None
         events, is_whole = await self._between(scope, self._position, end, EVENTS_OF_LOOK)
@@ -252,11 +331,50 @@ class LiveHub:
         if not is_whole:
             self._position = self._now()
             self._give(LiveEvent(None, self._position))
+        if any(reader.request.has_attempts for reader in self._readers):
+            await self._look_at_attempts(scope)
+        else:
+            self._position = self._position._replace(ended_at=at)
+        now_s = self._clock.monotonic()
+        if now_s >= self._snapshots_at + SNAPSHOTS_APART_S:
+            self._snapshots_at = now_s
+            await self._take_snapshots(scope)
+
+    async def _look_at_attempts(self, scope: str | None) -> None:
+        """Give the attempts that have ended, and those whose end was stored late."""
+        since = self._position.ended_at - LATE
+        self._told = {id_: ended for id_, ended in self._told.items() if ended > since}
+        limit = EVENTS_OF_LOOK + len(self._told)
+        rows = await self._database.ended_attempts(scope, since, limit)
+        for row in rows:
+            attempt = row.attempt
+            if attempt.id not in self._told:
+                self._told[attempt.id] = attempt.ended_at
+                ended_at = max(self._position.ended_at, attempt.ended_at)
+                self._position = self._position._replace(ended_at=ended_at)
+                self._give(LiveEvent(row, self._position))
+        if len(rows) == limit:
+            self._position = self._position._replace(ended_at=self._clock.now())
+            self._give(LiveEvent(None, self._position))
+
+    async def _take_snapshots(self, scope: str | None) -> None:
+        """Give the counters and the problems, if they have changed."""
+        taken: list[Totals | Problems] = []
         if any(reader.request.has_counters for reader in self._readers):
-            totals = await self._database.counts()
-            if totals != self._totals:
-                self._totals = totals
-                self._give(LiveEvent(totals, self._position))
+            taken.append(await self._database.counts())
+        if any(reader.request.has_problems for reader in self._readers):
+            failing = await self._database.failing_endpoints(scope, Page(_PROBLEMS_MAX))
+            taken.append(
+                Problems(
+                    tuple(
+                        (health.scope, health.id, health.failing_since or 0) for health in failing
+                    )
+                )
+            )
+        for snapshot in taken:
+            if self._snapshots.get(type(snapshot)) != snapshot:
+                self._snapshots[type(snapshot)] = snapshot
+                self._give(LiveEvent(snapshot, self._position))
 
     def _give(self, event: LiveEvent) -> None:
         for reader in tuple(self._readers):

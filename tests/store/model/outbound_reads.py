@@ -14,6 +14,7 @@ from tillbell.storage.ports.outbound import (
     AttemptFilter,
     DeliveryRow,
     DueLane,
+    EndedAttempt,
     IdempotencyUse,
     LaneKey,
     MessageContent,
@@ -125,6 +126,20 @@ class ModelMessages:
             )
             for m in messages
         }
+
+    async def ended_attempts(
+        self, app_id: str | None, after: Micros, limit: int
+    ) -> list[EndedAttempt]:
+        """See `OutboundReads.ended_attempts`."""
+        ended = sorted(
+            (
+                a._replace(response=b"", sent_headers="", answer_head=b"")
+                for a in self.known_attempts.values()
+                if a.ended_at > after and app_id in (None, a.app_id)
+            ),
+            key=lambda a: a.ended_at,
+        )
+        return [EndedAttempt(a, self.deliveries[a.delivery_id]) for a in ended[:limit]]
 
     def _of_endpoint(self, app_id: str, endpoint_id: str) -> list[Delivery]:
         deliveries = self.deliveries.values()

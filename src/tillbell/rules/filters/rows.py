@@ -1,4 +1,4 @@
-"""Whether a message or callback in memory fits a filter, for what is shown while it happens."""
+"""Whether what happens fits a filter: messages, callbacks, attempts and deliveries in memory."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from tillbell.clock import Micros
 from tillbell.model.callbacks import Callback
-from tillbell.model.messages import Message
-from tillbell.rules.filters.clauses import Clause, ListFilter, Match, OneOf, StartsWith
+from tillbell.model.messages import Attempt, Delivery, Message
+from tillbell.rules.filters.clauses import Clause, ListFilter, Match, OneOf, StartsWith, Within
 
 Texts = Mapping[str, tuple[str | None, ...]]
 
@@ -42,6 +42,42 @@ def callback_fits(callback: Callback, filter_: ListFilter) -> bool:
     return _fits(texts, callback.received_at, filter_)
 
 
+def attempt_fits(attempt: Attempt, filter_: ListFilter) -> bool:
+    """Tell whether an attempt fits a filter that asks nothing of its message but its type."""
+    texts: Texts = {
+        "id": (attempt.id,),
+        "app": (attempt.app_id,),
+        "message": (attempt.message_id,),
+        "delivery": (attempt.delivery_id,),
+        "endpoint": (attempt.endpoint_id,),
+        "type": (attempt.event_type,),
+        "result": (attempt.result,),
+        "code": (str(attempt.status_code),),
+        "error": (attempt.error,),
+        "number": (str(attempt.number),),
+        "duration": (str(attempt.duration_us),),
+        "trigger": (attempt.trigger,),
+        "url": (attempt.url,),
+    }
+    return _fits(texts, attempt.started_at, filter_)
+
+
+def delivery_fits(delivery: Delivery, attempt: Attempt, filter_: ListFilter) -> bool:
+    """Tell whether a delivery fits, after this attempt, as `attempt_fits`."""
+    texts: Texts = {
+        "id": (delivery.id,),
+        "app": (delivery.app_id,),
+        "message": (delivery.message_id,),
+        "endpoint": (delivery.endpoint_id,),
+        "type": (attempt.event_type,),
+        "status": (delivery.state,),
+        "code": (str(attempt.status_code),),
+        "attempts": (str(delivery.attempts),),
+        "trigger": (delivery.trigger,),
+    }
+    return _fits(texts, delivery.created_at, filter_)
+
+
 def _fits(texts: Texts, at: Micros, filter_: ListFilter) -> bool:
     after, before = filter_.after, filter_.before
     is_in_time = (after is None or at >= after) and (before is None or at < before)
@@ -58,4 +94,6 @@ def _holds(texts: tuple[str | None, ...], clause: Clause) -> bool:
 def _matches(text: str, match: Match) -> bool:
     if isinstance(match, OneOf):
         return text in match.values
+    if isinstance(match, Within):
+        return match.low <= int(text) <= match.high
     return isinstance(match, StartsWith) and text.startswith(match.prefix)

@@ -16,6 +16,7 @@ from tillbell.storage.ports.outbound import (
     DeliveryRow,
     DeliverySelection,
     DueLane,
+    EndedAttempt,
     MessageContent,
     MessageFilter,
     MissedPeriod,
@@ -173,6 +174,19 @@ def attempt(db: DbReader, app_id: str, attempt_id: str) -> Attempt | None:
     """Read a closed attempt."""
     rows = db.query("attempt", {"app_id": app_id, "id": attempt_id})
     return next(map(message_rows.attempt, rows), None)
+
+
+@read
+def ended_attempts(
+    db: DbReader, app_id: str | None, after: Micros, limit: int
+) -> list[EndedAttempt]:
+    """Read attempts in the order of their ends."""
+    rows = db.query("ended_attempts", {"app_id": app_id, "after": after, "limit": limit})
+    width = message_rows.ATTEMPT_WIDTH
+    return [
+        EndedAttempt(message_rows.attempt(row[:width]), message_rows.delivery(row[width:]))
+        for row in rows
+    ]
 
 
 @read

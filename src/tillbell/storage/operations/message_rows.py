@@ -14,6 +14,7 @@ import msgspec
 from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message, Result, Trigger
 
 Row = Sequence[Any]
+ATTEMPT_WIDTH = len(Attempt._fields)
 DELIVERY_WIDTH = len(Delivery._fields)
 MESSAGE_WIDTH = len(Message._fields)
 ID = Delivery._fields.index("id")

@@ -59,6 +59,7 @@ class OutboundReadMethods(OutboundListMethods):
     first_of_order_key = message_reads.first_of_order_key
     deliveries_of_message = message_reads.deliveries_of_message
     message_contents = message_reads.message_contents
+    ended_attempts = message_reads.ended_attempts
     attempt = message_reads.attempt
     select = message_reads.select
     missing_messages = message_reads.missing_messages

@@ -65,6 +65,13 @@ class DuplicateEventId(NamedTuple):
 INTERRUPTIONS_NOT_COUNTED = 50  # first attempts of a delivery
 
 
+class EndedAttempt(NamedTuple):
+    """An attempt, without what was sent and answered, and how its delivery stands now."""
+
+    attempt: Attempt
+    delivery: Delivery
+
+
 class MessageContent(NamedTuple):
     """What belongs to a message."""
 
@@ -469,6 +476,15 @@ class OutboundReads(OutboundLists, Protocol):
 
     async def attempt(self, app_id: str, attempt_id: str) -> Attempt | None:
         """Return one closed attempt."""
+        ...
+
+    async def ended_attempts(
+        self, app_id: str | None, after: Micros, limit: int
+    ) -> list[EndedAttempt]:
+        """Return attempts that ended after this time, in the order of their ends.
+
+        `app_id=None`: of every application.
+        """
         ...
 
     async def select(self, selection: DeliverySelection, after: str, limit: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any
@@ -14,11 +15,12 @@ from tillbell.app import Gateway
 from tillbell.clock import iso
 from tillbell.errors import Invalid, Problem
 from tillbell.model.callbacks import Callback
-from tillbell.model.messages import Message
-from tillbell.rules.filters.clauses import FilterList
-from tillbell.rules.filters.rows import callback_fits, message_fits
-from tillbell.storage.ports.outbound import Totals
-from tillbell.upkeep.live import LiveEvent, LiveRequest
+from tillbell.model.messages import Attempt, DeliveryState, Message
+from tillbell.rules.filters.clauses import FilterList, ListFilter
+from tillbell.rules.filters.rows import attempt_fits, callback_fits, delivery_fits, message_fits
+from tillbell.storage.ports.outbound import EndedAttempt, Totals
+from tillbell.upkeep.live import LiveEvent, LiveRequest, Problems
+from tillbell.web.api.attempts import attempt_doc
 from tillbell.web.api.filtered import FilterText, read_filter
 from tillbell.web.api.overviews import ScopeOf
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, resource
@@ -36,14 +38,21 @@ class LiveTopic(StrEnum):
 
     MESSAGES = "messages"
     CALLBACKS = "callbacks"
+    ATTEMPTS = "attempts"
+    DELIVERIES = "deliveries"
+    PROBLEMS = "problems"
     COUNTERS = "counters"
 
 
 _NEEDED = {
     LiveTopic.MESSAGES: "overview.messages",
     LiveTopic.CALLBACKS: "overview.callbacks",
+    LiveTopic.ATTEMPTS: "overview.attempts",
+    LiveTopic.DELIVERIES: "overview.deliveries",
+    LiveTopic.PROBLEMS: "overview.problems",
     LiveTopic.COUNTERS: "overview.deliveries",
 }
+_OF_MESSAGES = frozenset({"channel", "tag", "order", "event", "data"})  # not of attempts
 _EXAMPLE = 'id: msg_….cbk_…\nevent: message\ndata: {"id":"msg_…","eventType":"order.paid"}\n\n'
 
 router = resource("/live", "Live")
@@ -66,16 +75,18 @@ async def stream(
     principal: PrincipalOf,
     text: FilterText = None,
     topics: Annotated[
-        str, Query(max_length=100, description="`messages`, `callbacks`, `counters`, with commas.")
+        str, Query(max_length=100, description=f"Of `{'`, `'.join(LiveTopic)}`, with commas.")
     ] = LiveTopic.MESSAGES,
     last_event_id: Annotated[
         str | None,
-        Header(max_length=100, description="Id of the last event that was read: go on behind it."),
+        Header(max_length=120, description="Id of the last event that was read: go on behind it."),
     ] = None,
 ) -> Response:
     """Tell what happens as Server-Sent Events. `Last-Event-ID` resumes behind that event.
 
-    `message`, `callback` and `counters` are events; `gap` says that some were passed over.
+    `message`, `callback`, `attempt` (it has ended) and `delivery` (how it stands after an attempt)
+    are events. `counters` and `problems` (what fails now) come at the begin and when they change.
+    `gap` says that events were passed over.
     """
     wanted = await live_request(gateway, principal, scope, topics, text)
     wanted = wanted._replace(resumes_at=last_event_id, reader_id=principal.key.id)
@@ -101,18 +112,41 @@ async def live_request(
         raise Invalid(Problem(("query", "topics"), f"a topic is one of {known}", "enum")) from error
     for topic in sorted(named):
         principal.require(ACCESS[_NEEDED[topic]])
-    messages = callbacks = None
+    messages = callbacks = attempts = deliveries = None
     if LiveTopic.MESSAGES in named:
         of_messages = await read_filter(gateway, scope, FilterList.MESSAGE, text)
-        if any(clause.field == "data" for clause in of_messages.clauses):
-            problem = "what happens is not filtered by payloads; leave `data.` out"
-            raise Invalid(Problem(("query", "filter"), problem, "filter"))
+        _check_fields(of_messages, {"data"})
         messages = partial(message_fits, filter_=of_messages)
     if LiveTopic.CALLBACKS in named:
         of_callbacks = await read_filter(gateway, scope, FilterList.CALLBACK, text)
         callbacks = partial(callback_fits, filter_=of_callbacks)
+    if LiveTopic.ATTEMPTS in named:
+        of_attempts = await read_filter(gateway, scope, FilterList.ATTEMPT, text)
+        _check_fields(of_attempts, _OF_MESSAGES)
+        attempts = partial(attempt_fits, filter_=of_attempts)
+    if LiveTopic.DELIVERIES in named:
+        of_deliveries = await read_filter(gateway, scope, FilterList.DELIVERY, text)
+        _check_fields(of_deliveries, _OF_MESSAGES)
+        deliveries = partial(delivery_fits, filter_=of_deliveries)
     has_counters = LiveTopic.COUNTERS in named and scope is None
-    return LiveRequest(scope, messages, callbacks, has_counters)
+    return LiveRequest(
+        scope,
+        messages,
+        callbacks,
+        has_counters,
+        attempts=attempts,
+        deliveries=deliveries,
+        has_problems=LiveTopic.PROBLEMS in named,
+    )
+
+
+def _check_fields(filter_: ListFilter, refused: AbstractSet[str]) -> None:
+    """Raise `Invalid` if a filter asks for what is not at hand when something happens."""
+    asked = sorted({clause.field for clause in filter_.clauses} & refused)
+    if asked:
+        name = "data." if asked[0] == "data" else asked[0]
+        problem = f"what happens is not filtered by `{name}` here; leave it out"
+        raise Invalid(Problem(("query", "filter"), problem, "filter"))
 
 
 def live_stream(
@@ -134,16 +168,60 @@ async def _parts(
     async for event in gateway.live.events(wanted):
         if not await may_read():
             return
-        yield HEARTBEAT if event is None else _written(event)
+        yield HEARTBEAT if event is None else _written(event, wanted)
 
 
-def _written(event: LiveEvent) -> bytes:
-    name, data = _named(event.row)
-    encoded = msgspec.json.encode(data).decode()
-    return f"id: {event.position.text()}\nevent: {name}\ndata: {encoded}\n\n".encode()
+def _written(event: LiveEvent, wanted: LiveRequest) -> bytes:
+    """Write an event; the end of an attempt may be two, of which the last one has the position."""
+    row, position = event.row, event.position.text()
+    if isinstance(row, EndedAttempt):
+        parts = []
+        if wanted.deliveries is not None and wanted.deliveries(row.delivery, row.attempt):
+            parts.append(("delivery", _delivery_doc(row)))
+        if wanted.attempts is not None and wanted.attempts(row.attempt):
+            parts.append(("attempt", _attempt_doc(row.attempt)))
+    else:
+        parts = [_named(row, wanted)]
+    return b"".join(
+        b"id: %b\nevent: %b\ndata: %b\n\n"
+        % (position.encode(), name.encode(), msgspec.json.encode(data))
+        for name, data in parts
+    )
 
 
-def _named(row: Message | Callback | Totals | None) -> tuple[str, dict[str, Any]]:
+def _attempt_doc(attempt: Attempt) -> dict[str, Any]:
+    """Return an attempt as it is listed, without what was sent and answered."""
+    doc = attempt_doc(attempt, with_content=False)
+    for name in ("response", "requestHeaders", "responseHeaders", "msg"):
+        del doc[name]
+    return doc
+
+
+def _delivery_doc(row: EndedAttempt) -> dict[str, Any]:
+    delivery = row.delivery
+    is_waiting = delivery.state is DeliveryState.WAITING
+    return {
+        "id": delivery.id,
+        "appId": delivery.app_id,
+        "msgId": delivery.message_id,
+        "endpointId": delivery.endpoint_id,
+        "eventType": row.attempt.event_type,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "nextAttemptAt": iso(delivery.due_at) if is_waiting else None,
+    }
+
+
+def _named(
+    row: Message | Callback | Totals | Problems | None, wanted: LiveRequest
+) -> tuple[str, dict[str, Any]]:
+    if isinstance(row, Problems):
+        failing = [
+            {"appId": app_id, "endpointId": endpoint_id, "since": iso(since)}
+            for app_id, endpoint_id, since in row.failing
+            if wanted.app_id in (None, app_id)
+        ]
+        return "problems", {"failing": failing}
     if isinstance(row, Message):
         return "message", {
             "id": row.id,

@@ -130,6 +130,19 @@ CROSS JOIN LATERAL (
     AND id > 'dlv_' || substr(w ->> 1, 5) AND id < 'dlv_' || substr(w ->> 1, 5) || '~'
     ORDER BY id OFFSET 0) d;
 
+-- name: ended_attempts
+-- Without what was sent and answered. Indexes: attempts_ended, primary key.
+SELECT a.id, {attempt_delivery}, a.app_id, a.endpoint_id, {attempt_message}, a.event_type, a.number,
+    a.trigger, a.result, a.started_at, a.duration_us, a.url, a.status_code, a.error, a.detail,
+    ''::bytea, '', ''::bytea, a.phases, {delivery}
+FROM (SELECT * FROM attempts
+      WHERE started_at + duration_us > :after AND (:app_id::text IS NULL OR app_id = :app_id::text)
+      ORDER BY started_at + duration_us LIMIT :limit) a
+CROSS JOIN LATERAL (
+    SELECT * FROM deliveries
+    WHERE deliveries.app_id = a.app_id AND deliveries.id = {attempt_delivery} OFFSET 0) d
+ORDER BY a.started_at + a.duration_us;
+
 -- name: failing_endpoints
 -- form {order} descending: DESC
 -- form {order} ascending: ASC

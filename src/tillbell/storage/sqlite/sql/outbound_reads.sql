@@ -121,6 +121,16 @@ CROSS JOIN deliveries d ON d.id > 'dlv_' || substr(w.value ->> 1, 5)
     AND d.id < 'dlv_' || substr(w.value ->> 1, 5) || '~' AND d.app_id = w.value ->> 0
 ORDER BY w.key, d.id;
 
+-- name: ended_attempts
+-- Without what was sent and answered. Indexes: attempts_ended, primary key.
+SELECT a.id, {attempt_delivery}, a.app_id, a.endpoint_id, {attempt_message}, a.event_type, a.number,
+    a.trigger, a.result, a.started_at, a.duration_us, a.url, a.status_code, a.error, a.detail,
+    x'', '', x'', a.phases, {delivery}
+FROM attempts a INDEXED BY attempts_ended
+CROSS JOIN deliveries d ON d.id = {attempt_delivery} AND d.app_id = a.app_id
+WHERE a.started_at + a.duration_us > :after AND (:app_id IS NULL OR a.app_id = :app_id)
+ORDER BY a.started_at + a.duration_us LIMIT :limit;
+
 -- name: failing_endpoints
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
