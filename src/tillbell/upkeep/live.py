@@ -67,13 +67,13 @@ def read_position(text: str) -> Position | None:
     return Position(match[1], match[2], ended_at)
 
 
-class Problems(NamedTuple):
+class FailingEndpoints(NamedTuple):
     """The endpoints that fail now: application, endpoint, since when."""
 
     failing: tuple[tuple[str, str, Micros], ...]
 
 
-LiveRow = Message | Callback | EndedAttempt | Totals | Problems
+LiveRow = Message | Callback | EndedAttempt | Totals | FailingEndpoints
 
 
 class LiveEvent(NamedTuple):
@@ -117,7 +117,7 @@ class LiveRequest(NamedTuple):
             if self.attempts is not None and self.attempts(attempt):
                 return True
             return self.deliveries is not None and self.deliveries(delivery, attempt)
-        if isinstance(row, Problems):
+        if isinstance(row, FailingEndpoints):
             return self.has_problems
         return row is None or (self.has_counters and self.app_id is None)
 
@@ -175,7 +175,9 @@ class LiveHub:
         self._clock = clock
         self._readers: set[_LiveReader] = set()
         self._position = Position("", "")
-        self._snapshots: dict[type[Totals | Problems], Totals | Problems] = {}  # as last told
+        self._snapshots: dict[
+            type[Totals | FailingEndpoints], Totals | FailingEndpoints
+        ] = {}  # as last told
         self._snapshots_at = -SNAPSHOTS_APART_S
         self._told: dict[str, Micros] = {}  # ends of the attempts that were told lately, by id
         self._committed = asyncio.Event()
@@ -359,13 +361,13 @@ class LiveHub:
 
     async def _take_snapshots(self, scope: str | None) -> None:
         """Give the counters and the problems, if they have changed."""
-        taken: list[Totals | Problems] = []
+        taken: list[Totals | FailingEndpoints] = []
         if any(reader.request.has_counters for reader in self._readers):
             taken.append(await self._database.counts())
         if any(reader.request.has_problems for reader in self._readers):
             failing = await self._database.failing_endpoints(scope, Page(_PROBLEMS_MAX))
             taken.append(
-                Problems(
+                FailingEndpoints(
                     tuple(
                         (health.scope, health.id, health.failing_since or 0) for health in failing
                     )

@@ -19,7 +19,7 @@ from tillbell.model.messages import Attempt, DeliveryState, Message
 from tillbell.rules.filters.clauses import FilterList, ListFilter
 from tillbell.rules.filters.rows import attempt_fits, callback_fits, delivery_fits, message_fits
 from tillbell.storage.ports.outbound import EndedAttempt, Totals
-from tillbell.upkeep.live import LiveEvent, LiveRequest, Problems
+from tillbell.upkeep.live import FailingEndpoints, LiveEvent, LiveRequest
 from tillbell.web.api.attempts import attempt_doc
 from tillbell.web.api.filtered import FilterText, read_filter
 from tillbell.web.api.overviews import ScopeOf
@@ -213,9 +213,9 @@ def _delivery_doc(row: EndedAttempt) -> dict[str, Any]:
 
 
 def _named(
-    row: Message | Callback | Totals | Problems | None, wanted: LiveRequest
+    row: Message | Callback | Totals | FailingEndpoints | None, wanted: LiveRequest
 ) -> tuple[str, dict[str, Any]]:
-    if isinstance(row, Problems):
+    if isinstance(row, FailingEndpoints):
         failing = [
             {"appId": app_id, "endpointId": endpoint_id, "since": iso(since)}
             for app_id, endpoint_id, since in row.failing
