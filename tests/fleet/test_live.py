@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -37,23 +39,20 @@ class Follower:
         """Read on until it has enough, or the stream breaks."""
         headers = {"last-event-id": self.last} if self.last else {}
         query = {"topics": "messages,attempts"}
-        try:
+        with suppress(httpx.TransportError):  # the process was killed
             async with http.stream("GET", "/live", params=query, headers=headers) as answer:
-                name = ""
-                lines: AsyncIterator[str] = answer.aiter_lines()
-                async for line in lines:
-                    word, _, value = line.partition(": ")
-                    if word == "id":
-                        position = value
-                    elif word == "event":
-                        name = value
-                    elif word == "data":
-                        self._take(name, httpx.Response(200, text=value).json())
-                        self.last = position
-                    if is_enough():
-                        return
-        except httpx.TransportError:
-            return  # it was killed
+                await self._read_lines(answer.aiter_lines(), is_enough)
+
+    async def _read_lines(self, lines: AsyncIterator[str], is_enough: Callable[[], bool]) -> None:
+        fields: dict[str, str] = {}
+        async for line in lines:
+            word, _, value = line.partition(": ")
+            fields[word] = value
+            if word == "data":
+                self._take(fields["event"], json.loads(value))
+                self.last = fields["id"]
+            if is_enough():
+                return
 
     def _take(self, name: str, data: dict[str, str]) -> None:
         assert name != "gap"
@@ -73,6 +72,12 @@ async def publish(http: httpx.AsyncClient, count: int) -> list[str]:
     return ids
 
 
+async def until(has_come: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not has_come():
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.slow
 async def test_a_stream_goes_on_at_another_process_and_nothing_is_missing(
     empty_database: Callable[[], str], tmp_path: Path
@@ -83,16 +88,14 @@ async def test_a_stream_goes_on_at_another_process_and_nothing_is_missing(
         "TILLBELL_MASTER_KEY": MASTER,
     }
     first, second = (serve(tmp_path / name, **settings) for name in ("first", "second"))
-    follower = Follower()
     try:
         async with Receiver() as receiver, client(first) as one, client(second) as other:
             await one.post("/app", json={"name": "shop", "uid": "shop"})
             await one.post("/app/shop/endpoint", json={"url": receiver.url("/ok")})
+            follower = Follower()
             reading = asyncio.ensure_future(follower.read(one, lambda: False))
             published = await publish(other, BEFORE)
-            async with asyncio.timeout(PATIENCE_S):
-                while not follower.attempted:
-                    await asyncio.sleep(0.01)
+            await until(lambda: bool(follower.attempted))
             first.process.send_signal(signal.SIGKILL)
             await reading
             published += await publish(other, BETWEEN)
@@ -103,8 +106,7 @@ async def test_a_stream_goes_on_at_another_process_and_nothing_is_missing(
 
             reading = asyncio.ensure_future(follower.read(other, has_all))
             published += await publish(other, AFTER)
-            async with asyncio.timeout(PATIENCE_S):
-                await reading
+            await asyncio.wait_for(reading, PATIENCE_S)
             assert follower.messages == published
     finally:
         first.stop(signal.SIGKILL)
