@@ -6,13 +6,13 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.pages import worlds
-from tests.pages.browser import running_browser
+from tests.pages.browser import Visitor, running_browser
 from tests.web.served_gateway import ServedGateway
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """The browser of one file: while it runs, no test of this thread can have a loop of its own."""
+    """A browser: while it runs, no test of this thread can have a loop of its own."""
     with running_browser() as browser:
         yield browser
 
@@ -44,3 +44,29 @@ def hostile_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A gateway in which every text is hostile."""
     with ServedGateway(tmp_path_factory.mktemp("hostile")) as served:
         yield World(served, worlds.hostile(served))
+
+
+@pytest.fixture(scope="package")
+def window(browser: Browser, usual_world: World) -> Iterator[Visitor]:
+    """A window on the usual day: a new one takes seconds of computing."""
+    visitor = Visitor(browser, usual_world.served.url, usual_world.served.session())
+    yield visitor
+    visitor.close()
+
+
+@pytest.fixture(scope="package")
+def plain_window(browser: Browser, usual_world: World) -> Iterator[Visitor]:
+    """A window on the usual day that runs no scripts."""
+    served = usual_world.served
+    visitor = Visitor(browser, served.url, served.session(), scripts=False)
+    yield visitor
+    visitor.close()
+
+
+@pytest.fixture
+def visitor(window: Visitor) -> Iterator[Visitor]:
+    """The window, which remembers no choice of an earlier test."""
+    yield window
+    window.page.evaluate("localStorage.clear()")
+    assert not window.noticed
+    window.open("about:blank")

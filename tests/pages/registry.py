@@ -1,7 +1,7 @@
 """The pages that are looked at: add a line for each new one, and all checks are made on it.
 
 A path may name things of the world that it is looked at in (`tests/pages/worlds.py`):
-`/messages/{message}`.
+`/messages/{message}`. After a hyphen a name says which state of the page it is.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ class Looked(NamedTuple):
     path: str
     needs_data: bool = False  # not there in an empty world
     status: int = 200
+
+    @property
+    def page(self) -> str:
+        """The page of which this is a state: `messages` of `messages-none`."""
+        return self.name.partition("-")[0]
 
 
 PAGES = (

