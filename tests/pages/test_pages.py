@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import httpx
@@ -14,7 +15,7 @@ from tests.pages.conftest import World
 from tests.pages.registry import PAGES, Looked
 
 pytestmark = pytest.mark.sqlite_first
-ONE_OF_EACH = [*{looked.page: looked for looked in reversed(PAGES)}.values()]
+ONE_OF_EACH = tuple({looked.page: looked for looked in reversed(PAGES)}.values())
 
 
 class Checks(NamedTuple):
@@ -24,15 +25,18 @@ class Checks(NamedTuple):
     dark: bool = False  # its colours, in one state of each page
 
 
-def _look_at_all(browser: Browser, world: World, pages: list[Looked], checks: Checks) -> None:
+def _there_in(world: World, pages: Sequence[Looked]) -> list[Looked]:
+    """Return the pages that are there in a world."""
+    return [looked for looked in pages if world.names or not looked.needs_data]
+
+
+def _look_at_all(browser: Browser, world: World, pages: Sequence[Looked], checks: Checks) -> None:
     """Open pages, and make them as narrow as a telephone; collect all that is wrong."""
     visitor = Visitor(browser, world.served.url, world.served.session())
     width = WIDE if checks.rules else NARROW  # each other width is laid out and painted anew
     visitor.width(width)
     wrong: list[str] = []
-    for looked in pages:
-        if looked.needs_data and not world.names:
-            continue
+    for looked in _there_in(world, pages):
         path = looked.path.format(**world.names)
         visitor.open(path)
         if checks.rules:
@@ -53,7 +57,7 @@ def _look_at_all(browser: Browser, world: World, pages: list[Looked], checks: Ch
 
 
 def test_all_pages_with_hostile_text(browser: Browser, hostile_world: World) -> None:
-    _look_at_all(browser, hostile_world, [*PAGES], Checks())
+    _look_at_all(browser, hostile_world, PAGES, Checks())
 
 
 def test_all_pages_answer_on_a_usual_day_and_at_the_first_start(
@@ -67,18 +71,17 @@ def test_all_pages_answer_on_a_usual_day_and_at_the_first_start(
             headers={"accept": "text/html"},
             follow_redirects=True,
         ) as http:
-            for looked in PAGES:
-                if world.names or not looked.needs_data:
-                    answer = http.get(looked.path.format(**world.names))
-                    assert answer.status_code == looked.status, looked.name
-                    assert "</html>" in answer.text, looked.name
+            for looked in _there_in(world, PAGES):
+                answer = http.get(looked.path.format(**world.names))
+                assert answer.status_code == looked.status, looked.name
+                assert "</html>" in answer.text, looked.name
 
 
 @pytest.mark.slow
 def test_all_pages_are_accessible_whatever_they_show(
     browser: Browser, usual_world: World, empty_world: World, hostile_world: World
 ) -> None:
-    _look_at_all(browser, usual_world, [*PAGES], Checks(rules=True, dark=True))
-    pages = [*PAGES] if scale.IS_WHOLE else ONE_OF_EACH
+    _look_at_all(browser, usual_world, PAGES, Checks(rules=True, dark=True))
+    pages = PAGES if scale.IS_WHOLE else ONE_OF_EACH
     _look_at_all(browser, empty_world, pages, Checks(rules=True))
     _look_at_all(browser, hostile_world, pages, Checks(rules=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -381,11 +381,15 @@ def test_of_two_who_use_the_set_up_link_at_the_same_time_one_becomes_owner(
         assert len(served.do(served.gateway.people.everybody())) == 1
 
 
-def look_at(visitor: Visitor) -> None:
-    """Fail if a page breaks a rule of accessibility in a theme, or is wider than a telephone."""
+def is_accessible(visitor: Visitor) -> None:
+    """Fail if a page breaks a rule of accessibility in a theme."""
     for theme in ("dark", "light"):
         visitor.theme(theme)
         assert visitor.axe() == []
+
+
+def is_narrow(visitor: Visitor) -> None:
+    """Fail if a page is wider than a telephone."""
     visitor.width(NARROW)
     assert visitor.scrolls_sideways() <= 0
     visitor.width(WIDE)
@@ -394,6 +398,20 @@ def look_at(visitor: Visitor) -> None:
 def test_from_the_printed_link_to_home_and_out_again(
     tmp_path_factory: pytest.TempPathFactory, browser: Browser
 ) -> None:
+    sign_in_and_out(tmp_path_factory, browser, is_narrow)
+
+
+@pytest.mark.slow
+def test_the_pages_to_sign_in_are_accessible(
+    tmp_path_factory: pytest.TempPathFactory, browser: Browser
+) -> None:
+    sign_in_and_out(tmp_path_factory, browser, is_accessible)
+
+
+def sign_in_and_out(
+    tmp_path_factory: pytest.TempPathFactory, browser: Browser, look_at: Callable[[Visitor], None]
+) -> None:
+    """Make the account, sign out and in again; look at each page on the way."""
     with ServedGateway(tmp_path_factory.mktemp("journey")) as served:
         link = served.do(served.gateway.people.new_setup_link())
         visitor = Visitor(browser, served.url, "")
