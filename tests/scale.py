@@ -32,11 +32,11 @@ def drawn(rows: Sequence[T], one_in: int = 10) -> list[T]:
 
 
 def orders_played(count: int) -> int:
-    """Return how many of so many orders of a life are played: at most 12, or 120 in a soak.
+    """Return how many of so many orders of a life are played: at most 6, or 120 in a soak.
 
     Each soak draws other ones (`seed`).
     """
-    return min(count, 120 if IS_WHOLE else 12)
+    return min(count, 120 if IS_WHOLE else 6)
 
 
 def seed() -> int:

@@ -103,7 +103,7 @@ def secret_of(provider: str) -> str:
     return SECRETS.get(provider, SECRET)
 
 
-def orders_of(life: Life, most: int = 12) -> Iterator[tuple[int, ...]]:
+def orders_of(life: Life, most: int = 6) -> Iterator[tuple[int, ...]]:
     """Yield orders of a life's events: as they happened, backwards, and others.
 
     At most so many, or all that a soak plays.
@@ -126,7 +126,7 @@ class PlayedLife(NamedTuple):
     events: Sequence[Event]
 
 
-async def play(payments: PaymentHarness, provider: str, life: Life, most: int = 12) -> None:
+async def play(payments: PaymentHarness, provider: str, life: Life, most: int = 6) -> None:
     """Play a life in several orders, each event twice, and compare the books with its end.
 
     Each order has a payment of its own. Those payments live at the same time.

@@ -13,7 +13,7 @@ from tests.scale import soak
 pytestmark = pytest.mark.sqlite_first
 
 DONE = "Approved"
-FEW = 8  # orders of a life in `make test`
+FEW = 4  # orders of a life in `make test`
 BELIEVED = {"confirm": "trust"}  # what is not signed as a whole waits for nobody
 CREDITED = {**BELIEVED, "partialCapture": "credit"}
 

@@ -14,7 +14,7 @@ from tests.scale import soak
 pytestmark = pytest.mark.sqlite_first
 
 DONE = "Approved"
-FEW = 8  # orders of a life in `make test`
+FEW = 4  # orders of a life in `make test`
 # A sender with attempts, captures and disputes; one place for the type of every event.
 EVENT: dict[str, Any] = {
     "id": "/eventId",

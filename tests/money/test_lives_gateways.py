@@ -17,7 +17,7 @@ from tillbell.testing.exchange import ReceiverExchange
 pytestmark = pytest.mark.sqlite_first
 
 DONE = "Approved"
-FEW = 8  # orders of a life in `make test`
+FEW = 4  # orders of a life in `make test`
 BELIEVED = {"confirm": "trust"}  # what is not signed as a whole waits for nobody
 
 # ── Checkout.com ─────────────────────────────────────────────────────────────────────────────────

@@ -59,7 +59,7 @@ class Lifecycle(NamedTuple):
 
 CREDIT, DEBIT, RELEASE = ("credit", "100.00"), ("debit", "100.00"), ("release", "100.00")
 RESERVE, BACK = ("reserve", "100.00"), ("credit", "100.00")
-FEW = 24  # orders of four events
+FEW = 12  # orders of four events
 LIVES = {
     "paid": Lifecycle(PAY_IN, payment(PENDING, ON_HOLD, APPROVED), (APPROVED, (), (CREDIT,))),
     "declined": Lifecycle(PAY_IN, payment(PENDING, ON_HOLD, DECLINED), (DECLINED, (), ())),
