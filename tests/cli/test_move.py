@@ -142,6 +142,7 @@ def served_once(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_gateway_that_runs_is_not_moved(tmp_path: Path, fresh_schema: Schema) -> None:
     with serving(tmp_path) as gateway:
         refused = tillbell("move", "--to", fresh_schema(), "--data-dir", str(gateway.data_dir))

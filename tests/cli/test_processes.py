@@ -73,6 +73,7 @@ class Supervisor:
         return self.process.returncode
 
 
+@pytest.mark.slow
 def test_two_processes_answer_on_one_port_one_that_dies_is_replaced_and_all_stop_in_order(
     tmp_path: Path, empty_database: Callable[[], str]
 ) -> None:

@@ -96,6 +96,7 @@ def test_the_key_is_shown_once_a_set_up_link_at_each_start_and_none_is_kept(
         assert not any(secret.encode() in content for content in stored)
 
 
+@pytest.mark.slow
 def test_a_configured_key_works_until_it_is_no_longer_configured(tmp_path: Path) -> None:
     """And with the first account no set-up link is shown any more."""
     first, second = "first-configured-key-0001", "second-configured-key-0002"

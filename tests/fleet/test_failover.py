@@ -101,6 +101,7 @@ async def all_are_delivered(gateway: Gateway, count: int) -> None:
             await asyncio.sleep(PAUSE_S)
 
 
+@pytest.mark.slow
 async def test_after_a_failover_all_that_was_accepted_is_delivered_once_and_no_process_restarts(
     pair: Pair, tmp_path: Path
 ) -> None:

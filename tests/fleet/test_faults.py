@@ -120,6 +120,7 @@ async def test_connections_that_the_server_ends_again_and_again_stop_no_loop(
     await all_delivered(fleet, messages)
 
 
+@pytest.mark.slow
 async def test_while_the_server_is_down_nothing_is_taken_and_then_all_is_as_before(
     own: LocalFleet, server: PostgresServer
 ) -> None:
@@ -219,6 +220,7 @@ def fresh_rows(url: str) -> int:
     return int(found)
 
 
+@pytest.mark.slow
 async def test_a_server_that_says_nothing_is_not_waited_for(
     own: LocalFleet, server: PostgresServer
 ) -> None:

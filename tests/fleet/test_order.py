@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from zlib import crc32
 
+import pytest
+
 from tests.fleet.local_fleet import LocalFleet, eventually, publish_surely
 from tests.fleet.upgrading import running
 from tests.patience import PATIENCE_S
@@ -70,6 +72,7 @@ async def publish(here: Gateway, numbers: Iterable[int]) -> None:
             await publish_surely(here, MessageDraft("order.paid", payload, event_id, order_key=key))
 
 
+@pytest.mark.slow
 async def test_nothing_overtakes_in_its_key_and_one_that_fails_holds_only_its_own(
     empty_database: Callable[[], str], tmp_path: Path
 ) -> None:

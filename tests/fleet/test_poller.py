@@ -6,6 +6,8 @@ import asyncio
 import random
 import threading
 
+import pytest
+
 from tests.fleet.local_fleet import APP, LocalFleet, publish_surely
 from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
@@ -39,6 +41,7 @@ async def poll(gateway: Gateway, wanted: int) -> list[str]:
     return seen
 
 
+@pytest.mark.slow
 async def test_a_poller_skips_nothing_while_four_processes_write(fleet: LocalFleet) -> None:
     gateways = [await fleet.start() for _ in range(PROCESSES)]
     for number, gateway in enumerate(gateways):

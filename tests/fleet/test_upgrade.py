@@ -115,6 +115,7 @@ async def test_a_new_program_delivers_what_an_old_one_left_that_was_killed(
     assert f"newer Tillbell (schema {NEXT}, this one knows {NEXT - 1})" in line
 
 
+@pytest.mark.slow
 async def test_a_migration_that_a_long_transaction_holds_up_gives_up_and_the_old_one_goes_on(
     fresh_schema: Callable[[], str], tmp_path: Path, program: str
 ) -> None:
@@ -139,6 +140,7 @@ async def test_a_migration_that_a_long_transaction_holds_up_gives_up_and_the_old
 
 
 @pytest.mark.parametrize("kind", ["pre", "post"])
+@pytest.mark.slow
 def test_an_old_program_does_not_start_on_newer_tables_of_any_kind(
     fresh_schema: Callable[[], str], tmp_path: Path, kind: str
 ) -> None:
@@ -156,6 +158,7 @@ def test_an_old_program_does_not_start_on_newer_tables_of_any_kind(
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.slow
 def test_of_twenty_that_start_at_once_on_nothing_one_makes_the_tables_and_all_start(
     fresh_schema: Callable[[], str], tmp_path: Path
 ) -> None:

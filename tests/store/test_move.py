@@ -47,6 +47,7 @@ KILLS = full_or_tenth(20)
 @soak
 @pytest.mark.parametrize("seed", range(full_or_tenth(5)))
 @pytest.mark.parametrize("kind", ["outbound", "inbound"])
+@pytest.mark.slow
 async def test_a_simulation_goes_on_in_the_other_database_as_if_nothing_had_happened(
     kind: str, seed: int, tmp_path: Path, clock: ManualClock, fresh_schema: Schema
 ) -> None:
@@ -64,6 +65,7 @@ async def test_a_simulation_goes_on_in_the_other_database_as_if_nothing_had_happ
 
 
 @soak
+@pytest.mark.slow
 async def test_a_move_that_is_killed_again_and_again_is_as_good_as_one_that_is_not(
     tmp_path: Path, clock: ManualClock, fresh_schema: Schema
 ) -> None:
@@ -97,6 +99,7 @@ async def compare_both(source: FilledStore) -> None:
         await books.compare_app(app)
 
 
+@pytest.mark.slow
 async def test_wherever_it_stops_at_most_one_side_can_be_served(
     tmp_path: Path, clock: ManualClock, fresh_schema: Schema
 ) -> None:
@@ -183,6 +186,7 @@ async def test_text_that_postgresql_cannot_keep_is_no_difference(
     assert kept == {"a\ufffdb", "a0", "a\ufffe", "a"}
 
 
+@pytest.mark.slow
 async def test_the_proof_does_not_depend_on_how_many_rows_are_read_at_once(
     tmp_path: Path, clock: ManualClock, fresh_schema: Schema
 ) -> None:
