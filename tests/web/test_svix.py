@@ -198,6 +198,35 @@ def test_the_endpoints_of_a_message_come_oldest_first_and_deleted_ones_too(
     assert deleted["createdAt"] < shown["createdAt"]
 
 
+def test_an_attempts_id_is_an_iterator_too(served: ServedGateway, app_id: str) -> None:
+    added = [endpoint(served, app_id, "/ok") for _ in range(4)]
+    message = sent(served, app_id)
+    served.wait_for_attempts(message, 4)
+    for _ in range(3):
+        served.wait_for_attempts(sent(served, app_id), 4)
+    for path, params in (
+        (f"/app/{app_id}/attempt/msg/{message}", {}),
+        (f"/app/{app_id}/attempt/endpoint/{added[0]}", {}),
+        (f"/app/{app_id}/attempt/endpoint/{added[0]}", {"filter": "code:2xx"}),
+        ("/attempt", {"app": app_id}),
+    ):
+        every = ids(served.http.get(path, params=params))[:4]
+        behind = served.http.get(path, params={**params, "limit": 2, "iterator": every[1]})
+        assert ids(behind) == every[2:4]
+        before = served.http.get(path, params={**params, "limit": 2, "iterator": f"-{every[3]}"})
+        assert ids(before) == every[1:3]
+        unknown = served.http.get(path, params={**params, "iterator": "atmpt_none"})
+        assert unknown.status_code == 422
+
+
+def test_a_payload_is_expunged_once(served: ServedGateway, app_id: str) -> None:
+    message = sent(served, app_id, eventId="expunged-once")
+    path, body = f"/app/{app_id}/msg/bulk-expunge", {"ids": [message, "nothing"]}
+    first, again = (made(served.http.post(path, json=body))["results"] for _ in range(2))
+    assert first == {message: "expunged", "nothing": "not-found"}
+    assert set(again.values()) == {"not-found"}
+
+
 def test_stats_count_from_the_very_moment(served: ServedGateway, app_id: str) -> None:
     http = served.http
     target = endpoint(served, app_id)

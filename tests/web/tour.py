@@ -420,8 +420,8 @@ def _endings(tour: Tour) -> None:
     ask = tour.ask
     (attempt,) = ask("GET", "/app/shop/attempt/msg/evt-1001", params={"limit": 1})["data"]
     ask("DELETE", f"/app/shop/msg/evt-1001/attempt/{attempt['id']}/content")
-    ask("DELETE", "/app/shop/msg/evt-1001/content")
     ask("POST", "/app/shop/msg/bulk-expunge", {"ids": ["evt-1001", "evt-unknown"]})
+    ask("DELETE", "/app/shop/msg/evt-1001/content")
     task = ask("POST", "/app/shop/msg/expunge-all-contents")["id"]
     tour.served.wait_for_task(task)
     rotated = {"secret": "whsec_bmV3LXNlY3JldC1uZXctc2VjcmV0LW5ldy1zZWM="}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, NamedTuple
 
@@ -321,8 +322,7 @@ async def attempt_page(
     gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
 ) -> ListPage[Attempt]:
     """Return a page of the attempts of an application (None: of all) by their start."""
-    if page.iterator is not None:
-        _check_cursor(page.iterator)
+    page = await _placed(gateway, scope, page)
     history = gateway.database.history
     return await search_page(
         lambda page, size: history.filtered_attempts(scope, filter_, page, size), page, place
@@ -360,17 +360,25 @@ async def _attempts(
             return []
         return await gateway.database.history.attempts(app_id, selection, page)
 
-    if page.iterator is not None:
-        _check_cursor(page.iterator)
-    return await list_page(fetch, page, place)
+    return await list_page(fetch, await _placed(gateway, app_id, page), place)
 
 
-def _check_cursor(iterator: str) -> None:
-    try:
-        read_attempt_cursor(iterator)
-    except ValueError as error:
+async def _placed(gateway: Gateway, scope: str | None, page: Page) -> Page:
+    """Return a page whose iterator is a place in a list by time.
+
+    An attempt's id means its place: clients of Svix make iterators of ids. `Invalid` for another.
+    """
+    if page.iterator is None:
+        return page
+    with suppress(ValueError):
+        read_attempt_cursor(page.iterator)
+        return page
+    by_id = ListFilter((one_of("id", page.iterator),))
+    named = await gateway.database.filtered_attempts(scope, by_id, Page(limit=1), 1)
+    if not named.rows:
         problem = "is not of this list; pass `iterator` or `prevIterator` of one of its pages"
-        raise Invalid(Problem(("query", "iterator"), problem, "iterator")) from error
+        raise Invalid(Problem(("query", "iterator"), problem, "iterator"))
+    return page._replace(iterator=place(named.rows[0]))
 
 
 async def _messages(gateway: Gateway, app_id: str, attempts: Sequence[Attempt]) -> dict[str, Doc]:

@@ -128,7 +128,7 @@ class BulkExpungeIn(In):
 
 
 class BulkExpungeOut(Out):
-    """The result for each id: `expunged` or `not-found`."""
+    """The result for each id: `expunged`, or `not-found` if there is no such payload any more."""
 
     results: dict[str, Literal["expunged", "not-found"]] = Field(
         description="What became of each id."
@@ -202,7 +202,7 @@ async def precheck(app: ApplicationOf, body: PrecheckIn, gateway: GatewayOf) -> 
 async def bulk_expunge(
     app: ApplicationOf, body: BulkExpungeIn, gateway: GatewayOf
 ) -> BulkExpungeOut:
-    """Delete the payloads of some messages."""
+    """Delete the payloads of some messages. One that is deleted already is `not-found`."""
     results: dict[str, Literal["expunged", "not-found"]] = {}
     for id_ in body.ids:
         is_expunged = await _expunge(gateway, app.id, id_)
@@ -276,5 +276,8 @@ async def _endpoint_doc(gateway: Gateway, endpoint: Endpoint) -> Doc:
 
 
 async def _expunge(gateway: Gateway, app_id: str, id_: str) -> bool:
+    """Delete the payload of a message; False if there is none, or no longer."""
     message = await gateway.database.message(app_id, id_)
-    return message is not None and await gateway.database.expunge(app_id, message.id)
+    if message is None or await gateway.database.body(app_id, message.id) is None:
+        return False
+    return await gateway.database.expunge(app_id, message.id)
