@@ -66,12 +66,15 @@ DO $$ DECLARE stored regclass; has_rows boolean; BEGIN
     SET LOCAL session_replication_role = replica;  -- triggers that refuse to lose history are off
     FOR stored IN
         SELECT pg_class.oid FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-        WHERE nspname = '{schema}' AND relkind = 'r' AND relname NOT IN ('migrations', 'leadership')
+        WHERE nspname = '{schema}' AND relkind = 'r'
+          AND relname NOT IN ('migrations', 'leadership', 'audit_chain')
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM %s)', stored) INTO has_rows;
         IF has_rows THEN EXECUTE format('DELETE FROM %s', stored); END IF;
     END LOOP;
     UPDATE {schema}.leadership SET holder = '', term = 0, until = 0;
+    UPDATE {schema}.audit_chain SET anchor_sequence = 0, anchor_hash = repeat('0', 64),
+        head_sequence = 0, head_hash = repeat('0', 64);
 END $$
 """
 

@@ -154,7 +154,7 @@ class Settings:
 
     body_retention_days: int = _setting(30, "Days for which payloads are kept.", (1, 3_650))
     audit_retention_days: int = _setting(
-        730, "Days for which changes of configuration stay in the audit log.", (1, 36_500)
+        730, "Days for which entries stay in the audit log.", (1, 36_500)
     )
     history_retention_days: int = _setting(
         90, "Days for which messages, deliveries and attempts are kept.", (1, 3_650)

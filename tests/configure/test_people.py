@@ -26,7 +26,9 @@ from tillbell.errors import Invalid, NotFound, TooMany
 from tillbell.ids import IdMaker
 from tillbell.model.audit import AuditedAct
 from tillbell.model.people import Role
+from tillbell.rules.filters.clauses import ListFilter
 from tillbell.rules.rights import Rights
+from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Page
 from tillbell.testing import ManualClock
 
@@ -36,6 +38,12 @@ PASSWORD = "correct horse battery"
 ANA = NewAccount("Ana@Shop.example ", "Ana Petrović", PASSWORD)
 HOME = Visitor("203.0.113.7", "Firefox", "req_1")
 ELSEWHERE = Visitor("198.51.100.4", "curl", "req_2")
+
+
+async def acts(store: Database) -> list[AuditedAct]:
+    """Return the whole audit log, oldest first."""
+    page = Page(ascending=True)
+    return (await store.filtered_audit(None, ListFilter(), page, page.limit)).rows
 
 
 class Pair(NamedTuple):
@@ -49,11 +57,7 @@ class Pair(NamedTuple):
     async def log(self) -> list[AuditedAct]:
         for people in (self.one, self.two):
             await people.wait_idle()
-        return [
-            entry
-            for entry in await self.store.audit_log(None, Page(ascending=True))
-            if entry.action.startswith("person.")
-        ]
+        return [entry for entry in await acts(self.store) if entry.action.startswith("person.")]
 
     async def owner(self) -> NewSession:
         """Create Ana, signed in at home."""

@@ -26,6 +26,7 @@ APART = {
     "sessions": "of people; those that have ended are deleted",
     "one_time_links": "of people; a day of them",
     "rollup_progress": "one row",
+    "audit_chain": "one row",
 }
 # Statements that look at all applications at once, none of them once a message.
 OF_ALL = {
@@ -39,6 +40,8 @@ OF_ALL = {
         "filtered_attempts",
         "filtered_attempts_end",
         "filtered_attempts_of_id",
+        "audit_rows",
+        "filtered_audit",
         "filtered_callbacks",
         "filtered_deliveries",
         "filtered_deliveries_end",
@@ -65,7 +68,7 @@ OF_ALL = {
     "to delete what is past its time": {
         "delete_attempts",
         "delete_callbacks",
-        "delete_configuration_changes",
+        "cut_audit_log",
         "delete_deliveries",
         "delete_items",
         "delete_keys",

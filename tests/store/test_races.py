@@ -13,6 +13,7 @@ import pytest
 from tests.store.inbound_harness import APPROVED, CREDIT, REQUEST, InboundHarness
 from tests.store.outbound_harness import LEASE, SUCCEEDED, OutboundHarness
 from tillbell.clock import DAY, HOUR
+from tillbell.model.audit import Actor, ActorKind, AuditedAct
 from tillbell.model.messages import Claim, Delivery, DeliveryState, Result
 from tillbell.model.records import Application
 from tillbell.model.statistics import ALL, ENDPOINT, MESSAGES, CountedSeries, ending_code
@@ -32,6 +33,7 @@ from tillbell.storage.ports.outbound import (
 from tillbell.storage.ports.statistics import Period, RollupProgress
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.testing import ManualClock
+from tillbell.upkeep.audit_check import check_audit_log
 
 PROCESSES = 4
 COPIES = 200
@@ -262,3 +264,19 @@ async def test_all_processes_count_in_one_minute(worlds: list[OutboundHarness]) 
 async def _purge_minutes(outbound: OutboundHarness) -> None:
     while await outbound.store.purge_statistics(hours_before=0, markers_before=0, limit=1):
         pass
+
+
+async def test_the_audit_log_is_one_chain_whoever_adds_to_it(
+    stores: list[PostgresDatabase],
+) -> None:
+    actor = Actor("key_1", "ops", ActorKind.KEY)
+    acts = [
+        AuditedAct(f"aud_{n:03}", "app_1", n, actor, "endpoint.update", "ep_1") for n in range(80)
+    ]
+    await asyncio.gather(
+        *(stores[n % PROCESSES].put(audit=[act]) for n, act in enumerate(acts)),
+        stores[0].purge_audit(before=3, limit=2),
+    )
+    proof = await check_audit_log(stores[1])
+    assert proof.break_ is None
+    assert proof.bounds.head.sequence == len(acts)

@@ -159,7 +159,8 @@ WITHOUT_SUMS = """
     DROP TABLE rollup_hours;
     DROP TABLE rollup_progress;
     DROP TABLE markers;
-    DROP TABLE configuration_changes;
+    DROP TABLE audit_log;
+    DROP TABLE audit_chain;
     DROP TABLE people;
     DROP TABLE sessions;
     DROP TABLE one_time_links;

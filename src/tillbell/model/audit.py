@@ -45,4 +45,11 @@ class AuditedAct(NamedTuple):
     actor: Actor
     action: str  # endpoint.create, source.update, api-key.delete, endpoint.read-secret
     target: str  # the id of the resource or person
+    reason: str = ""  # why, where a person must say it
     changes: dict[str, Any] = {}  # member → [before, after]
+    details: dict[str, Any] = {}  # more about a manual action, by its kind
+
+    @property
+    def target_kind(self) -> str:
+        """Name what kind of resource it was done to: `endpoint`."""
+        return self.action.partition(".")[0]

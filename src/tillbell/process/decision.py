@@ -14,8 +14,10 @@ from typing import Any, NamedTuple, TypeVar, cast
 import msgspec
 
 from tillbell.clock import Micros, iso
+from tillbell.deliver.audit import changes_between, current_actor
 from tillbell.deliver.publish import MessageDraft
 from tillbell.ids import IdMaker
+from tillbell.model.audit import Actor, ActorKind, AuditedAct
 from tillbell.model.callbacks import Callback, Outcome, References
 from tillbell.model.records import Record
 from tillbell.model.transactions import (
@@ -100,6 +102,7 @@ class Decision:
         self._removed_records: list[Record] = []
         self._drafts: list[MessageDraft] = []
         self._audit: list[AuditEntry] = []
+        self._acts: list[AuditedAct] = []
         self._item_keys: tuple[tuple[str, str], ...] = ()
         self._outcomes: list[tuple[Outcome, str]] = []
         self._transaction_id: str | None = None
@@ -310,6 +313,23 @@ class Decision:
             details=details or {},
         )
         self._audit.append(entry)
+        self._acts.append(self._act_of(entry))
+
+    def _act_of(self, entry: AuditEntry) -> AuditedAct:
+        """Return a manual action for the audit log, with who acts as the request says it."""
+        actor = current_actor()
+        if actor.id != entry.actor:  # no request: a test, or a look-up
+            actor = Actor(entry.actor, "", ActorKind.PROGRAM)
+        return AuditedAct(
+            id=entry.id,
+            app_id=entry.app_id,
+            at=entry.at,
+            actor=actor,
+            action=entry.action,
+            target=entry.target,
+            reason=entry.reason,
+            details=entry.details,
+        )
 
     def write_item_keys(self, source_id: str, item_keys: Iterable[str]) -> None:
         """Remember items of a source's batches, so that they are not published again."""
@@ -422,7 +442,21 @@ class Decision:
             publications=tuple(publications),
             item_keys=self._item_keys,
             audit=tuple(self._audit),
+            acts=tuple(act._replace(changes=self._changes_of(act.target)) for act in self._acts),
         )
+
+    def _changes_of(self, target: str) -> dict[str, list[Any]]:
+        """Return what this decision changes of a transaction, conflict or record."""
+        before, after = self._stored.get(target), self._current.get(target)
+        if before is not None and after is not None and before.status is not after.status:
+            return {"status": [before.status.value, after.status.value]}
+        for conflict in self._resolved:
+            if conflict.id == target:
+                return {"resolution": [None, conflict.resolution]}
+        for record in self._removed_records:
+            if record.id == target:
+                return changes_between(record, None)
+        return {}
 
     def _transaction_writes(
         self, publications: Sequence[Publication]

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tillbell.clock import DAY, HOUR, MINUTE, SECOND, Clock, Micros
-from tillbell.ids import first_of
 from tillbell.model.audit import AuditedAct
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Application
@@ -46,6 +45,7 @@ from tillbell.model.statistics import (
 )
 from tillbell.model.transactions import EffectKind
 from tillbell.money import format_amount
+from tillbell.rules.filters.clauses import ListFilter, one_of
 from tillbell.statistics.periods import PlotPeriod
 from tillbell.statistics.shared_reads import SharedReads
 from tillbell.storage.ports.database import Database
@@ -369,16 +369,16 @@ class Plots:
     ) -> list[Marker]:
         """Return the changes of configuration in a period, from the audit log."""
         markers: list[Marker] = []
-        page = Page(_AUDIT_PAGE, iterator=first_of("aud", period.until))
+        filter_ = ListFilter(after=period.since, before=period.until)
+        if endpoint_id is not None:
+            filter_ = filter_.and_(one_of("target", endpoint_id))
+        page = Page(_AUDIT_PAGE)
         for _ in range(_AUDIT_PAGES):
-            entries = await self._database.history.audit_log(app_id, page, endpoint_id)
-            changes = [entry for entry in entries if isinstance(entry, AuditedAct)]
-            within = [entry for entry in changes if entry.at >= period.since and _is_change(entry)]
-            markers += map(_marker_of, within)
-            is_last = len(entries) < page.limit or entries[-1].at < period.since
-            if is_last or len(markers) >= MARKERS_MAX:
+            slice_ = await self._database.history.filtered_audit(app_id, filter_, page, _AUDIT_PAGE)
+            markers += [_marker_of(entry) for entry in slice_.rows if _is_change(entry)]
+            if slice_.end is None or len(markers) >= MARKERS_MAX:
                 break
-            page = page._replace(iterator=entries[-1].id)
+            page = page._replace(iterator=slice_.end)
         return markers
 
 

@@ -23,6 +23,7 @@ class FilterList(StrEnum):
     CONFLICT = "conflict"
     TRANSACTION = "transaction"
     ENDPOINT = "endpoint"
+    AUDIT = "audit"
 
 
 class OneOf(NamedTuple):

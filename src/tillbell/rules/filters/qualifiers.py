@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from tillbell.model.audit import ActorKind
 from tillbell.model.callbacks import Outcome
 from tillbell.model.endpoints import EndpointStatus
 from tillbell.model.messages import FAILURES, DeliveryState, Result, Trigger
@@ -203,6 +204,20 @@ QUALIFIERS: Mapping[FilterList, Mapping[str, Qualifier]] = {
         "profile": _text("profile", "name of its profile"),
         "channel": _text("channel", "channel that it is limited to"),
         "url": Qualifier(ValueKind.PATTERN, "url", "its URL; `https://a.example/*`"),
+        "app": _APP,
+        **_TIMES,
+    },
+    FilterList.AUDIT: {
+        "id": _text("id", "id of the entry"),
+        "action": Qualifier(
+            ValueKind.PATTERN, "action", "what was done: endpoint.update; `endpoint.*`"
+        ),
+        "target": _text("target", "id of what it was done to"),
+        "actor": _text("actor", "id of the person or key"),
+        "name": Qualifier(ValueKind.PATTERN, "name", "name of the key, or e-mail of the person"),
+        "kind": _word("kind", "what kind of actor did it", _words(*ActorKind)),
+        "address": Qualifier(ValueKind.PATTERN, "address", "address that it came from; `10.0.*`"),
+        "request": _text("request", "id of the request"),
         "app": _APP,
         **_TIMES,
     },

@@ -60,9 +60,8 @@ PLAIN = {
     ): "insert_payment_attempt",
     Table("conflicts", "move_read_conflicts", (1, 0), ("", "")): "insert_conflict",
     Table("audit", "move_read_audit", (1, 0), ("", "")): "insert_audit",
-    Table(
-        "configuration_changes", "move_read_configuration_changes", (0,), ("",)
-    ): "insert_configuration_change",
+    Table("audit_log", "audit_rows", (0,), (-1,)): "insert_audited_act",
+    Table("audit_chain", "move_read_audit_chain", (0,), (0,)): "move_put_audit_chain",
     Table("people", "move_read_people", (0,), ("",)): "move_put_people",
     Table("sessions", "move_read_sessions", (0,), ("",)): "move_put_sessions",
     Table("one_time_links", "move_read_one_time_links", (0,), ("",)): "move_put_one_time_links",

@@ -1,62 +1,70 @@
-"""The audit log of configuration: written with each change, read together with that of money."""
+"""The audit log: written with each act, cut from its old end, and read to be checked.
+
+Its rows are added at the end of the commit (session/audit_chain.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 import msgspec
 
 from tillbell.clock import Micros
-from tillbell.ids import first_of
-from tillbell.model.audit import Actor, AuditedAct
-from tillbell.model.transactions import AuditEntry
+from tillbell.model.audit import Actor, ActorKind, AuditedAct
+from tillbell.rules.audit_chain import ChainBounds, ChainedRow, ChainLink
 from tillbell.storage.engine.methods import read, write
-from tillbell.storage.operations import callback_rows
-from tillbell.storage.operations.pages import page_bounds
-from tillbell.storage.ports.outbound import Page
 from tillbell.storage.session.connection import DbReader, Row
 from tillbell.storage.session.transaction import DbTransaction
 
+_ID, _AT, _MEMBERS = 1, 3, -1  # columns of `audit_rows`; all but the last are members
 
-def write_audit(db: DbTransaction, entries: Sequence[AuditedAct]) -> None:
-    """Write entries."""
-    rows = [_row(entry) for entry in entries]
-    if rows:
-        db.execute_bulk("insert_configuration_change", rows)
+
+def write_audit(db: DbTransaction, acts: Sequence[AuditedAct]) -> None:
+    """Add acts to the log when this commit ends."""
+    db.audited_acts.extend(acts)
+
+
+def audited_act(row: Row) -> AuditedAct:
+    """Read an act."""
+    id_, app_id, at, *actor, action, target, reason, request_id, address, agent, changes, more = row
+    actor_id, name, kind, role = actor
+    return AuditedAct(
+        id=id_,
+        app_id=app_id,
+        at=at,
+        actor=Actor(actor_id, name, ActorKind(kind), role, request_id, address, agent),
+        action=action,
+        target=target,
+        reason=reason,
+        changes=msgspec.json.decode(changes),
+        details=msgspec.json.decode(more),
+    )
 
 
 @read
-def audit_log(
-    db: DbReader, app_id: str | None, page: Page, target: str | None = None
-) -> list[AuditEntry | AuditedAct]:
-    """Read a page of what was done by hand and what was configured, merged."""
-    bounds = page_bounds(page)
-    bindings = bounds.bindings | {"app_id": app_id, "target": target}
-    by = "everywhere" if app_id is None else "by_app"
-    by = by if target is None else "by_target"
-    entries: list[AuditEntry | AuditedAct] = [
-        *map(callback_rows.audit_entry, db.query("audit_log", bindings, bounds.order, by)),
-        *map(_change, db.query("configuration_changes", bindings, bounds.order, by)),
+def audit_bounds(db: DbReader) -> ChainBounds:
+    """Read where the chain begins and ends."""
+    ((anchor, anchor_hash, head, head_hash),) = db.query("audit_chain")
+    return ChainBounds(ChainLink(anchor, anchor_hash), ChainLink(head, head_hash))
+
+
+@read
+def audit_rows(db: DbReader, after: int, limit: int) -> list[ChainedRow]:
+    """Read rows in the order of the chain, behind a number."""
+    return [
+        ChainedRow(ChainLink(row[0], row[_MEMBERS]), row[_ID], row[:_MEMBERS])
+        for row in db.query("audit_rows", (after, limit))
     ]
-    entries.sort(key=lambda entry: entry.id, reverse=bounds.order == "descending")
-    return bounds.in_list_order(entries[: bounds.limit])
-
-
-def _change(row: Row) -> AuditedAct:
-    id_, app_id, at, actor_id, name, action, target, request_id, address, changes = row
-    actor = Actor(actor_id, name, request_id=request_id, address=address)
-    return AuditedAct(id_, app_id, at, actor, action, target, msgspec.json.decode(changes))
-
-
-def _row(act: AuditedAct) -> Row:
-    actor, changes = act.actor, msgspec.json.encode(act.changes).decode()
-    who = actor.id, actor.name
-    where = actor.request_id, actor.address
-    return (act.id, act.app_id, act.at, *who, act.action, act.target, *where, changes)
 
 
 @write()
 def purge_audit(db: DbTransaction, *, before: Micros, limit: int) -> int:
-    """Delete old entries of configuration."""
-    bindings = (first_of("aud", before), limit)
-    return db.execute_each("delete_configuration_changes", [bindings]).rowcount
+    """Cut old rows off the log, and keep the hash of the last one."""
+    rows = db.query("audit_rows", (-1, limit))
+    old = list(takewhile(lambda row: row[_AT] < before, rows))
+    if old:
+        last = old[-1]
+        db.query("move_audit_anchor", (last[0], last[_MEMBERS]))
+        db.execute_each("cut_audit_log", [(last[0],)])
+    return len(old)

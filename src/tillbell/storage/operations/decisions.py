@@ -12,6 +12,7 @@ from tillbell.model.callbacks import REEVALUATED
 from tillbell.model.transactions import Transaction
 from tillbell.storage.engine.methods import write_batched
 from tillbell.storage.operations import callback_rows, messages, records
+from tillbell.storage.operations.audit_log import write_audit
 from tillbell.storage.operations.message_rows import from_labels
 from tillbell.storage.operations.preconditions import (
     ABSENT,
@@ -169,6 +170,7 @@ def _write_others(db: DbTransaction, changes: ChangeSet) -> None:
         _store_item_keys(db, changes)
     if changes.audit:
         db.execute_bulk("insert_audit", [callback_rows.audit_row(entry) for entry in changes.audit])
+    write_audit(db, changes.acts)
 
 
 def _store_item_keys(db: DbTransaction, changes: ChangeSet) -> None:

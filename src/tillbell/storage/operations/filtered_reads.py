@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from tillbell.ids import attempt_cursor, first_of, read_attempt_cursor, span
+from tillbell.model.audit import AuditedAct
 from tillbell.model.callbacks import Callback, Outcome
 from tillbell.model.messages import Attempt, Message
 from tillbell.model.transactions import MoneyConflict, Transaction
@@ -18,6 +19,7 @@ from tillbell.rules.filters.clauses import FilterList, ListFilter, OneOf, Within
 from tillbell.rules.filters.payload import matches_payload
 from tillbell.storage.engine.methods import read
 from tillbell.storage.operations import callback_rows, message_rows
+from tillbell.storage.operations.audit_log import audited_act
 from tillbell.storage.operations.filter_tests import BoundWhere, bound
 from tillbell.storage.operations.message_reads import FOREVER, delivery_row
 from tillbell.storage.operations.pages import LAST
@@ -89,6 +91,7 @@ _CALLBACKS = _ListRows(FilterList.CALLBACK, "cbk", callback_rows.callback, lambd
 _TRANSACTIONS = _ListRows(
     FilterList.TRANSACTION, "trx", callback_rows.transaction, lambda t: str(t.id)
 )
+_AUDIT = _ListRows(FilterList.AUDIT, "aud", audited_act, lambda act: str(act.id))
 _CONFLICTS = _ListRows(FilterList.CONFLICT, "cfl", callback_rows.conflict, lambda c: str(c.id))
 # Whose end is a statement of its own, because it needs no message.
 _ENDS = {
@@ -278,6 +281,28 @@ def filtered_conflicts(
         return _by_first(filter_, of_app)
 
     return _sliced(db, _CONFLICTS, _of_scopes(db, app_id, filter_, walks), filter_, page, size)
+
+
+@read
+def filtered_audit(
+    db: DbReader, app_id: str | None, filter_: ListFilter, page: Page, size: int
+) -> Slice[AuditedAct]:
+    """Read a slice of the audit log."""
+
+    def walks(scope: str | None) -> _Plan:
+        everywhere = _Walk("filtered_audit", ("everywhere",), scope or "")
+        if ids := _values(filter_, "id"):
+            return _Plan([everywhere.within(id_[:-1], id_ + LAST) for id_ in ids], is_exact=False)
+        for form, field in (("of_target", "target"), ("of_actor", "actor")):
+            if values := _values(filter_, field):
+                each = [everywhere._replace(forms=(form,), value=value) for value in values]
+                return _Plan(each, scope is None and _covers(filter_, {field}))
+        if scope is None:
+            return _Plan([everywhere], _covers(filter_, set()))
+        return _Plan([everywhere._replace(forms=("of_app",))], _covers(filter_, set()))
+
+    plan = _of_scopes(db, app_id, filter_, walks, is_by_app=False)
+    return _sliced(db, _AUDIT, plan, _within_app(app_id, filter_), page, size)
 
 
 # ── which walks ──────────────────────────────────────────────────────────────────────────────────

@@ -123,7 +123,8 @@ class OverviewMethods:
     all_transactions = overview_reads.all_transactions
     find_transactions = overview_reads.find_transactions
     all_conflicts = overview_reads.all_conflicts
-    audit_log = audit_log.audit_log
+    audit_bounds = audit_log.audit_bounds
+    audit_rows = audit_log.audit_rows
 
 
 class PeopleMethods:
@@ -173,6 +174,7 @@ class FilteredMethods:
     filtered_callbacks = filtered_reads.filtered_callbacks
     filtered_transactions = filtered_reads.filtered_transactions
     filtered_conflicts = filtered_reads.filtered_conflicts
+    filtered_audit = filtered_reads.filtered_audit
 
 
 class StoreMethods(

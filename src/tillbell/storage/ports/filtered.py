@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from tillbell.model.audit import AuditedAct
 from tillbell.model.callbacks import Callback
 from tillbell.model.messages import Attempt, Message
 from tillbell.model.transactions import MoneyConflict, Transaction
@@ -71,4 +72,10 @@ class FilteredLists(Protocol):
         self, app_id: str | None, filter_: ListFilter, page: Page, size: int
     ) -> Slice[MoneyConflict]:
         """List conflicts."""
+        ...
+
+    async def filtered_audit(
+        self, app_id: str | None, filter_: ListFilter, page: Page, size: int
+    ) -> Slice[AuditedAct]:
+        """List the audit log; with None also what belongs to no application."""
         ...

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Sequence
 from typing import NamedTuple, Protocol
 
 from tillbell.clock import Micros
+from tillbell.model.audit import AuditedAct
 from tillbell.model.callbacks import Callback, Outcome, References
 from tillbell.model.records import Record
 from tillbell.model.transactions import (
@@ -85,7 +86,8 @@ class ChangeSet(NamedTuple):
     removed_records: tuple[Record, ...] = ()  # as they are stored: of another version none goes
     publications: tuple[Publication, ...] = ()
     item_keys: tuple[tuple[str, str], ...] = ()  # (source id, item key) of items of batches
-    audit: tuple[AuditEntry, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()  # manual actions, which stay with the books
+    acts: tuple[AuditedAct, ...] = ()  # the same in the audit log
 
 
 class ChangesCommitted(NamedTuple):

@@ -332,7 +332,10 @@ class OutboundStore(Protocol):
         ...
 
     async def purge_audit(self, *, before: Micros, limit: int) -> int:
-        """Delete at most `limit` entries of configuration made before a time; return how many."""
+        """Cut at most `limit` of the oldest acts off the audit log, made before a time.
+
+        Return how many. What is left still proves itself, from the last row that was cut.
+        """
         ...
 
     async def store_idempotent_answer(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from tillbell.model.audit import AuditedAct
 from tillbell.model.callbacks import Callback
-from tillbell.model.transactions import AuditEntry, MoneyConflict, Transaction
+from tillbell.model.transactions import MoneyConflict, Transaction
+from tillbell.rules.audit_chain import ChainBounds, ChainedRow
 from tillbell.storage.ports.inbound import TransactionFilter
 from tillbell.storage.ports.outbound import DeliveryRow, Page
 
@@ -36,10 +36,12 @@ class OverviewLists(Protocol):
         """List transactions of one user or reference in every application, like the one above."""
         ...
 
-    async def audit_log(
-        self, app_id: str | None, page: Page, target: str | None = None
-    ) -> list[AuditEntry | AuditedAct]:
-        """List what was done by hand and what was configured, newest first unless `ascending`."""
+    async def audit_bounds(self) -> ChainBounds:
+        """Return where the chain of the audit log begins and ends."""
+        ...
+
+    async def audit_rows(self, after: int, limit: int) -> list[ChainedRow]:
+        """List rows of the audit log in the order of the chain, behind a number."""
         ...
 
     async def all_conflicts(self, page: Page) -> list[MoneyConflict]:

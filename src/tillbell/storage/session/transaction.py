@@ -8,7 +8,9 @@ from typing import Any
 
 from tillbell.clock import Micros
 from tillbell.errors import StoreUnavailable
+from tillbell.model.audit import AuditedAct
 from tillbell.storage.ports.outbound import LaneKey
+from tillbell.storage.session.audit_chain import append_acts
 from tillbell.storage.session.connection import (
     Bindings,
     ConcurrentWrite,
@@ -38,6 +40,7 @@ class DbTransaction:
         self.lock = connection.lock
         self.totals_delta = TotalsDelta()
         self.rollup_delta = RollupDelta()
+        self.audited_acts: list[AuditedAct] = []  # what is added to the audit log
         # Endpoints with something to send that no process holds.
         self.endpoints_to_wake: set[str] = set()
         self.ordered_lanes: set[LaneKey] = set()  # lanes with order keys
@@ -87,6 +90,7 @@ class DbSession:
         self._totals_delta = TotalsDelta()
         self._rollup_delta = RollupDelta()
         self._rollup_shard = RollupShard()
+        self._audited_acts: list[AuditedAct] = []
         self._endpoints_to_wake: set[str] = set()
         self.ordered_lanes: set[LaneKey] = set()  # lanes in which order keys were ever used
         self._savepoint = "savepoint"
@@ -122,6 +126,7 @@ class DbSession:
             self._connection.begin(at_once=at_once)
         self._totals_delta = TotalsDelta()
         self._rollup_delta = RollupDelta()
+        self._audited_acts = []
         self._endpoints_to_wake = set()
         self._savepoint = "savepoint"
 
@@ -164,6 +169,7 @@ class DbSession:
         results = operation.run(db, requests)
         self._totals_delta.merge(db.totals_delta)
         self._rollup_delta.merge(db.rollup_delta)
+        self._audited_acts += db.audited_acts
         self._endpoints_to_wake |= db.endpoints_to_wake
         self.ordered_lanes |= db.ordered_lanes
         return results
@@ -188,6 +194,8 @@ class DbSession:
             self._connection.execute_bulk("put_rollups", rollups)
         if self._endpoints_to_wake:
             self._connection.notify(",".join(sorted(self._endpoints_to_wake)))
+        if self._audited_acts:  # the last: it locks the head of the chain
+            append_acts(self._connection, self._audited_acts)
         self._fault("before commit")
         self._connection.commit()
         self._fault("after commit")

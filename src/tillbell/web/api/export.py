@@ -20,6 +20,7 @@ from tillbell.rules.filters.clauses import FilterList, ListFilter
 from tillbell.storage.ports.filtered import Slice
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.attempts import AttemptOut, attempt_doc, place
+from tillbell.web.api.audit import AuditOut
 from tillbell.web.api.csv_text import MEDIA_TYPE, cell
 from tillbell.web.api.deliveries import DeliveryOut, delivery_doc
 from tillbell.web.api.filtered import FilterText, read_filter
@@ -236,6 +237,24 @@ async def transactions(query: ExportQueryOf) -> Response:
         FilterList.TRANSACTION,
         OverviewTransactionOut,
         lambda filter_, page, size: history.filtered_transactions(query.scope, filter_, page, size),
+        doc_of,
+        lambda row: row.id,
+    )
+    return await _begin(query, exported)
+
+
+@router.get("/audit", response_class=Response, responses=_STREAMED)
+async def audit(query: ExportQueryOf) -> Response:
+    """Export the audit log, newest first."""
+    history = query.gateway.database.history
+
+    async def doc_of(row: Any) -> Doc:
+        return _shown(AuditOut.of(row))
+
+    exported = ExportedList(
+        FilterList.AUDIT,
+        AuditOut,
+        lambda filter_, page, size: history.filtered_audit(query.scope, filter_, page, size),
         doc_of,
         lambda row: row.id,
     )

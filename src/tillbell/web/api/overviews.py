@@ -25,7 +25,7 @@ from tillbell.storage.ports.as_clauses import (
 )
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.attempts import AttemptOut, AttemptQueryOf, attempt_doc, attempt_page
-from tillbell.web.api.audit import AuditOut, TargetQuery
+from tillbell.web.api.audit import AuditOut, TargetQuery, audit_page, read_audit_filter
 from tillbell.web.api.callbacks import (
     CallbackOut,
     OverviewFilterOf,
@@ -39,7 +39,7 @@ from tillbell.web.api.endpoints import EndpointOut, filtered_endpoints
 from tillbell.web.api.filtered import FilterText, read_filter
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
 from tillbell.web.api.messages import message_page
-from tillbell.web.api.paging import OrderedPageOf, list_page, listed, row_id
+from tillbell.web.api.paging import OrderedPageOf, list_page, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, resource
 from tillbell.web.api.shapes import Listed, Out, Status
@@ -296,12 +296,16 @@ async def conflicts(
 
 @router.get("/audit")
 async def audit(
-    scope: ScopeOf, page: OrderedPageOf, gateway: GatewayOf, target: TargetQuery = None
+    scope: ScopeOf,
+    page: OrderedPageOf,
+    gateway: GatewayOf,
+    target: TargetQuery = None,
+    text: FilterText = None,
 ) -> Listed[AuditOut]:
-    """List who did what in all applications, newest first: by hand, or to the configuration."""
-    return await listed(
-        lambda page: gateway.database.history.audit_log(scope, page, target), page, AuditOut.of
-    )
+    """List who did what in all applications, newest first."""
+    filter_ = await read_audit_filter(gateway, scope, text, target)
+    rows = await audit_page(gateway, scope, filter_, page)
+    return rows.showing([AuditOut.of(act) for act in rows.rows])
 
 
 async def _failing(gateway: Gateway, scope: str | None, page: Page) -> Listed[EndpointOut]:

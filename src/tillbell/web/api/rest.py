@@ -87,6 +87,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     transactions.router,
     conflicts.router,
     audit.router,
+    audit.proof_router,
     shipments.router,
     emails.router,
     suppressions.router,

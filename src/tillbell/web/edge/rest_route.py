@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from tillbell.app import Gateway
-from tillbell.deliver.audit import acting_as
+from tillbell.deliver.audit import acting_as, current_actor
 from tillbell.errors import ConflictError
 from tillbell.model.audit import USER_AGENT_MAX, Actor, ActorKind
 from tillbell.rules.proxies import client_address, networks
@@ -98,7 +98,12 @@ class RestApi:
         return answer
 
     def _actor(self, request: ApiRequest) -> Actor:
-        """Return who asks, and from where, for the audit log."""
+        """Return who asks, and from where, for the audit log.
+
+        A person whose page calls the API is that already.
+        """
+        if (person := current_actor()).kind is ActorKind.PERSON:
+            return person
         scope, key = request.scope, request.principal.key
         client = scope.get("client")
         forwarded = [
