@@ -293,8 +293,8 @@ async def test_a_store_that_is_away_for_minutes_loses_nothing(
     clock = payments.harness.clock
     assert isinstance(clock, ManualClock)
     await payments.create("O")
-    away = Away(payments.books.candidate_transactions, 100)
-    monkeypatch.setattr(payments.books, "candidate_transactions", away.candidate_transactions)
+    away = Away(payments.books.commit_changes, 100)
+    monkeypatch.setattr(payments.books, "commit_changes", away.commit_changes)
 
     await payments.send(psp, news("O", APPROVED))
     while away.left:
@@ -307,19 +307,19 @@ async def test_a_store_that_is_away_for_minutes_loses_nothing(
 
 
 class Away:
-    """A read that fails so many times."""
+    """A write that fails so many times."""
 
-    def __init__(self, read: Callable[..., Awaitable[Any]], times: int) -> None:
-        self._read = read
+    def __init__(self, write: Callable[..., Awaitable[Any]], times: int) -> None:
+        self._write = write
         self.left = times
         self.asked = asyncio.Event()
 
-    async def candidate_transactions(self, *arguments: Any) -> Any:
+    async def commit_changes(self, *arguments: Any) -> Any:
         if self.left:
             self.left -= 1
             self.asked.set()
             raise StoreUnavailable("away")
-        return await self._read(*arguments)
+        return await self._write(*arguments)
 
 
 async def test_callbacks_of_one_transaction_are_decided_in_the_order_they_came(
@@ -371,7 +371,7 @@ class Asleep:
 
     is_behind = False
 
-    def hand_over(self, *_: object, is_again: bool = False) -> None:
+    def hand_over(self, *_: object, **_options: object) -> None:
         pass
 
 

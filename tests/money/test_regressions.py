@@ -103,10 +103,10 @@ async def test_a_refund_that_waits_is_not_decided_for_ever_if_another_has_its_id
     hand_over = payments.gateway.processor.hand_over
 
     def counted(
-        callback: Callback, notices: Sequence[Notice], *, is_again: bool = False
+        callback: Callback, notices: Sequence[Notice], **options: Any
     ) -> asyncio.Task[None] | None:
         decided.append(callback.id)
-        return hand_over(callback, notices, is_again=is_again)
+        return hand_over(callback, notices, **options)
 
     monkeypatch.setattr(payments.gateway.processor, "hand_over", counted)
     early = await payments.tell(psp, linked("P", TransactionKind.REFUND, "R1"))
@@ -261,7 +261,7 @@ async def test_the_last_of_many_events_of_a_transaction_reads_no_more_than_the_f
     await payments.idle()
 
     assert (await payments.read("W")).sequence == count + 1
-    assert len(rows.counts) >= count
+    assert len(rows.counts) >= count - 1  # the first was looked up when it was stored
     assert set(rows.counts) == {1}
 
 

@@ -63,7 +63,8 @@ class InboundHarness:
 
     async def receive(self, key: str | None = None, **fields: Any) -> Callback:
         """Store a callback with its request."""
-        return await self.store.receive(ReceivedCallback(self.callback(key, **fields), REQUEST))
+        received = ReceivedCallback(self.callback(key, **fields), REQUEST)
+        return (await self.store.receive(received)).callback
 
     def conclusion(
         self, callback: Callback, outcome: Outcome = APPLIED, **fields: Any

@@ -105,7 +105,10 @@ class InboundSimulation:
             outcome=Outcome.UNAUTHENTICATED if refused else None,
         )
         return ReceivedCallback(
-            callback, choice([REQUEST, None]), is_bulk=self.random.random() < 0.2
+            callback,
+            choice([REQUEST, None]),
+            is_bulk=self.random.random() < 0.2,
+            searched=choice([None, References(("a", "b"), ("c", "psp-1"))]),
         )
 
     async def receive(self) -> None:

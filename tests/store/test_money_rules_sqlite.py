@@ -400,7 +400,7 @@ async def test_a_callback_whose_commit_fails_is_safe_to_repeat(
     assert [c.id for c in await inbound.store.unprocessed_callbacks("", 99)] == [
         a.callback.id for a in firsts
     ]
-    assert {c.outcome is None for c in again} == {point != "after commit"}
+    assert {c.callback.outcome is None for c in again} == {point != "after commit"}
 
 
 async def test_a_wrong_change_fails_alone_in_its_commit(

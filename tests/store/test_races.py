@@ -109,11 +109,12 @@ async def test_of_many_copies_of_a_callback_one_counts(tills: list[InboundHarnes
     stored = await asyncio.gather(
         *(inbound.store.receive(arrival) for inbound, arrival in arrivals)
     )
-    firsts = [one for one in stored if one.outcome is None]
+    callbacks = [one.callback for one in stored]
+    firsts = [one for one in callbacks if one.outcome is None]
 
     assert sorted(one.dedupe_key or "" for one in firsts) == sorted(f"event-{n}" for n in range(20))
     by_key = {one.dedupe_key: one.id for one in firsts}
-    duplicates = [one for one in stored if one.outcome is not None]
+    duplicates = [one for one in callbacks if one.outcome is not None]
     assert all(one.duplicate_of == by_key[one.dedupe_key] for one in duplicates)
 
 

@@ -25,7 +25,7 @@ TIMES = max(2, full_or_tenth(10))
 
 async def test_a_callback_is_stored_as_it_came(inbound: InboundHarness) -> None:
     callback = inbound.callback("k", hops=2, trust=Trust.PARTIALLY_SIGNED)
-    stored = await inbound.store.receive(ReceivedCallback(callback, REQUEST))
+    stored = (await inbound.store.receive(ReceivedCallback(callback, REQUEST))).callback
 
     assert stored == callback
     assert await inbound.store.callback(callback.app_id, callback.id) == callback
@@ -79,7 +79,9 @@ async def test_copies_of_one_group_commit_are_seen_as_such(inbound: InboundHarne
     arrivals = [
         ReceivedCallback(inbound.callback(key), REQUEST) for key in ("a", "b", "a", "a", "b")
     ]
-    found = await asyncio.gather(*map(inbound.store.receive, arrivals))
+    found = [
+        stored.callback for stored in await asyncio.gather(*map(inbound.store.receive, arrivals))
+    ]
 
     first, second = (arrival.callback.id for arrival in arrivals[:2])
     assert [c.outcome for c in found] == [None, None, DUPLICATE, DUPLICATE, DUPLICATE]
@@ -89,10 +91,10 @@ async def test_copies_of_one_group_commit_are_seen_as_such(inbound: InboundHarne
 async def test_the_same_arrival_again_changes_nothing(inbound: InboundHarness) -> None:
     """The outcome of a commit was unknown, and it is repeated."""
     arrival = ReceivedCallback(inbound.callback("k"), REQUEST)
-    first = await inbound.store.receive(arrival)
+    first = (await inbound.store.receive(arrival)).callback
     again = await asyncio.gather(inbound.store.receive(arrival), inbound.store.receive(arrival))
 
-    assert list(again) == [first, first]
+    assert [stored.callback for stored in again] == [first, first]
     assert await inbound.store.callbacks(inbound.outbound.app, CallbackFilter(), Page()) == [first]
 
 
@@ -125,7 +127,9 @@ async def test_a_repeat_of_what_counted_takes_over_nothing(
 async def test_of_two_repeats_in_one_group_commit_one_takes_over(inbound: InboundHarness) -> None:
     await inbound.conclude(await inbound.receive("k"), UNMATCHED)
     arrivals = [ReceivedCallback(inbound.callback("k"), REQUEST) for _ in range(3)]
-    found = await asyncio.gather(*map(inbound.store.receive, arrivals))
+    found = [
+        stored.callback for stored in await asyncio.gather(*map(inbound.store.receive, arrivals))
+    ]
 
     assert [c.outcome for c in found] == [None, DUPLICATE, DUPLICATE]
     assert {c.duplicate_of for c in found[1:]} == {found[0].id}
@@ -214,7 +218,7 @@ async def test_of_many_copies_of_many_events_each_event_counts_once(
             for _ in range(20)
             for n in range(KEYS)
         ]
-        for callback in await asyncio.gather(*map(inbound.store.receive, arrivals)):
+        for callback, _ in await asyncio.gather(*map(inbound.store.receive, arrivals)):
             if callback.outcome is None:
                 assert callback.dedupe_key not in firsts
                 firsts[callback.dedupe_key] = callback.id

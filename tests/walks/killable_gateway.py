@@ -21,6 +21,7 @@ from tillbell.app import Gateway
 from tillbell.cli.flags import load_settings
 from tillbell.cli.running import run_gateway, run_loop
 from tillbell.model.callbacks import Callback, Notice, TransactionNotice
+from tillbell.model.transactions import Transaction
 from tillbell.process.process import CallbackProcessor
 from tillbell.receive.receive import NoCallbackHandler
 from tillbell.storage.ports.database import Database
@@ -67,7 +68,12 @@ class FallSilent(NoCallbackHandler):
         }
 
     def hand_over(
-        self, callback: Callback, notices: Sequence[Notice], *, is_again: bool = False
+        self,
+        callback: Callback,
+        notices: Sequence[Notice],
+        *,
+        is_again: bool = False,
+        candidates: Sequence[Transaction] | None = None,
     ) -> None:
         """Begin, or leave it where it is."""
         (notice,) = notices
@@ -76,7 +82,9 @@ class FallSilent(NoCallbackHandler):
         if point == "received":
             print("here", flush=True)
         else:
-            self._processors[point].hand_over(callback, notices, is_again=is_again)
+            self._processors[point].hand_over(
+                callback, notices, is_again=is_again, candidates=candidates
+            )
 
 
 async def _serve() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tillbell.clock import HOUR, SECOND, Micros
@@ -19,7 +20,7 @@ from tillbell.rules.payments.attempts import (
 )
 from tillbell.rules.payments.booking import NoticeDetails
 from tillbell.rules.payments.conflicts import BYTES_MARK
-from tillbell.rules.payments.matching import MatchingSource
+from tillbell.rules.payments.matching import MatchingSource, payment_references
 from tillbell.rules.payments.trust import confirmation_policy, reason_unproven
 
 UNMATCHED_WAIT_MAX = 72 * HOUR
@@ -34,6 +35,7 @@ class NoticeContext(NamedTuple):
     trust: Trust
     notice: TransactionNotice
     is_again: bool = False  # its callback was decided before, and waited
+    candidates: Sequence[Transaction] | None = None  # what it may mean, if that was looked for
 
     @property
     def reason_unproven(self) -> str | None:
@@ -80,10 +82,7 @@ class NoticeContext(NamedTuple):
     @property
     def references(self) -> References:
         """The references by which its payment is looked for."""
-        notice = self.notice
-        if notice.kind is not TransactionKind.PAYMENT or notice.psp_transaction_id is None:
-            return notice.references
-        return notice.references._replace(psp=(*notice.references.psp, notice.psp_transaction_id))
+        return payment_references(self.notice)
 
     @property
     def report(self) -> AttemptReport:

@@ -101,7 +101,11 @@ class PaymentDecider:
         notice, source, references = context.notice, context.compiled.source, context.references
         is_payment = notice.kind is TransactionKind.PAYMENT
         own_id = notice.psp_transaction_id if is_payment else None
-        candidates = await self._reads.candidate_transactions(source.scope, source.id, references)
+        candidates = context.candidates
+        if candidates is None:
+            candidates = await self._reads.candidate_transactions(
+                source.scope, source.id, references
+            )
         context.decision.note_read(candidates)
         current = [context.decision.as_current(candidate) for candidate in candidates]
         matched = match(current, references, context.matching_source, own_id)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from tillbell.clock import SECOND, wait_until
 from tillbell.errors import ConflictError, NotFound, StoreUnavailable
 from tillbell.logs import log_event
 from tillbell.model.callbacks import AnalyticsNotice, Callback, Notice, Outcome, TransactionNotice
+from tillbell.model.transactions import Transaction
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import AlreadyConcluded, Decisions
 from tillbell.process.notice_context import NoticeContext
@@ -33,12 +34,21 @@ STORE_PAUSE = SECOND
 STOP_S = 2.0
 
 
-class QueuedCallback(NamedTuple):
+@dataclass(slots=True)
+class QueuedCallback:
     """A callback and what it says."""
 
     callback: Callback
     notices: Sequence[Notice]
     is_again: bool = False  # it was decided before
+    # What its only notice may mean, as it was when the callback was stored. Used once: whoever
+    # decides again, or after another callback about the same, must look again.
+    candidates: Sequence[Transaction] | None = None
+
+    def take_candidates(self) -> Sequence[Transaction] | None:
+        """Return the candidates, the first time."""
+        candidates, self.candidates = self.candidates, None
+        return candidates
 
     @property
     def is_bulk(self) -> bool:
@@ -77,17 +87,23 @@ class CallbackProcessor:
         return self._bulk >= BULK_QUEUE_MAX or len(self._running) >= QUEUE_MAX
 
     def hand_over(
-        self, callback: Callback, notices: Sequence[Notice], *, is_again: bool = False
+        self,
+        callback: Callback,
+        notices: Sequence[Notice],
+        *,
+        is_again: bool = False,
+        candidates: Sequence[Transaction] | None = None,
     ) -> asyncio.Task[None] | None:
         """Take a callback that is stored and has no outcome yet. Returns at once.
 
-        `is_again`: it had one before. The task ends when it is decided. None: the queue is full,
-        and it is left to the store.
+        `is_again`: it had one before. `candidates` are the transactions that its only notice may
+        mean; None: they were not looked for. The task ends when it is decided. None: the queue is
+        full, and it is left to the store.
         """
         if len(self._running) >= QUEUE_MAX:
             self.has_overflowed = True
             return None
-        queued = QueuedCallback(callback, notices, is_again)
+        queued = QueuedCallback(callback, notices, is_again, candidates)
         key = queued.ordering_key
         task = asyncio.get_running_loop().create_task(
             self._process_after(self._last_by_key.get(key), queued)
@@ -125,6 +141,7 @@ class CallbackProcessor:
     ) -> None:
         if earlier is not None:
             await asyncio.wait({earlier})
+            queued.candidates = None
         async with self._bulk_slots if queued.is_bulk else self._slots:
             try:
                 await self._process(queued)
@@ -155,6 +172,7 @@ class CallbackProcessor:
             raise NotFound("There is no such source.")
         trust = callback.trust
         assert trust is not None, "a callback that nobody proved has its outcome already"
+        candidates = queued.take_candidates()
         items = [notice for notice in notices if isinstance(notice, AnalyticsNotice)]
         if items:
             await self._other_notices.decide_analytics(decision, compiled, items)
@@ -162,7 +180,9 @@ class CallbackProcessor:
             if (why := reason_other_mode(compiled.config, notice)) is not None:
                 decision.add_outcome(Outcome.NOTED, why)
             elif isinstance(notice, TransactionNotice):
-                context = NoticeContext(decision, compiled, trust, notice, queued.is_again)
+                context = NoticeContext(
+                    decision, compiled, trust, notice, queued.is_again, candidates
+                )
                 await self._payments.decide(context)
             else:
                 await self._other_notices.decide(decision, compiled, trust, notice)

@@ -22,8 +22,9 @@ from tillbell.counters import Meters
 from tillbell.errors import Unavailable
 from tillbell.ids import IdMaker
 from tillbell.logs import log_event
-from tillbell.model.callbacks import Callback, Notice, Outcome
+from tillbell.model.callbacks import Callback, Notice, Outcome, References, TransactionNotice
 from tillbell.model.sources import Source
+from tillbell.model.transactions import Transaction
 from tillbell.providers.kit.base import CallbackAnswer, Incoming, IntakeStatus
 from tillbell.receive.reading_pool import ReadingPool
 from tillbell.receive.revisions import is_revision
@@ -37,6 +38,7 @@ from tillbell.receive.verify_and_parse import (
     verify_and_parse,
 )
 from tillbell.rules.delivery.hops import hops_of
+from tillbell.rules.payments.matching import payment_references
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import CallbackConclusion, ChangeSet, ReceivedCallback
 from tillbell.vault import Vault
@@ -62,11 +64,17 @@ class CallbackHandler(Protocol):
         ...
 
     def hand_over(
-        self, callback: Callback, notices: Sequence[Notice], *, is_again: bool = False
+        self,
+        callback: Callback,
+        notices: Sequence[Notice],
+        *,
+        is_again: bool = False,
+        candidates: Sequence[Transaction] | None = None,
     ) -> Task[None] | None:
         """Take a callback that is stored and has no outcome yet. Returns at once.
 
-        `is_again`: it had one before.
+        `is_again`: it had one before. `candidates` are the transactions that its only notice may
+        mean; None: they were not looked for.
         """
         ...
 
@@ -77,7 +85,12 @@ class NoCallbackHandler:
     is_behind = False
 
     def hand_over(
-        self, callback: Callback, notices: Sequence[Notice], *, is_again: bool = False
+        self,
+        callback: Callback,
+        notices: Sequence[Notice],
+        *,
+        is_again: bool = False,
+        candidates: Sequence[Transaction] | None = None,
     ) -> Task[None] | None:
         """Leave the callback in the store."""
 
@@ -131,12 +144,14 @@ class CallbackReceiver:
         Returns it as it is stored: as a duplicate, if it is one.
         """
         received = self._received_callback(compiled, incoming, reading)
-        callback = await self._database.receive(received)
+        stored = await self._database.receive(received)
+        callback = stored.callback
         if callback.outcome is Outcome.DUPLICATE and reading.is_proven:
             callback = await self._judge_repeat(compiled, incoming, reading, callback)
         self._meters.received(callback.outcome or "stored", compiled.provider.name)
         if callback.outcome is None:
-            self.processor.hand_over(callback, reading.notices)
+            candidates = None if received.searched is None else stored.candidates
+            self.processor.hand_over(callback, reading.notices, candidates=candidates)
         return callback
 
     async def _judge_repeat(
@@ -176,7 +191,7 @@ class CallbackReceiver:
     ) -> Callback:
         """Store the callback of a test. It is not counted and not processed."""
         simulated = self._received_callback(compiled, incoming, reading.as_simulated())
-        return await self._database.receive(simulated)
+        return (await self._database.receive(simulated)).callback
 
     async def _receive(self, compiled: CompiledSource, incoming: Incoming) -> CallbackAnswer:
         reading = await self._read(compiled, incoming)
@@ -236,7 +251,17 @@ class CallbackReceiver:
             hops=hops_of(incoming.headers),
         )
         request = seal_request(self._vault, id_, incoming)
-        return ReceivedCallback(callback, request, is_bulk=compiled.provider.is_bulk)
+        return ReceivedCallback(
+            callback, request, compiled.provider.is_bulk, _searched(callback, reading.notices)
+        )
+
+
+def _searched(callback: Callback, notices: Sequence[Notice]) -> References | None:
+    """Return the references of a callback that is processed and says one thing: of a payment."""
+    if callback.outcome is not None or len(notices) != 1:
+        return None
+    (notice,) = notices
+    return payment_references(notice) if isinstance(notice, TransactionNotice) else None
 
 
 class _UnauthenticatedQuota:

@@ -27,6 +27,7 @@ from tillbell.storage.ports.inbound import (
     PreconditionFailed,
     ReceivedCallback,
     RecordWrite,
+    StoredCallback,
     TransactionWrite,
 )
 
@@ -54,14 +55,14 @@ class ModelInbound(ModelInboundReads, ModelMessages):
 
     # ── receive ──────────────────────────────────────────────────────────────────────────────────
 
-    async def receive(self, arrival: ReceivedCallback) -> Callback:
+    async def receive(self, arrival: ReceivedCallback) -> StoredCallback:
         """See `InboundStore.receive`."""
         callback = arrival.callback
         if callback.dedupe_key is not None and callback.outcome is None:
             key = callback.source_id, callback.dedupe_key
             holder = self.keys.get(key)
             if holder is not None and holder.callback_id == callback.id:
-                return self.known_callbacks[callback.id]
+                return await self._with_candidates(self.known_callbacks[callback.id], arrival)
             if holder is None or holder.is_open:
                 self._stop_waiting(holder.callback_id if holder else "")
                 self.keys[key] = KeyHolder(callback.id, callback.app_id, callback.received_at)
@@ -76,7 +77,15 @@ class ModelInbound(ModelInboundReads, ModelMessages):
         self.known_callbacks[callback.id] = callback
         if arrival.request is not None:
             self.requests[callback.id] = arrival.request, arrival.is_bulk
-        return callback
+        return await self._with_candidates(callback, arrival)
+
+    async def _with_candidates(
+        self, callback: Callback, arrival: ReceivedCallback
+    ) -> StoredCallback:
+        if arrival.searched is None:
+            return StoredCallback(callback, [])
+        owner = callback.app_id or "", callback.source_id
+        return StoredCallback(callback, await self.candidate_transactions(*owner, arrival.searched))
 
     def _stop_waiting(self, callback_id: str) -> None:
         self.waits.pop(callback_id, None)

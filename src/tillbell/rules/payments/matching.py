@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from tillbell.model.callbacks import References
+from tillbell.model.callbacks import References, TransactionNotice
 from tillbell.model.transactions import (
     TERMINAL,
     PaymentAttempt,
@@ -58,6 +58,13 @@ _BY_MERCHANT: tuple[Callable[[Transaction], str | None], ...] = (
     lambda transaction: transaction.order_id,
     lambda transaction: transaction.merchant_reference,
 )
+
+
+def payment_references(notice: TransactionNotice) -> References:
+    """Return the references by which the payment of a notice is looked for."""
+    if notice.kind is not TransactionKind.PAYMENT or notice.psp_transaction_id is None:
+        return notice.references
+    return notice.references._replace(psp=(*notice.references.psp, notice.psp_transaction_id))
 
 
 def match(

@@ -115,14 +115,21 @@ def candidate_transactions(
     db: DbReader, app_id: str, source_id: str | None, references: References
 ) -> list[Transaction]:
     """Read the transactions that references may mean."""
-    bindings = {
+    bindings = candidate_bindings(app_id, source_id, references)
+    return [callback_rows.transaction(row) for row in db.query("candidate_transactions", bindings)]
+
+
+def candidate_bindings(
+    app_id: str | None, source_id: str | None, references: References
+) -> dict[str, Any]:
+    """Return the bindings of `candidate_transactions`."""
+    return {
         "app_id": app_id,
         "source_id": source_id,
         "ours": json_list(references.ours),
         "psp": json_list(references.psp),
         "limit": CANDIDATES_MAX,
     }
-    return [callback_rows.transaction(row) for row in db.query("candidate_transactions", bindings)]
 
 
 @read_batched

@@ -9,8 +9,9 @@ from tillbell.clock import Micros
 from tillbell.model.callbacks import Callback, Outcome
 from tillbell.storage.engine.methods import write, write_batched
 from tillbell.storage.operations import callback_rows
-from tillbell.storage.ports.inbound import ReceivedCallback
-from tillbell.storage.session.connection import json_rows
+from tillbell.storage.operations.callback_reads import candidate_bindings
+from tillbell.storage.ports.inbound import ReceivedCallback, StoredCallback
+from tillbell.storage.session.connection import KnownResult, StatementResult, json_rows
 from tillbell.storage.session.transaction import DbTransaction
 
 Key = tuple[str, str, str]  # application, source, dedupe key
@@ -24,8 +25,9 @@ class _DedupeKeyHolder(NamedTuple):
 
 
 @write_batched()
-def receive(db: DbTransaction, received: Sequence[ReceivedCallback]) -> list[Callback]:
+def receive(db: DbTransaction, received: Sequence[ReceivedCallback]) -> list[StoredCallback]:
     """Store callbacks; those that are known as duplicates of the first."""
+    searches = [_search(db, r) for r in received]
     keys = _DedupeKeys(db, [r.callback for r in received])
     new = [keys.judge(r.callback) for r in received]
     requests = [
@@ -38,7 +40,22 @@ def receive(db: DbTransaction, received: Sequence[ReceivedCallback]) -> list[Cal
     db.rollup_delta.count_arrivals(stored)
     db.execute_bulk("insert_request", requests)
     keys.write()
-    return [callback or _stored(db, r.callback) for r, callback in zip(received, new, strict=True)]
+    return [
+        StoredCallback(
+            callback or _stored(db, r.callback),
+            [callback_rows.transaction(row) for row in search.rows()],
+        )
+        for r, callback, search in zip(received, new, searches, strict=True)
+    ]
+
+
+def _search(db: DbTransaction, received: ReceivedCallback) -> StatementResult:
+    """Look for the transactions that a callback may mean, without waiting for the result."""
+    callback, references = received.callback, received.searched
+    if references is None:
+        return KnownResult()
+    bindings = candidate_bindings(callback.app_id, callback.source_id, references)
+    return db.query_later("candidate_transactions", bindings)
 
 
 class _DedupeKeys:

@@ -36,6 +36,14 @@ class ReceivedCallback(NamedTuple):
     callback: Callback
     request: bytes | None
     is_bulk: bool = False  # of a bulk provider: the bytes are kept for one day
+    searched: References | None = None  # by which its transaction is looked for
+
+
+class StoredCallback(NamedTuple):
+    """A callback as it is stored, and the transactions that it may mean."""
+
+    callback: Callback
+    candidates: Sequence[Transaction] = ()  # as `candidate_transactions` returns them
 
 
 class CallbackConclusion(NamedTuple):
@@ -133,8 +141,11 @@ class TransactionFilter(NamedTuple):
 class InboundStore(Protocol):
     """Writes of callbacks and money."""
 
-    def receive(self, received: ReceivedCallback) -> Awaitable[Callback]:
+    def receive(self, received: ReceivedCallback) -> Awaitable[StoredCallback]:
         """Store a callback before it is answered; return it as stored.
+
+        What is decided next begins with a look-up. `searched` asks for it in the same step; its
+        result may be older than the commit, as that of any read.
 
         - A second one with the same source and dedupe key is stored with outcome `duplicate` and
           names the first. This is noticed also between callbacks of one group commit.
