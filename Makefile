@@ -36,7 +36,7 @@ test: dev  ## the tests of every change, on SQLite and PostgreSQL; ONLY=tests/ru
 	@$(TESTS) $(or $(ONLY),$(ALL))
 	@TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
 
-slow: dev  ## the slower tests, for who touches what they guard: processes, kills, restores, generated clients
+slow: dev  ## the slower tests, which CI runs too: processes, kills, moves, restores, pages
 	@$(TESTS) -m slow $(ONLY)
 
 soak: dev  ## the long tests in full on SQLite, and all features on PostgreSQL
