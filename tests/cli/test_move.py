@@ -15,6 +15,7 @@ import pytest
 
 from tests.cli.conftest import Served, serve, tillbell
 from tests.cli.test_serve import key_in
+from tests.patience import PATIENCE_S
 from tillbell.cli.client import ApiClient
 from tillbell.errors import Refused
 from tillbell.testing import Receiver
@@ -97,7 +98,7 @@ class Story:
         self._loop = asyncio.get_running_loop()
 
     def wait(self, what: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(40)
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result(PATIENCE_S)
 
     def tell(self) -> None:
         with serving(self.folder) as before:

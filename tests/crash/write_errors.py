@@ -19,6 +19,7 @@ from tests.crash.accounts import ApiRecords
 from tests.crash.producer import Acknowledged, payload_of, request_of
 from tests.crash.report import Report
 from tests.crash.stage import integrity
+from tests.patience import PATIENCE_S
 
 FAULTS = (("fdatasync", "EIO"), ("pwrite64", "ENOSPC"), ("pwrite64", "EIO"))
 EVENTS = 12
@@ -160,7 +161,7 @@ def _publish(gateway: GatewayProcess, app: str, event_id: str) -> int:
 
 def _note_exit(gateway: GatewayProcess, tally: _Tally) -> None:
     assert gateway.process is not None
-    code = gateway.process.wait(30)
+    code = gateway.process.wait(PATIENCE_S)
     tally.exits.append(code)
     if code == 0:
         tally.wrong.append(f"{gateway.data_dir.name}: ended with 0 after an error")

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from bench.postgres_server import PostgresServer
 
 from tests.fleet.replica import Replica, until
+from tests.patience import PATIENCE_S
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ class Address:
         self.port = int(self._server.sockets[0].getsockname()[1])
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
 
     async def _listen(self) -> asyncio.Server:
         return await asyncio.start_server(self._connected, "127.0.0.1", 0)
@@ -61,7 +62,7 @@ class Address:
         """End all connections."""
         self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(30)
+        self._thread.join(PATIENCE_S)
         self._loop.close()
 
     async def _end(self) -> None:

@@ -15,6 +15,7 @@ import pytest
 from bench.postgres_server import free_port
 
 from tests.memory import MEMORY
+from tests.patience import PATIENCE_S
 
 
 @contextlib.contextmanager
@@ -44,7 +45,7 @@ def pooled(server_url: str, folder: Path) -> Iterator[str]:
     process = subprocess.Popen([program, "-q", str(settings)], stderr=subprocess.DEVNULL)
     yield f"postgresql://postgres@127.0.0.1:{port}/pooled"
     process.terminate()
-    process.wait(20)
+    process.wait(PATIENCE_S)
 
 
 async def is_up(url: str) -> bool:

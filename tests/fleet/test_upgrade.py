@@ -167,7 +167,7 @@ def test_of_twenty_that_start_at_once_on_nothing_one_makes_the_tables_and_all_st
     async def live() -> str:
         settings = {"data_dir": tmp_path, "database_url": url, "master_key": Secret(KEY)}
         gateway = Gateway.create(load(settings, {}).settings)
-        line.wait(60)
+        line.wait(PATIENCE_S)
         runtime = Runtime(gateway)
         await runtime.start()
         await gateway.database.check()
@@ -177,7 +177,7 @@ def test_of_twenty_that_start_at_once_on_nothing_one_makes_the_tables_and_all_st
 
     with ThreadPoolExecutor(PROCESSES) as threads:
         lives = [threads.submit(asyncio.run, live()) for _ in range(PROCESSES)]
-        assert len({one.result(60) for one in lives}) == PROCESSES
+        assert len({one.result(PATIENCE_S) for one in lives}) == PROCESSES
     assert [number for number, _ in steps(url)] == [
         step.number for step in known_migrations("postgres")
     ]

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.patience import PATIENCE_S
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(__file__).with_name("vendor") / "axe" / "axe.min.js"
@@ -35,6 +37,7 @@ def running_browser() -> Iterator[Browser]:
         if os.environ.get("CI") == "true":
             pytest.fail("no chromium: apt-get install chromium")
         pytest.skip("no chromium")
+    expect.set_options(timeout=PATIENCE_S * 1_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
@@ -63,6 +66,7 @@ class Visitor:
         if session:
             self.context.add_cookies([{"name": "tillbell", "value": session, "url": url}])
         self.context.add_init_script(_REPORTS)
+        self.context.set_default_timeout(PATIENCE_S * 1_000)
         self.page: Page = self.context.new_page()
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.noticed.append(f"script: {error}"))

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tillbell import logs
 from tillbell.clock import SECOND
 from tillbell.errors import Misconfigured, StoreUnavailable
@@ -154,7 +155,7 @@ async def test_one_that_says_nothing_is_not_waited_for(
 
     def ask(db: DbReader) -> str:
         if db in copy.links:
-            answers.wait(30)
+            answers.wait(PATIENCE_S)
             return "replica"
         return "primary"
 

@@ -168,7 +168,7 @@ async def test_who_waits_for_a_look_up_is_told_and_others_at_once(asked: ReadPoo
     opened = threading.Event()
 
     def hang(db: DbReader) -> int:
-        opened.wait(30)
+        opened.wait(PATIENCE_S)
         return one(db)
 
     asked.timeout_s = SHORT_S

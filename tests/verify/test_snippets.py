@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.verify.requests import BODY, HEADERS, NOW_S, SECRET, SIGNATURE
 from tillbell.verify import verify
 
@@ -129,7 +130,7 @@ def receiver(seen: list[str | None]) -> Iterator[str]:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/webhooks"
-        thread.join(10)
+        thread.join(PATIENCE_S)
 
 
 @needs("curl")
