@@ -20,6 +20,7 @@ from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
+pytestmark = pytest.mark.slow  # each makes a whole schema
 Schema = Callable[[], str]
 POINTS = ["begin", "release_all_leases", "_mark", "before commit", "after commit", "departed"]
 
