@@ -35,6 +35,7 @@ from tillbell.deliver.leases import HeldLeases
 from tillbell.deliver.problems import DeliveryProblems
 from tillbell.deliver.publish import MessageDraft, Publisher
 from tillbell.deliver.record_changes import CACHED
+from tillbell.deliver.replay_plan import ReplayPlanner
 from tillbell.deliver.resend import DeliveryResender
 from tillbell.deliver.tasks import TaskRunner
 from tillbell.http.address_policy import AddressPolicy
@@ -177,6 +178,7 @@ class Gateway:
             clock=self.clock,
         )
         self.fates = Fates(self.database, self.config_cache, self.lanes, self.clock)
+        self.replay_planner = ReplayPlanner(self.database)
         self.expunger = Expunger(self.database, self.tasks, self.clock)
 
     def _build_receiving(self) -> None:

@@ -18,6 +18,8 @@ import httpx
 
 from tests.web.document import written_document
 from tests.web.served_gateway import ServedGateway
+from tillbell.deliver.resend import RECOVER
+from tillbell.model.records import Task, TaskStatus
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import SourceSetup
 from tillbell.providers.kit.cases import samples
@@ -199,6 +201,12 @@ def _messages(tour: Tour) -> None:
     ask("GET", f"/app/shop/msg/evt-1001/attempt/{attempt.id}")
     ask("GET", "/app/shop/delivery", params={"endpoint_id": "erp"})
     ask("GET", f"/app/shop/delivery/{attempt.delivery_id}")
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    delayed = ask("POST", "/app/shop/msg", {**PAID, "eventId": "evt-1002", "deliverAt": later})
+    waiting = ask("GET", "/app/shop/delivery", params={"msg_id": delayed["id"]})["data"][0]
+    ask("POST", f"/app/shop/delivery/{waiting['id']}/cancel")
+    edited = {"payload": '{"id": "ORD-1001", "total": "59.90"}'}
+    ask("POST", "/app/shop/msg/evt-1001/endpoint/erp/send-edited", edited)
     ask("POST", "/app/shop/msg/evt-1001/endpoint/erp/resend")
     tour.served.wait_for_attempts(sent["id"], 2)
     _endpoints(tour)
@@ -211,6 +219,30 @@ def _endpoints(tour: Tour) -> None:
     ask("GET", "/app/shop/endpoint/erp/stats")
     ask("GET", "/app/shop/endpoint/erp/attempt-stats")
     ask("GET", "/filter/completion", params={"list": "delivery", "filter": "status:f"})
+
+
+def _paused_task(tour: Tour) -> str:
+    """Store a task that somebody has paused, and return its id."""
+    gateway = tour.served.gateway
+
+    async def store() -> str:
+        app = await gateway.config_cache.application("shop")
+        assert app is not None
+        now = gateway.clock.now()
+        arguments = {"app_id": app.id, "endpoint_id": "ep_gone", "since": 0, "until": now}
+        task = Task(
+            id=gateway.ids.new("qtask", now),
+            scope=app.id,
+            created_at=now,
+            updated_at=now,
+            kind=RECOVER,
+            status=TaskStatus.PAUSED,
+            arguments=arguments,
+        )
+        await gateway.config_cache.add(task)
+        return task.id
+
+    return tour.served.do(store())
 
 
 def _plots(tour: Tour) -> None:
@@ -291,11 +323,12 @@ def _sent(tour: Tour, provider: str, case: str, **fields: Any) -> str:
 
 
 def _await_attempts(tour: Tour, message_ids: list[str]) -> None:
-    """Wait until each message was tried at each of its endpoints."""
+    """Wait until each message was tried at each of its endpoints, unless it was canceled."""
     for message in message_ids:
         shown = tour.served.http.get(f"/app/shop/msg/{message}/endpoint").json()
-        if shown["data"]:
-            tour.served.wait_for_attempts(message, len(shown["data"]))
+        tried = [each for each in shown["data"] if each["statusText"] != "canceled"]
+        if tried:
+            tour.served.wait_for_attempts(message, len(tried))
 
 
 def _callbacks(tour: Tour) -> None:
@@ -403,6 +436,10 @@ def _operators(tour: Tour) -> None:
         task = ask("POST", f"/app/shop/endpoint/erp/{work}", since)["id"]
         tour.served.wait_for_task(task)
     ask("GET", f"/background-task/{task}")
+    for act in ("pause", "resume", "cancel"):
+        ask("POST", f"/background-task/{_paused_task(tour)}/{act}")
+    plan = {"kind": "failed", "since": "2026-05-01T00:00:00Z"}
+    ask("POST", "/app/shop/endpoint/erp/replay-plan", plan)
     ask("GET", "/background-task", params={"status": "finished"})
 
 

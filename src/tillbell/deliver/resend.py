@@ -103,6 +103,26 @@ class DeliveryResender:
         self._lanes.note_due(app_id, endpoint_id, now)
         return not ids
 
+    async def cancel(self, app_id: str, delivery_id: str) -> None:
+        """End a delivery that waits without another attempt.
+
+        `NotFound` if there is none, and `ConflictError` if it does not wait.
+        """
+        if await self._database.cancel(app_id, [delivery_id]):
+            return
+        row = await self._database.delivery(app_id, delivery_id)
+        if row is None:
+            raise NotFound("There is no such delivery.")
+        if row.delivery.state is DeliveryState.SENDING:
+            raise ConflictError(
+                "This delivery is being sent at this moment; wait for its result.",
+                code="delivery_in_progress",
+            )
+        raise ConflictError(
+            f"This delivery has ended already: it is {row.delivery.state.value}.",
+            code="delivery_ended",
+        )
+
     async def _refuse_obstacle(self, message: Message, endpoint: Endpoint) -> None:
         """Raise what `why` would say of a message that cannot be sent again."""
         has_body = await self._database.body(message.app_id, message.id) is not None
@@ -146,12 +166,11 @@ class DeliveryResender:
     async def replay_filtered(self, endpoint: Endpoint, filter_: ListFilter) -> Task:
         """Begin to resend the deliveries of an endpoint that fit a filter now. As above."""
         refuse_stopped(endpoint)
-        if not any(clause.field == "status" for clause in filter_.clauses):
-            filter_ = filter_.and_(one_of("status", *ENDED))
+        filter_ = with_ended(filter_).and_(one_of("endpoint", endpoint.id))
         arguments = {
             "app_id": endpoint.scope,
             "endpoint_id": endpoint.id,
-            "filter": to_plain(filter_.and_(one_of("endpoint", endpoint.id))),
+            "filter": to_plain(filter_),
         }
         return await self._tasks.begin(BULK_REPLAY, endpoint.scope, arguments)
 
@@ -247,6 +266,13 @@ class DeliveryResender:
             ]
         added = await self._database.add_deliveries(deliveries, bodies) if deliveries else 0
         return added, skipped
+
+
+def with_ended(filter_: ListFilter) -> ListFilter:
+    """Return a filter that, if it names no status, takes deliveries that have ended."""
+    if any(clause.field == "status" for clause in filter_.clauses):
+        return filter_
+    return filter_.and_(one_of("status", *ENDED))
 
 
 def refuse_stopped(endpoint: Endpoint) -> None:

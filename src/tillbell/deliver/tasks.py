@@ -16,12 +16,15 @@ import msgspec
 
 from tillbell.clock import SECOND, Clock, Micros, wait_until
 from tillbell.deliver.config_cache import ConfigCache
-from tillbell.errors import NotFound, StoreUnavailable
+from tillbell.errors import ConflictError, NotFound, StoreUnavailable
 from tillbell.ids import IdMaker
 from tillbell.logs import log_event
 from tillbell.model.records import Task, TaskStatus
 
 RETRY_AFTER: Micros = SECOND  # after the store failed
+
+
+_OPEN = (TaskStatus.RUNNING, TaskStatus.PAUSED)
 
 
 class TaskProgress(NamedTuple):
@@ -71,6 +74,24 @@ class TaskRunner:
         if self._is_leader():
             self._start(task)
         return task
+
+    async def control(self, task: Task, status: TaskStatus) -> Task:
+        """Pause, resume or cancel a task, at the next step; return it as it is stored then.
+
+        `ConflictError` if it has ended. What it had done stays.
+        """
+
+        def apply(stored: Task) -> Task:
+            if stored.status not in _OPEN:
+                raise ConflictError(
+                    f"This task has ended already: it is {stored.status.value}.", code="task_ended"
+                )
+            return msgspec.structs.replace(stored, status=status)
+
+        changed = (await self._config_cache.change(Task, task.scope, task.id, apply)).record
+        if changed.status is TaskStatus.RUNNING and self._is_leader():
+            self._start(changed)
+        return changed
 
     async def resume(self) -> None:
         """Start the stored tasks that are not running: after a restart, or of other processes."""

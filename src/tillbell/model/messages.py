@@ -31,7 +31,7 @@ class DeliveryState(StrEnum):
     SENDING = "sending"  # leased: an attempt is open
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # no attempt is left; it can be resent
-    DISCARDED = "discarded"  # its endpoint was removed
+    DISCARDED = "discarded"  # its endpoint was removed, or it was canceled by hand
 
 
 class Trigger(StrEnum):

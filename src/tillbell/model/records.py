@@ -93,8 +93,10 @@ class TaskStatus(StrEnum):
     """How a background task stands."""
 
     RUNNING = "running"
+    PAUSED = "paused"  # by hand: it goes on when somebody resumes it
     FINISHED = "finished"
     FAILED = "failed"
+    CANCELED = "canceled"  # by hand: what it had done stays
 
 
 class Task(Record, frozen=True, kw_only=True):

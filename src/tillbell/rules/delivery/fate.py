@@ -76,8 +76,10 @@ def fate_of(
     if delivery.state is DeliveryState.SUCCEEDED:
         at = _ended_at(lookup.last)
         return Fate(FateCode.DELIVERED, "The receiver has accepted it.", since=at)
-    if endpoint is None or delivery.state is DeliveryState.DISCARDED:
+    if endpoint is None:
         return Fate(FateCode.DELETED, "The endpoint was deleted before the message was delivered.")
+    if delivery.state is DeliveryState.DISCARDED:
+        return Fate(FateCode.DELETED, "The delivery was canceled by hand. A resend sends it.")
     if delivery.state is DeliveryState.FAILED:
         return _failed(delivery, lookup)
     if delivery.state is DeliveryState.SENDING:

@@ -350,6 +350,15 @@ def resend(
 
 
 @write()
+def cancel(db: DbTransaction, app_id: str, delivery_ids: Sequence[str]) -> int:
+    """End waiting deliveries without another attempt."""
+    rows = [
+        row for id_ in dict.fromkeys(delivery_ids) for row in db.query("cancelable", (app_id, id_))
+    ]
+    return end_deliveries(db, rows, DeliveryState.DISCARDED)
+
+
+@write()
 def discard(db: DbTransaction, app_id: str, endpoint_id: str, now: Micros, limit: int) -> int:
     """Discard open deliveries of a removed endpoint."""
     rows = db.query("discardable", (app_id, endpoint_id, now, limit))

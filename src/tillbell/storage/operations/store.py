@@ -30,6 +30,7 @@ class OutboundMethods(claims.ClaimMethods):
     release = claims.release
     release_all_leases = claims.release_all_leases
     resend = claims.resend
+    cancel = claims.cancel
     discard = claims.discard
     add_deliveries = messages.add_deliveries
     expunge = messages.expunge

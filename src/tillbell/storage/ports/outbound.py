@@ -197,7 +197,12 @@ class Totals(NamedTuple):
     discarded: int = 0
 
 
-RESENDABLE = (DeliveryState.WAITING, DeliveryState.SUCCEEDED, DeliveryState.FAILED)
+RESENDABLE = (
+    DeliveryState.WAITING,
+    DeliveryState.SUCCEEDED,
+    DeliveryState.FAILED,
+    DeliveryState.DISCARDED,
+)
 
 
 class RotationReport(NamedTuple):
@@ -293,6 +298,14 @@ class OutboundStore(Protocol):
         Only those of the application and in one of `states`; never one that is being sent, and
         none whose body was deleted: they stay as they ended. A waiting one keeps its run of the
         schedule, and its place if it is due already.
+        """
+        ...
+
+    async def cancel(self, app_id: str, delivery_ids: Sequence[str]) -> int:
+        """End deliveries that wait without another attempt; return how many.
+
+        One that is being sent is left to its attempt, one that has ended stays as it is. One that
+        was accepted before, and was only to be sent again, has succeeded.
         """
         ...
 

@@ -12,14 +12,19 @@ from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.clock import iso
-from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.deliver.publish import MessageDraft, PublishReceipt
+from tillbell.deliver.resend import refuse_stopped
+from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.ids import attempt_cursor, read_attempt_cursor
 from tillbell.model.messages import FAILURES, Attempt, Result
 from tillbell.model.phases import phases_of
 from tillbell.rules.delivery.headers import is_secret_header
+from tillbell.rules.delivery.own_tags import edited_tags
+from tillbell.rules.delivery.raw_payload import is_json_object
 from tillbell.rules.filters.clauses import FilterList, ListFilter, one_of
 from tillbell.storage.ports.as_clauses import with_result, with_started
 from tillbell.storage.ports.outbound import AttemptFilter, MessageFilter, Page
+from tillbell.web.api.endpoints import view_of_one
 from tillbell.web.api.filtered import FilterText, read_filter, search_page
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
 from tillbell.web.api.messages import MessageOf
@@ -33,8 +38,10 @@ from tillbell.web.api.rendering import (
     states_of,
     trigger_type,
 )
-from tillbell.web.api.routes import AttemptId, EndpointOf, GatewayOf, resource
+from tillbell.web.api.routes import ApplicationOf, AttemptId, EndpointOf, GatewayOf, resource
 from tillbell.web.api.shapes import (
+    Decides,
+    In,
     Listed,
     Out,
     Status,
@@ -43,6 +50,8 @@ from tillbell.web.api.shapes import (
     TriggerType,
     words,
 )
+
+PAYLOAD_MAX = 1_048_576  # characters that a person can edit
 
 
 class EndpointMessageOut(MessageOut):
@@ -310,6 +319,52 @@ async def resend(message: MessageOf, endpoint: EndpointOf, gateway: GatewayOf) -
     """
     is_first = await gateway.delivery_resender.resend(message.app_id, message.id, endpoint.id)
     return answer({}, 201 if is_first else 202)
+
+
+class EditedIn(In):
+    """A payload that a person has changed."""
+
+    payload: Annotated[str, Field(min_length=1, max_length=PAYLOAD_MAX), Decides()] = Field(
+        description="The new payload as text, byte for byte as it is sent."
+    )
+
+
+@router.post(
+    "/msg/{msg_id}/endpoint/{endpoint_id}/send-edited",
+    status_code=202,
+    response_model=None,
+    responses={202: {"model": MessageOut}},
+)
+async def send_edited(
+    app: ApplicationOf, message: MessageOf, endpoint: EndpointOf, body: EditedIn, gateway: GatewayOf
+) -> Response:
+    """Send a message with another payload to one endpoint alone, whatever its filters say.
+
+    It is a message of its own, with the event type, channels and order key of the first. Its tags
+    `tillbell-edited` and `tillbell-edited:<id>` say where it comes from, and no poller reads it.
+    409 `not_in_profile` if the endpoint's profile has no such event.
+    """
+    refuse_stopped(endpoint)
+    payload = body.payload.encode()
+    if message.content_type is None and not is_json_object(payload):
+        raise Invalid(Problem(("body", "payload"), "must be a JSON object", "json"))
+    view = await view_of_one(gateway, app, endpoint)
+    if not view.routes(message.event_type, message.channels):
+        raise ConflictError(
+            f"The profile {endpoint.profile} has no event for {message.event_type}.",
+            code="not_in_profile",
+        )
+    draft = MessageDraft(
+        message.event_type,
+        payload,
+        channels=message.channels,
+        tags=edited_tags(message.id),
+        order_key=message.order_key,
+        content_type=message.content_type,
+    )
+    published = await gateway.publisher.publish_for(view, draft)
+    assert isinstance(published, PublishReceipt)
+    return answer(await message_doc(gateway, published.message, with_content=True), 202)
 
 
 def _with_members(filter_: ListFilter, messages: MessageFilter, query: AttemptQuery) -> ListFilter:

@@ -117,6 +117,20 @@ async def get(
     return answer(await delivery_doc(gateway, row))
 
 
+@router.post("/{delivery_id}/cancel", response_model=DeliveryOut)
+async def cancel(
+    app: ApplicationOf,
+    delivery_id: Annotated[str, Path(pattern=UID, max_length=256)],
+    gateway: GatewayOf,
+) -> Response:
+    """End a delivery that waits: no further attempt is made. A resend begins it again.
+
+    409 `delivery_in_progress` if it is being sent, `delivery_ended` if it has ended already.
+    """
+    await gateway.delivery_resender.cancel(app.id, delivery_id)
+    return await get(app, delivery_id, gateway)
+
+
 async def _named_clauses(
     gateway: Gateway,
     app: Application,

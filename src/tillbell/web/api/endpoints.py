@@ -15,22 +15,24 @@ from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.catalog import CATALOG
-from tillbell.clock import DAY, HOUR, Micros, from_datetime, to_datetime
+from tillbell.clock import DAY, HOUR, SECOND, Micros, from_datetime, iso, to_datetime
 from tillbell.configure.endpoints import EndpointChanges
 from tillbell.deliver.application_views import ApplicationView
 from tillbell.deliver.publish import MessageDraft, PublishReceipt
-from tillbell.deliver.resend import refuse_stopped
+from tillbell.deliver.replay_plan import ReplayCount
+from tillbell.deliver.resend import refuse_stopped, with_ended
 from tillbell.errors import Forbidden, Invalid, NotFound, Problem
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import DeliveryState
 from tillbell.model.records import Application
 from tillbell.profiles import PROFILES
+from tillbell.rules.delivery.fate import endpoint_obstacle
 from tillbell.rules.delivery.own_tags import EXAMPLE_TAG
 from tillbell.rules.delivery.selectors import check_event_type
-from tillbell.rules.filters.clauses import FilterList, ListFilter
+from tillbell.rules.filters.clauses import FilterList, ListFilter, one_of
 from tillbell.statistics.plots import EndpointFigures
 from tillbell.storage.ports.as_clauses import with_times
-from tillbell.storage.ports.outbound import DeliverySelection, Page, Totals
+from tillbell.storage.ports.outbound import DeliverySelection, MissedPeriod, Page, Totals
 from tillbell.web.api.endpoint_health import (
     EndpointHealthOut,
     endpoint_page,
@@ -68,6 +70,7 @@ from tillbell.web.api.shapes import (
     Time,
     Uid,
     Window,
+    optional_time,
     words,
 )
 from tillbell.web.api.tasks import TaskOut
@@ -428,6 +431,38 @@ class BulkReplayIn(Window):
     filter_: FilterIn = Field(default=None, alias="filter")
 
 
+class ReplayPlanIn(Window):
+    """Which replay is planned."""
+
+    kind: Literal["failed", "missing", "filter"] = Field(
+        description="`failed`: as `recover`; `missing`: as `replay-missing`; `filter`: as "
+        "`bulk-replay` with `filter`."
+    )
+    filter_: FilterIn = Field(default=None, alias="filter")
+
+
+class ReplayPlanOut(Out):
+    """What a replay would send."""
+
+    count: int = Field(description="Deliveries that would be made or sent again.")
+    is_whole: bool = Field(description="false: there are more than could be counted.")
+    oldest: datetime | None = Field(
+        description="When the oldest was published; null: there is none."
+    )
+    newest: datetime | None = Field(
+        description="When the newest was published; null: there is none."
+    )
+    since: datetime = Field(description="Begin of the time range (UTC).")
+    until: datetime = Field(
+        description="End of the time range (UTC): what comes later is left out."
+    )
+    takes_seconds: int | None = Field(
+        description="About how long it takes at the endpoint's present pace; null: not known."
+    )
+    obstacle: str | None = Field(description="Why it cannot begin now; null: it can.")
+    warning: str | None = Field(description="Why it would probably fail again; null: no reason.")
+
+
 # Svix's SDKs name themselves: `svix-libs/2.6.0/java`. Older ones read a secret as an error.
 _SDK_VERSION = re.compile(r"svix-libs/(\d{1,6})\.(\d{1,6})")
 _FIRST_WITH_SECRET = (2, 7)
@@ -720,6 +755,67 @@ async def _filtered_replay(gateway: Gateway, endpoint: Endpoint, body: BulkRepla
     return TaskOut.of(await gateway.delivery_resender.replay_filtered(endpoint, filter_))
 
 
+@router.post("/{endpoint_id}/replay-plan")
+async def plan_replay(
+    endpoint: EndpointOf, body: ReplayPlanIn, gateway: GatewayOf
+) -> ReplayPlanOut:
+    """Say what `recover`, `bulk-replay` or `replay-missing` would send now; nothing is sent.
+
+    Pass `until` of the answer to the one that you choose: then it takes nothing that came later.
+    """
+    since, until = time_range(body.since, body.until, gateway.clock.now())
+    counted = await _replay_count(gateway, endpoint, body, since, until)
+    health = await health_of(gateway, endpoint)
+    figures = await gateway.plots.endpoint(endpoint)
+    obstacle = endpoint_obstacle(endpoint)
+    warning = None
+    if health is not None and health.failing_since is not None:
+        warning = (
+            f"It has failed since {iso(health.failing_since)}, so this would probably fail too. "
+            "Repair the receiver first."
+        )
+    return ReplayPlanOut(
+        count=counted.deliveries,
+        is_whole=counted.is_whole,
+        oldest=optional_time(counted.oldest),
+        newest=optional_time(counted.newest),
+        since=to_datetime(since),
+        until=to_datetime(until),
+        takes_seconds=await _replay_time(gateway, endpoint, counted.deliveries, figures),
+        obstacle=obstacle.text if obstacle is not None else None,
+        warning=warning,
+    )
+
+
+async def _replay_count(
+    gateway: Gateway, endpoint: Endpoint, body: ReplayPlanIn, since: Micros, until: Micros
+) -> ReplayCount:
+    planner, scope = gateway.replay_planner, endpoint.scope
+    if body.filter_ is not None and body.kind != "filter":
+        raise Invalid(Problem(("body", "filter"), "is for the kind `filter` only", "filter"))
+    if body.kind == "missing":
+        return await planner.missing(MissedPeriod(scope, endpoint.id, since, until))
+    if body.kind == "failed":
+        return await planner.failed(DeliverySelection(scope, endpoint.id, since, until))
+    loc = ("body", "filter")
+    filter_ = await read_filter(gateway, scope, FilterList.DELIVERY, body.filter_ or "", loc)
+    filter_ = with_times(filter_, since, until).and_(one_of("endpoint", endpoint.id))
+    return await planner.filtered(scope, with_ended(filter_))
+
+
+async def _replay_time(
+    gateway: Gateway, endpoint: Endpoint, count: int, figures: EndpointFigures
+) -> int | None:
+    """Return about how many seconds so many deliveries take; None: nothing was accepted lately."""
+    compiled = await gateway.config_cache.compiled_endpoint(endpoint.scope, endpoint.id)
+    usual = figures.response_times.p50
+    if compiled is None or usual is None:
+        return None
+    by_pace = count * usual // compiled.width.narrow // SECOND
+    by_rate = count // endpoint.throttle_rate if endpoint.throttle_rate else 0
+    return max(1, by_pace, by_rate) if count else 0
+
+
 @router.post(
     "/{endpoint_id}/send-example",
     status_code=202,
@@ -745,14 +841,14 @@ async def send_example(
         raise Invalid(Problem(("body", "eventType"), problem, "event_type"))
     refuse_stopped(endpoint)
     payload = _example(gateway, body, hidden)
-    view = await _view_of_one(gateway, app, endpoint)
+    view = await view_of_one(gateway, app, endpoint)
     draft = MessageDraft(body.event_type, msgspec.json.encode(payload), tags=(EXAMPLE_TAG,))
     published = await gateway.publisher.publish_for(view, draft)
     assert isinstance(published, PublishReceipt)
     return answer(await message_doc(gateway, published.message, with_content=True), 202)
 
 
-async def _view_of_one(gateway: Gateway, app: Application, endpoint: Endpoint) -> ApplicationView:
+async def view_of_one(gateway: Gateway, app: Application, endpoint: Endpoint) -> ApplicationView:
     """Return a view of the application with only this endpoint, which takes every message."""
     compiled = await gateway.config_cache.compiled_endpoint(app.id, endpoint.id)
     if compiled is None:

@@ -25,7 +25,7 @@ from tillbell.app import Gateway
 from tillbell.clock import from_datetime
 from tillbell.ids import first_of
 from tillbell.model.records import Application, PollCursor
-from tillbell.rules.delivery.own_tags import EXAMPLE_TAG
+from tillbell.rules.delivery.own_tags import is_for_one
 from tillbell.rules.rights import Action
 from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.web.api.filters import (
@@ -145,7 +145,7 @@ async def _polled(
     messages = await list_page(
         lambda page: gateway.database.messages(app.id, filter_, page), page, row_id
     )
-    published = [message for message in messages.rows if EXAMPLE_TAG not in message.tags]
+    published = [message for message in messages.rows if not is_for_one(message.tags)]
     docs = [await message_doc(gateway, message, with_content=True) for message in published]
     return answer({"data": docs, "iterator": messages.iterator, "done": messages.done})
 

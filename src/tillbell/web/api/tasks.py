@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
@@ -28,11 +28,18 @@ _TIMES = ("since", "until")  # arguments of a task that are points in time
 _HIDDEN = ("states", "status_codes")  # arguments that callers do not know
 
 
+_SVIX_WORDS = {TaskStatus.PAUSED: TaskStatus.RUNNING, TaskStatus.CANCELED: TaskStatus.FAILED}
+
+
 class TaskOut(Out):
     """A background task."""
 
     id: str
-    status: TaskStatus = Field(description="Whether it runs or how it ended.")
+    status: Annotated[str, words("running", "finished", "failed")] = Field(
+        description="Whether it runs or how it ended, in the words of Svix: a paused task is "
+        "`running`, a canceled one `failed`."
+    )
+    state: TaskStatus = Field(description="The same, exactly.")
     task: Annotated[
         str, words(RECOVER, BULK_REPLAY, REPLAY_MISSING, EXPUNGE_ALL, REPROCESS_TASK, RESEAL)
     ] = Field(description="What it does.")
@@ -48,7 +55,8 @@ class TaskOut(Out):
         data |= {name: iso(data[name]) for name in _TIMES if name in data}
         return cls(
             id=task.id,
-            status=task.status,
+            status=_SVIX_WORDS.get(task.status, task.status),
+            state=task.status,
             task=task.kind,
             data=_camel(data | task.result),
             updated_at=to_datetime(task.updated_at),
@@ -70,27 +78,59 @@ async def list_(
     page: OrderedPageOf,
     gateway: GatewayOf,
     principal: PrincipalOf,
-    status: Annotated[TaskStatus | None, Query()] = None,
+    status: Annotated[
+        TaskStatus | None, Query(description="`paused` and `canceled` are exact; others as shown.")
+    ] = None,
     task: Annotated[str | None, Query(max_length=64, description="The kind of task.")] = None,
 ) -> Listed[TaskOut]:
     """List background tasks. A key bound to an application sees only that application's."""
 
     async def keep(row: Task) -> bool:
-        return status in (None, row.status) and task in (None, row.kind)
+        statuses = (None, row.status, _SVIX_WORDS.get(row.status, row.status))
+        return status in statuses and task in (None, row.kind)
 
     return await listed(
         lambda page: gateway.database.list(Task, principal.key.app_id, page), page, TaskOut.of, keep
     )
 
 
-@router.get("/{task_id}")
-async def get(
+async def the_task(
     task_id: Annotated[str, Path(min_length=1, max_length=64)],
     gateway: GatewayOf,
     principal: PrincipalOf,
-) -> TaskOut:
-    """Show a background task."""
-    record = await gateway.database.get(Task, task_id, principal.key.app_id)
-    if record is None:
+) -> Task:
+    """Give the task of the path."""
+    task = await gateway.database.get(Task, task_id, principal.key.app_id)
+    if task is None:
         raise NotFound("There is no such task.")
-    return TaskOut.of(record)
+    return task
+
+
+TaskOf = Annotated[Task, Depends(the_task)]
+
+
+@router.get("/{task_id}")
+async def get(task: TaskOf) -> TaskOut:
+    """Show a background task."""
+    return TaskOut.of(task)
+
+
+@router.post("/{task_id}/pause")
+async def pause(task: TaskOf, gateway: GatewayOf) -> TaskOut:
+    """Stop a background task after its present step. 409 `task_ended` if it has ended."""
+    return TaskOut.of(await gateway.tasks.control(task, TaskStatus.PAUSED))
+
+
+@router.post("/{task_id}/resume")
+async def resume(task: TaskOf, gateway: GatewayOf) -> TaskOut:
+    """Let a paused background task go on where it was. 409 `task_ended` if it has ended."""
+    return TaskOut.of(await gateway.tasks.control(task, TaskStatus.RUNNING))
+
+
+@router.post("/{task_id}/cancel")
+async def cancel(task: TaskOf, gateway: GatewayOf) -> TaskOut:
+    """End a background task after its present step. What it has done stays.
+
+    409 `task_ended` if it has ended.
+    """
+    return TaskOut.of(await gateway.tasks.control(task, TaskStatus.CANCELED))

@@ -39,6 +39,13 @@ _SAYS = {
         "It is running",
         "It works in steps and goes on by itself, after a restart too. Live traffic goes first.",
     ),
+    TaskStatus.PAUSED: (
+        "hold",
+        "pause",
+        "It is paused",
+        "It goes on where it was when it is resumed.",
+    ),
+    TaskStatus.CANCELED: ("warn", "stop", "It was canceled", "What it had done until then stays."),
     TaskStatus.FINISHED: ("ok", "ok", "It is done", "Nothing needs doing."),
     TaskStatus.FAILED: (
         "bad",
@@ -46,11 +53,6 @@ _SAYS = {
         "It broke off",
         "What it had done until then stays. The log of the server says why; begin it again then.",
     ),
-}
-_STATES = {
-    TaskStatus.RUNNING: "running",
-    TaskStatus.FINISHED: "finished",
-    TaskStatus.FAILED: "failed",
 }
 _REASONS = {
     "missing_payload": "their payload is no longer kept",
@@ -140,7 +142,7 @@ async def _row(visit: Visit, task: Task) -> JobRow:
         *visit.names_of(task.scope),
         title=title,
         unit=unit,
-        state=_STATES[task.status],
+        state=task.status.value,
         endpoint_id=endpoint_id,
         endpoint_name=name_of(endpoint) if endpoint is not None else endpoint_id,
         skipped=[

@@ -47,6 +47,7 @@ from tillbell.web.pages import (
 from tillbell.web.pages.acts import applications as application_acts
 from tillbell.web.pages.acts import callbacks as callback_acts
 from tillbell.web.pages.acts import deliveries as delivery_acts
+from tillbell.web.pages.acts import jobs as job_acts
 from tillbell.web.pages.acts import keys as key_acts
 from tillbell.web.pages.acts import sources as source_acts
 from tillbell.web.pages.acts import transactions as transaction_acts
@@ -92,6 +93,7 @@ PAGES: tuple[SitePage, ...] = (
     *transaction_acts.PAGES,
     *callback_acts.PAGES,
     *key_acts.PAGES,
+    *job_acts.PAGES,
     *application_acts.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES

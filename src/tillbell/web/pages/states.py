@@ -57,6 +57,7 @@ unauthenticated bad   key       Unauthenticated
 malformed       bad   braces    Malformed
 running         info  sending   Running
 finished        ok    ok        Done
+canceled        idle  ban       Canceled
 signed          ok    ok        Signed
 """
 STATES = {

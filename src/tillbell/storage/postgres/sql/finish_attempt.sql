@@ -36,6 +36,12 @@ SET tries = CASE WHEN state = 'waiting' THEN tries ELSE 0 END,
     trigger = ?4, state = 'waiting'
 WHERE id = ?2 AND app_id = ?1;
 
+-- name: cancelable
+-- A delivery that waits. Indexes: primary keys.
+SELECT {delivery}, m.event_type
+FROM deliveries d {message_of_delivery}
+WHERE d.id = ?2 AND d.app_id = ?1 AND d.state = 'waiting' FOR UPDATE OF d;
+
 -- name: discardable
 -- Open deliveries of an endpoint, except those under a running lease or in other hands.
 -- Indexes: deliveries_waiting, deliveries_leased.

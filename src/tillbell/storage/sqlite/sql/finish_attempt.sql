@@ -27,6 +27,12 @@ SET tries = iif(state = 'waiting', tries, 0),
     trigger = ?4, state = 'waiting'
 WHERE id = ?2 AND app_id = ?1;
 
+-- name: cancelable
+-- A delivery that waits. Indexes: primary keys.
+SELECT {delivery}, m.event_type
+FROM deliveries d CROSS JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
+WHERE d.id = ?2 AND d.app_id = ?1 AND d.state = 'waiting';
+
 -- name: discardable
 -- Open deliveries of an endpoint, except those under a running lease.
 -- Indexes: deliveries_waiting, deliveries_leased.

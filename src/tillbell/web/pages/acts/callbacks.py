@@ -66,7 +66,7 @@ async def _replayed(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
     processed = answer.doc["callback"]
     if processed is None:
         return ActResult(f"Nothing was done: {answer.doc['why']}", _link(visit, callback))
-    app_name, _ = visit.names_of(callback.app_id)
+    app_name = visit.names_of(callback.app_id)[0]
     link = visit.link(f"/callbacks/{processed['id']}", app=app_name)
     if processed["id"] != callback.id:
         return ActResult("It is believed now: this is its new entry in the log.", link)

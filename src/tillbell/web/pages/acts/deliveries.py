@@ -1,12 +1,12 @@
-"""Acts on messages and deliveries: send it again."""
+"""Acts on messages and deliveries: send it again, with other bytes, or no more."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from tillbell.errors import NotFound
+from tillbell.errors import MissingPayload, NotFound
 from tillbell.model.endpoints import Endpoint
-from tillbell.model.messages import Message
+from tillbell.model.messages import Delivery, DeliveryState, Message
 from tillbell.rules.delivery.fate import FateCode
 from tillbell.web.pages.act import (
     ActForm,
@@ -14,6 +14,7 @@ from tillbell.web.pages.act import (
     ActResult,
     ApiAnswer,
     ApiCall,
+    FormField,
     SentFields,
     act_pages,
 )
@@ -76,15 +77,114 @@ async def _resent(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
     return ActResult(text, place.link)
 
 
+async def _edit_form(visit: Visit) -> ActForm:
+    place = await _place(visit)
+    body = await visit.gateway.database.body(place.message.app_id, place.message.id)
+    if body is None:
+        raise MissingPayload
+    return ActForm(
+        title=f"Edit {place.message.event_type} and send it to {name_of(place.endpoint)}",
+        verb="Send it",
+        consequences=[
+            "A message of its own is sent to this endpoint alone, with an id of its own.",
+            "Its tags say which message it was made of. Others are not told of it.",
+        ],
+        back=place.link,
+        back_word=place.message.event_type,
+        fields=[
+            FormField(
+                "payload",
+                "Payload",
+                "area",
+                body.decode("utf-8", "replace"),
+                hint="It is sent as it stands here, byte for byte.",
+                is_required=True,
+                is_code=True,
+                rows=18,
+            )
+        ],
+    )
+
+
+async def _edit_call(visit: Visit, sent: SentFields) -> ApiCall:
+    place = await _place(visit)
+    message, endpoint = place.message, place.endpoint
+    path = f"/app/{message.app_id}/msg/{message.id}/endpoint/{endpoint.id}/send-edited"
+    return ApiCall("POST", path, {"payload": sent.exact("payload")})
+
+
+async def _edited(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
+    place = await _place(visit)
+    link = visit.link(
+        f"/messages/{answer.doc['id']}/endpoints/{place.endpoint.id}", app=place.app_name
+    )
+    return ActResult("The edited message is sent now.", link)
+
+
+async def _waiting(visit: Visit, place: DeliveryPlace) -> Delivery:
+    """Return the delivery that waits, else the last one."""
+    message = place.message
+    deliveries = await visit.gateway.database.deliveries_of_message(message.app_id, message.id)
+    here = [each for each in deliveries if each.endpoint_id == place.endpoint.id]
+    if not here:
+        raise NotFound("There is no delivery of this message to this endpoint.")
+    return min(here, key=lambda each: each.state is not DeliveryState.WAITING)
+
+
+async def _cancel_form(visit: Visit) -> ActForm:
+    place = await _place(visit)
+    await _waiting(visit, place)
+    return ActForm(
+        title=f"Cancel {place.message.event_type} to {name_of(place.endpoint)}",
+        verb="Cancel delivery",
+        consequences=[
+            "No further attempt is made: this endpoint does not get the message.",
+            "A resend begins it again.",
+        ],
+        back=place.link,
+        back_word=place.message.event_type,
+        is_danger=True,
+    )
+
+
+async def _cancel_call(visit: Visit, _: SentFields) -> ApiCall:
+    place = await _place(visit)
+    delivery = await _waiting(visit, place)
+    return ApiCall("POST", f"/app/{delivery.app_id}/delivery/{delivery.id}/cancel")
+
+
+async def _canceled(visit: Visit, _: ApiCall, __: ApiAnswer) -> ActResult:
+    place = await _place(visit)
+    return ActResult("The delivery is canceled.", place.link)
+
+
+_DELIVERY = "/messages/{msg}/endpoints/{endpoint}"
+
 PAGES = act_pages(
     (
         ActPage(
-            "/messages/{msg}/endpoints/{endpoint}/resend",
+            f"{_DELIVERY}/resend",
             "/messages",
             "message-attempt.resend",
             _resend_form,
             _resend_call,
             _resent,
+        ),
+        ActPage(
+            f"{_DELIVERY}/edit",
+            "/messages",
+            "message-attempt.send-edited",
+            _edit_form,
+            _edit_call,
+            _edited,
+        ),
+        ActPage(
+            f"{_DELIVERY}/cancel",
+            "/messages",
+            "delivery.cancel",
+            _cancel_form,
+            _cancel_call,
+            _canceled,
         ),
     )
 )

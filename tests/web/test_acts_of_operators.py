@@ -1,0 +1,138 @@
+"""What operators do to deliveries and jobs: cancel, edit and resend, plan, pause, resume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.web.served_gateway import ServedGateway
+from tillbell.model.records import Task, TaskStatus
+
+OLD = "2026-05-01T00:00:00Z"
+
+
+class Operator:
+    """Acts on one application with one endpoint."""
+
+    def __init__(self, served: ServedGateway, name: str) -> None:
+        self.served = served
+        self.app_id = str(served.http.post("/app", json={"name": name}).json()["id"])
+        self.path = f"/app/{self.app_id}"
+        body = {"url": served.receiver.url(f"/{name}"), "uid": name}
+        self.endpoint = self.ask("POST", "/endpoint", body)["id"]
+
+    def ask(self, method: str, path: str, body: Any = None, status: int = 0) -> Any:
+        """Make a request; `status`: the refusal that is expected, 0 for none."""
+        answer = self.served.http.request(method, self.path + path, json=body)
+        assert answer.is_success if not status else answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    def publish(self, **more: Any) -> str:
+        """Publish a message; return its id."""
+        body = {"eventType": "order.paid", "payload": {"id": 1}, **more}
+        return str(self.ask("POST", "/msg", body)["id"])
+
+    def delivery(self, message_id: str) -> dict[str, Any]:
+        """Return the only delivery of a message."""
+        [delivery] = self.ask("GET", f"/delivery?msg_id={message_id}")["data"]
+        return dict(delivery)
+
+
+@pytest.fixture
+def served(tmp_path: Any) -> Iterator[ServedGateway]:
+    with ServedGateway(tmp_path) as served:
+        yield served
+
+
+def test_operators_cancel_edit_plan_and_stop(served: ServedGateway) -> None:
+    operator = Operator(served, "receiver")
+    _cancels(operator)
+    _edits(operator)
+    _plans(operator)
+    _stops(operator)
+
+
+def _cancels(operator: Operator) -> None:
+    """A waiting delivery is canceled, which the answer to "why" says; a resend begins it again."""
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    message = operator.publish(deliverAt=later, orderKey="k")
+    cancel = f"/delivery/{operator.delivery(message)['id']}/cancel"
+    canceled = operator.ask("POST", cancel)
+    assert (canceled["state"], canceled["statusText"]) == ("discarded", "canceled")
+    why = operator.ask("GET", f"/msg/{message}/endpoint/{operator.endpoint}/why")
+    assert why["code"] == "deleted"
+    assert "canceled by hand" in why["text"]
+    assert operator.ask("POST", cancel, status=409)["code"] == "delivery_ended"
+    assert operator.ask("POST", "/delivery/dlv_nothing/cancel", status=404)["code"] == "not_found"
+    operator.ask("POST", f"/msg/{message}/endpoint/{operator.endpoint}/resend")
+    operator.served.wait_for_attempts(message)
+    assert operator.delivery(message)["state"] == "succeeded"
+
+
+def _edits(operator: Operator) -> None:
+    """An edited payload goes to one endpoint alone, byte for byte, and to no poller."""
+    message = operator.publish(tags=["vip"])
+    other = operator.ask("POST", "/endpoint", {"url": operator.served.receiver.url("/other")})
+    path = f"/msg/{message}/endpoint/{operator.endpoint}/send-edited"
+    exact = '{ "id": 2.50, "id_text":"\\u00e9" }'
+    edited = operator.ask("POST", path, {"payload": exact})
+    operator.served.wait_for_attempts(edited["id"])
+    assert edited["tags"] == ["tillbell-edited", f"tillbell-edited:{message}"]
+    assert operator.delivery(edited["id"])["endpointId"] == operator.endpoint != other["id"]
+    [attempt] = operator.ask("GET", f"/attempt/msg/{edited['id']}")["data"]
+    shown = operator.ask("GET", f"/msg/{edited['id']}/attempt/{attempt['id']}")
+    assert shown["requestBody"] == exact
+    polled = operator.ask("GET", "/poller/sink?limit=250")["data"]
+    assert edited["id"] not in {each["id"] for each in polled}
+    assert operator.ask("POST", path, {"payload": "no json"}, status=422)
+
+
+def _plans(operator: Operator) -> None:
+    """A plan says what would be sent, and how much; a paused endpoint cannot begin."""
+    plan = f"/endpoint/{operator.endpoint}/replay-plan"
+    assert operator.ask("POST", plan, {"kind": "failed", "since": OLD})["count"] == 0
+    filtered = {"kind": "filter", "since": OLD, "filter": "type:order.paid"}
+    planned = operator.ask("POST", plan, filtered)
+    assert (planned["count"], planned["isWhole"], planned["obstacle"]) == (3, True, None)
+    assert planned["oldest"] < planned["newest"] < planned["until"]
+    late = operator.ask("POST", "/endpoint", {"url": operator.served.receiver.url("/late")})["id"]
+    missing = {"kind": "missing", "since": OLD}
+    assert operator.ask("POST", f"/endpoint/{late}/replay-plan", missing)["count"] >= 2
+    operator.ask("PATCH", f"/endpoint/{operator.endpoint}", {"disabled": True})
+    assert "disabled" in operator.ask("POST", plan, filtered)["obstacle"]
+
+
+def _stops(operator: Operator) -> None:
+    """A task that somebody pauses makes no step until it is resumed; one that ended is refused."""
+    served = operator.served
+    gateway = served.gateway
+
+    async def store() -> Task:
+        now = gateway.clock.now()
+        selection = {"app_id": operator.app_id, "endpoint_id": "ep_gone", "since": 0, "until": now}
+        task = Task(
+            id=gateway.ids.new("qtask", now),
+            scope=operator.app_id,
+            created_at=now,
+            updated_at=now,
+            kind="endpoint.recover",
+            status=TaskStatus.PAUSED,
+            arguments=selection,
+        )
+        await gateway.config_cache.add(task)
+        await gateway.tasks.resume()
+        return task
+
+    id_ = served.do(store()).id
+    shown = served.http.get(f"/background-task/{id_}").json()
+    assert (shown["status"], shown["state"]) == ("running", "paused")
+    served.http.post(f"/background-task/{id_}/resume")
+    assert served.wait_for_task(id_)["state"] == "finished"
+    refused = served.http.post(f"/background-task/{id_}/cancel")
+    assert (refused.status_code, refused.json()["code"]) == (409, "task_ended")
+    second = served.do(store()).id
+    canceled = served.http.post(f"/background-task/{second}/cancel").json()
+    assert (canceled["status"], canceled["state"]) == ("failed", "canceled")
