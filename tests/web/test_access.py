@@ -26,8 +26,17 @@ pytestmark = pytest.mark.sqlite_first
 
 BODIES = {"message.create": b'{"eventType":"order.paid","payload":{}}'}
 # What is promised of each route, told apart from how the program declares it.
-READS = ("message.precheck", "authentication.logout")  # by POST
-RESENDS = ("endpoint.recover", "endpoint.replay-missing", "endpoint.bulk-replay")
+READS = ("message.precheck", "endpoint.plan-replay", "authentication.logout")  # by POST
+RESENDS = (
+    "endpoint.recover",
+    "endpoint.replay-missing",
+    "endpoint.bulk-replay",
+    "endpoint.plan-replay",
+    "delivery.cancel",
+    "background-task.pause",
+    "background-task.resume",
+    "background-task.cancel",
+)
 OF_EVERYBODY = ("event-type.list", "event-type.catalog", "event-type.get", "provider.")
 OF_THE_KEY = (
     "background-task.",
@@ -48,6 +57,7 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
         "endpoint.get-headers",
         "endpoint.stats",
         "endpoint.attempt-stats",
+        "endpoint.plan-replay",
         "event-type.list",
         "event-type.catalog",
         "event-type.get",
@@ -103,6 +113,10 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
         "endpoint.bulk-replay",
         "endpoint.send-example",
         "message-attempt.resend",
+        "delivery.cancel",
+        "background-task.pause",
+        "background-task.resume",
+        "background-task.cancel",
     ),
 }
 CAPABILITIES = {name: needed for needed, names in PORTAL.items() for name in names}

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tests.web.served_gateway import ServedGateway
+from tillbell.deliver.expunge import EXPUNGE_ALL
+from tillbell.deliver.resend import RECOVER
 from tillbell.model.records import Task, TaskStatus
 
 OLD = "2026-05-01T00:00:00Z"
@@ -110,7 +112,7 @@ def _stops(operator: Operator) -> None:
     served = operator.served
     gateway = served.gateway
 
-    async def store() -> Task:
+    async def store(kind: str = RECOVER) -> Task:
         now = gateway.clock.now()
         selection = {"app_id": operator.app_id, "endpoint_id": "ep_gone", "since": 0, "until": now}
         task = Task(
@@ -118,7 +120,7 @@ def _stops(operator: Operator) -> None:
             scope=operator.app_id,
             created_at=now,
             updated_at=now,
-            kind="endpoint.recover",
+            kind=kind,
             status=TaskStatus.PAUSED,
             arguments=selection,
         )
@@ -136,3 +138,7 @@ def _stops(operator: Operator) -> None:
     second = served.do(store()).id
     canceled = served.http.post(f"/background-task/{second}/cancel").json()
     assert (canceled["status"], canceled["state"]) == ("failed", "canceled")
+    with served.client(served.make_key("attempt:write")) as resender:
+        third, erasing = served.do(store()).id, served.do(store(EXPUNGE_ALL)).id
+        assert resender.post(f"/background-task/{third}/cancel").is_success
+        assert resender.post(f"/background-task/{erasing}/cancel").status_code == 403

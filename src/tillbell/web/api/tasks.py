@@ -23,11 +23,20 @@ from tillbell.web.api.shapes import (
     Out,
     words,
 )
+from tillbell.web.edge.access import ACCESS
 
 _TIMES = ("since", "until")  # arguments of a task that are points in time
 _HIDDEN = ("states", "status_codes")  # arguments that callers do not know
 
 
+_BEGUN_BY = {  # kind of task → the operation that begins it
+    RECOVER: "endpoint.recover",
+    BULK_REPLAY: "endpoint.bulk-replay",
+    REPLAY_MISSING: "endpoint.replay-missing",
+    EXPUNGE_ALL: "message.expunge-all-contents",
+    REPROCESS_TASK: "callback.replay-many",
+    RESEAL: "master-key.reseal",
+}
 _SVIX_WORDS = {TaskStatus.PAUSED: TaskStatus.RUNNING, TaskStatus.CANCELED: TaskStatus.FAILED}
 
 
@@ -115,20 +124,32 @@ async def get(task: TaskOf) -> TaskOut:
     return TaskOut.of(task)
 
 
+async def the_task_to_control(task: TaskOf, principal: PrincipalOf) -> Task:
+    """Give the task of the path to who may begin such a task; `Forbidden` to others."""
+    principal.require(ACCESS[_BEGUN_BY[task.kind]])
+    return task
+
+
+ControlledTask = Annotated[Task, Depends(the_task_to_control)]
+
+
 @router.post("/{task_id}/pause")
-async def pause(task: TaskOf, gateway: GatewayOf) -> TaskOut:
-    """Stop a background task after its present step. 409 `task_ended` if it has ended."""
+async def pause(task: ControlledTask, gateway: GatewayOf) -> TaskOut:
+    """Stop a background task after its present step. 409 `task_ended` if it has ended.
+
+    Who may begin such a task may also pause, resume and cancel it.
+    """
     return TaskOut.of(await gateway.tasks.control(task, TaskStatus.PAUSED))
 
 
 @router.post("/{task_id}/resume")
-async def resume(task: TaskOf, gateway: GatewayOf) -> TaskOut:
+async def resume(task: ControlledTask, gateway: GatewayOf) -> TaskOut:
     """Let a paused background task go on where it was. 409 `task_ended` if it has ended."""
     return TaskOut.of(await gateway.tasks.control(task, TaskStatus.RUNNING))
 
 
 @router.post("/{task_id}/cancel")
-async def cancel(task: TaskOf, gateway: GatewayOf) -> TaskOut:
+async def cancel(task: ControlledTask, gateway: GatewayOf) -> TaskOut:
     """End a background task after its present step. What it has done stays.
 
     409 `task_ended` if it has ended.
