@@ -34,6 +34,7 @@ from tillbell.web.api import (
     poller,
     portal,
     providers,
+    replays,
     reseal,
     search,
     shipments,
@@ -70,6 +71,7 @@ async def get() -> Response:
 ROUTERS: tuple[APIRouter, ...] = (
     applications.router,
     endpoints.router,
+    replays.router,
     overviews.router,
     filter_completion.router,
     export.router,
