@@ -177,7 +177,7 @@ def test_the_latest_attempt_comes_first_whatever_its_message(
     third = times[2]
     assert listed(after=third)["data"] == every[:3]
     assert listed(before=third)["data"] == every[3:]
-    for wrong in (every[0]["id"], sent[0]):
+    for wrong in ("atmpt_none", sent[0]):
         refused = served.http.get(attempts.path, params={"iterator": wrong})
         assert refused.status_code == 422
         assert refused.json()["detail"][0]["loc"] == ["query", "iterator"]
