@@ -516,6 +516,49 @@ def test_a_list_refuses_a_type_that_is_nearly_a_known_one(
     assert near["detail"][0]["suggestion"] == "order.refunded"
 
 
+def test_a_member_twice_is_refused_however_it_is_written(
+    served: ServedGateway, app_id: str
+) -> None:
+    message = b'{"eventType":"order.paid","payload":{"a":1,"a":2}%b}'
+    path = f"/app/{app_id}/msg"
+    assert served.http.post(path, content=message % b"").status_code == 202
+    for more, loc in (
+        (b',"eventType":"stock.low"', ["eventType"]),
+        (b',"event\\u0054ype":"stock.low"', ["eventType"]),
+        (b',"application":{"name":"a","name":"b"}', ["application", "name"]),
+        (b',"application":{"name":"a","n\\u0061me":"b"}', ["application", "name"]),
+        (
+            b',"transformationsParams":{"rawPayload":"a","rawPayload":"b"}',
+            ["transformationsParams", "rawPayload"],
+        ),
+    ):
+        refused = served.http.post(path, content=message % more)
+        assert refused.status_code == 422, refused.text
+        assert refused.json()["detail"][0]["loc"] == ["body", *loc]
+
+
+def test_a_body_that_says_it_is_compressed_is_refused(served: ServedGateway, app_id: str) -> None:
+    gzip = {"content-encoding": "gzip"}
+    for path, body in (
+        ("/app", {"name": "a"}),
+        (f"/app/{app_id}/msg", {"eventType": "order.paid", "payload": {}}),
+    ):
+        refused = served.http.post(path, json=body, headers=gzip)
+        assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_encoding")
+        as_it_is = {"content-encoding": "identity"}
+        assert served.http.post(path, json=body, headers=as_it_is).is_success
+
+
+def test_null_is_what_is_left_out(served: ServedGateway, app_id: str) -> None:
+    url = served.receiver.url("/fine")
+    left_out = served.http.post(f"/app/{app_id}/endpoint", json={"url": url}).json()
+    for name in left_out:
+        if name not in ("id", "url"):
+            body = {"url": url, name: None}
+            made = served.http.post(f"/app/{app_id}/endpoint", json=body)
+            assert made.status_code == 201, (name, made.text)
+
+
 def test_a_number_is_digits(served: ServedGateway, app_id: str) -> None:
     made = served.http.post(f"/app/{app_id}/endpoint", json={"url": served.receiver.url("/fine")})
     attempts = f"/app/{app_id}/attempt/endpoint/{made.json()['id']}"

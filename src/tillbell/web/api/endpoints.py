@@ -137,7 +137,7 @@ class EndpointFields(Rated):
         default=None,
         description="Profile `cloudevents`: ask the receiver by OPTIONS before it is saved.",
     )
-    version: Annotated[int, Field(strict=True, ge=1, le=VERSION_MAX)] = Field(
+    version: Annotated[int, Field(strict=True, ge=1, le=VERSION_MAX)] | None = Field(
         default=1, description="Your own number. It is kept and has no effect."
     )
 
@@ -146,7 +146,7 @@ class EndpointFields(Rated):
         named = self.model_fields_set
         fields: dict[str, Any] = {name: getattr(self, name) for name in named & _UNCHANGED}
         if "version" in fields:
-            fields["declared_version"] = fields.pop("version")
+            fields["declared_version"] = fields.pop("version") or 1
         if "description" in named:
             fields["description"] = self.description or ""
         if "metadata" in named:

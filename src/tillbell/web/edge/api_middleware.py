@@ -11,7 +11,7 @@ commit of the message, the other stores the answer.
 from __future__ import annotations
 
 from tillbell.app import Gateway
-from tillbell.errors import KeyExpired, TillbellError, Unauthenticated
+from tillbell.errors import KeyExpired, TillbellError, Unauthenticated, UnsupportedEncoding
 from tillbell.rules.proxies import networks
 from tillbell.web.edge.asgi_types import (
     App,
@@ -69,6 +69,8 @@ class ApiGate:
         headers += self._limit.take(principal.key.id, principal.key.rate_limit)
         if self._usage.is_due(principal.key):
             await self._usage.record_use(principal.key)
+        if header(scope, b"content-encoding") not in (None, b"", b"identity"):
+            raise UnsupportedEncoding("The body is compressed: send it as it is.")
         body = await read_body(scope, receive, self._body_bytes_max)
         return await self._handle(ApiRequest(scope, receive, principal, body))
 

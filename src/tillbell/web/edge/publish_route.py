@@ -284,7 +284,7 @@ def decode(body: bytes) -> MessageCreateBody:
         raise not_json(body, error) from error
     payload = bytes(message.payload)
     around = _around(body, payload)  # a payload may have members of these names
-    if around.count(b":") != message.given and any(around.count(name) > 1 for name in _MEMBERS):
+    if around.count(b":") != message.given and _may_be_twice(message, around):
         _check_twice(body)
     if rules.too_deep(payload):
         raise Invalid(
@@ -310,21 +310,43 @@ def _around(body: bytes, payload: bytes) -> bytes:
     return body[:at] + body[at + len(payload) :]
 
 
+def _may_be_twice(message: MessageCreateBody, around: bytes) -> bool:
+    """Tell whether a member may be there twice: under one name, or with an escape in the other."""
+    has_objects = message.application is not None or message.transformationsParams is not None
+    return has_objects or b"\\" in around or any(around.count(name) > 1 for name in _MEMBERS)
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of a JSON object, in their order."""
+
+
 def _check_twice(body: bytes) -> None:
     """Refuse a member of the message that is there twice: parsers differ in which one they take.
 
     Members inside the payload are left as they are.
     """
-    top: list[str] = []
+    try:
+        twice = _twice(json.loads(body, object_pairs_hook=_Members))
+    except RecursionError as error:
+        raise not_json(body, error) from error
+    if twice:
+        text = f"the member {twice[-1]!a} is there twice"
+        raise Invalid(Problem(("body", *twice), text, "duplicate_member"))
 
-    def note(pairs: list[tuple[str, Any]]) -> None:
-        top[:] = [name for name, _ in pairs]  # the outermost object ends last
 
-    json.loads(body, object_pairs_hook=note)
-    twice = next((name for name in top if top.count(name) > 1), None)
-    if twice is not None:
-        text = f"the member {twice!a} is there twice"
-        raise Invalid(Problem(("body", twice), text, "duplicate_member"))
+def _twice(value: Any) -> tuple[str, ...]:
+    """Return the place of a member that is there twice, outside of a payload; () if none is."""
+    if not isinstance(value, _Members):
+        return ()
+    names: set[str] = set()
+    for name, member in value:
+        if name in names:
+            return (name,)
+        names.add(name)
+        inner = _twice(member) if name != "payload" else ()
+        if inner:
+            return (name, *inner)
+    return ()
 
 
 def _with_content(query: bytes) -> bool:
