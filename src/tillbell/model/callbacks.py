@@ -115,6 +115,7 @@ class TransactionNotice(NamedTuple):
     occurred_at: Micros | None = None  # when the provider says it happened
     sequence: int | None = None  # the provider's own count, where it has one
     is_hint: bool = False  # came by a browser, or holds no state: proves nothing, even if signed
+    is_id_proven: bool = False  # of a hint that is signed in part: its own id is
     if_silent: TransactionStatus | None = (
         None  # of a hint: the status after the grace time, if nothing comes
     )

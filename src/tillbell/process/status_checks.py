@@ -71,6 +71,7 @@ from tillbell.storage.ports.outbound import Page
 SCHEDULE: tuple[Micros, ...] = (5 * MINUTE, HOUR, DAY, DAY, DAY, DAY, DAY)
 BATCH_SIZE = 100
 CONCURRENCY = 16  # look-ups at the same time
+ATTEMPTS_ASKED = 4  # of one payment, beside the one that it holds
 NO_AMOUNT = "The look-up says Approved and no amount: name where it is (setting lookup)."
 CONFIRMED = "confirmed"  # the trust of a step that the provider's look-up has confirmed
 
@@ -108,14 +109,31 @@ class StatusChecker:
 
     async def _check(self, transaction: Transaction) -> None:
         compiled = self._source_cache.compiled(transaction.source_id or "")
-        lookup = None
+        asked, lookup = transaction, None
         if compiled is not None and _has_lookup(compiled, transaction):
-            lookup = await self._provider_lookup.look_up(compiled, transaction)
-        decide = partial(self._decide, transaction, compiled, lookup)
+            asked, lookup = await self._look_up(compiled, transaction)
+        decide = partial(self._decide, asked, compiled, lookup)
         try:
             await self._decisions.commit(transaction.app_id, DecidedBy(actor=JANITOR), decide)
         except NotFound:
             return  # its application was removed
+
+    async def _look_up(
+        self, compiled: CompiledSource, transaction: Transaction
+    ) -> tuple[Transaction, LookupResult | LookupFailure]:
+        """Ask about the attempt that a payment holds; then about others that may have succeeded.
+
+        Return the payment, with the attempt that has, and the answer.
+        """
+        answer = await self._provider_lookup.look_up(compiled, transaction)
+        if _is_paid(answer) or transaction.status in TERMINAL:
+            return transaction, answer
+        for own_id in _other_open_attempts(compiled, transaction):
+            other = transaction._replace(psp_transaction_id=own_id)
+            of_other = await self._provider_lookup.look_up(compiled, other)
+            if _is_paid(of_other):
+                return other, of_other
+        return transaction, answer
 
     async def _decide(
         self,
@@ -127,7 +145,8 @@ class StatusChecker:
         stored = await self._database.transaction(checked.app_id, checked.id)
         if stored is None or stored.version != checked.version:
             return  # it has changed since; the next check sees it as it is then
-        transaction = decision.current(stored)
+        asked = stored._replace(psp_transaction_id=checked.psp_transaction_id)
+        transaction = decision.update_transaction(decision.current(stored), asked)
         if isinstance(lookup, LookupResult):
             transaction = await self._apply_lookup(decision, compiled, transaction, lookup)
         elif lookup is not None and lookup.is_unmapped and transaction.status in TERMINAL:
@@ -349,6 +368,23 @@ def _other_currency(payment: Transaction, amount: ProviderAmount | None) -> Mone
 
 def _has_lookup(compiled: CompiledSource, transaction: Transaction) -> bool:
     return "lookupUrl" in compiled.config and transaction.kind is TransactionKind.PAYMENT
+
+
+def _is_paid(answer: LookupResult | LookupFailure) -> bool:
+    return isinstance(answer, LookupResult) and answer.status is TransactionStatus.APPROVED
+
+
+def _other_open_attempts(compiled: CompiledSource, payment: Transaction) -> list[str]:
+    """Return the ids of other attempts of a source's payment that may succeed, newest first."""
+    if "{pspTransactionId}" not in str(compiled.config.get("lookupUrl")):
+        return []
+    ids = [
+        attempt.psp_transaction_id
+        for attempt in payment.attempts
+        if attempt.status not in NEGATIVE and attempt.source_id == compiled.source.id
+    ]
+    others = [id_ for id_ in ids if id_ not in ("", payment.psp_transaction_id)]
+    return others[: -ATTEMPTS_ASKED - 1 : -1]
 
 
 def _is_approved_as_expected(lookup: LookupResult, transaction: Transaction) -> bool:

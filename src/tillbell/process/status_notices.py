@@ -194,9 +194,11 @@ def update_details(context: NoticeContext, transaction: Transaction, *, is_repea
 
 
 def _held(context: NoticeContext, payment: Transaction) -> Transaction:
-    """Return a payment that holds the attempt of a signed hint: a look-up asks about that one."""
+    """Return a payment that holds the attempt of a proven hint: a look-up asks about that one."""
     own_id = context.notice.psp_transaction_id
-    if context.trust is not Trust.SIGNED or own_id is None or not context.notice.is_hint:
+    is_id_proven = context.notice.is_id_proven and context.trust is not Trust.NONE
+    is_proven = is_id_proven or context.trust is Trust.SIGNED
+    if not is_proven or own_id is None or not context.notice.is_hint:
         return payment
     report = AttemptReport(
         status=TransactionStatus.PENDING,

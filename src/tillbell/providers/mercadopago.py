@@ -160,6 +160,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         psp_transaction_id=own_id,
         occurred_at=iso_time(body.get("date_created")),
         is_hint=True,
+        is_id_proven=bool(_signed_id(incoming)),
         is_test=_is_test(body),
     )
     return ParsedNotices((notice,), "")
