@@ -70,6 +70,19 @@ CHECKOUT = (
         config={"partialCapture": "credit"},
     ),
     Life(
+        "the rest voided before or after two parts are captured",
+        lambda n: [
+            cko(n, "payment_approved"),
+            cko(n, "payment_capture_declined", "z", 3_000),
+            cko(n, "payment_captured", "b", 3_000),
+            cko(n, "payment_captured", "c", 3_000),
+            cko(n, "payment_voided", "v", 4_000),
+        ],
+        6_000,
+        children=(DONE,),
+        config={"partialCapture": "credit"},
+    ),
+    Life(
         "a dispute that is won",
         lambda n: [
             *cko_paid(n),

@@ -42,6 +42,16 @@ def dispute(n: int, type_: str, number: int = 0, amount: int = 10_000) -> Event:
 
 LIVES = (
     Life(
+        "a part settled, the rest cancelled",
+        lambda n: [
+            event(n, "authorized"),
+            event(n, "settled", 1, 4_000),
+            event(n, "cancelled", 2, 6_000),
+        ],
+        4_000,
+        config={"partialCapture": "credit"},
+    ),
+    Life(
         "authorised and settled",
         lambda n: [
             event(n, "sentForAuthorization", amount=None),

@@ -107,6 +107,7 @@ class Decision:
         self._outcomes: list[tuple[Outcome, str]] = []
         self._transaction_id: str | None = None
         self._awaited_references: tuple[str, ...] = ()
+        self.waits_behind: str | None = None  # what an earlier callback that waits is about
         self.searched_references: tuple[References, ...] = ()  # by which what it awaits was missed
         self._retry_at: Micros | None = None
         self._replaces: Outcome | None = None

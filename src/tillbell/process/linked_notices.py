@@ -104,6 +104,7 @@ class LinkedDecider:
             context.add_outcome(Outcome.NOTED, "It has ended already.", known)
         elif known is None and await self._must_wait_behind(context, notice):
             why = f"An earlier callback about {notice.psp_transaction_id} waits."
+            context.decision.waits_behind = notice.psp_transaction_id
             wait_for_transaction(context, why, parent)
         elif known is None and parent.status is not TransactionStatus.APPROVED:
             await self._wait_for_approval(context, parent, stated)

@@ -250,7 +250,9 @@ class PaymentDecider:
             attempt = attempt_of(payment, context.report)
             captured = 0 if attempt is None else attempt.captured
             return 0 < captured <= payment.amount - claimed
-        release_id = notice.psp_reference or notice.psp_transaction_id or ""
+        callback = context.decision.callback
+        key = callback.dedupe_key if callback is not None else None
+        release_id = notice.psp_reference or key or notice.psp_transaction_id or ""
         after = with_released(payment, context.report, release_id, claimed)
         if after is not None:
             context.decision.update_transaction(payment, after)
@@ -269,8 +271,9 @@ class PaymentDecider:
         attempt = attempt_of(payment, report)
         if attempt is not None and attempt.captured:
             # What was not captured may expire. What was captured stays.
-            is_rest = notice.ends_attempt and notice.status is TransactionStatus.CANCELLED
-            return is_open or is_rest
+            is_part = attempt.captured < (attempt.authorized or payment.amount)
+            is_rest = notice.status is TransactionStatus.CANCELLED
+            return is_open or (is_rest and (notice.ends_attempt or is_part))
         return notice.ends_attempt and is_open
 
     def _end_attempt(self, context: NoticeContext, payment: Transaction) -> None:

@@ -103,9 +103,19 @@ class UnmatchedCallbacks:
                     await asyncio.wait({result.decided})
 
     async def _transaction_missed(self, decision: Decision) -> None:
-        """Reprocess a callback if its transaction appeared while it was being decided."""
+        """Reprocess a callback if its transaction appeared while it was being decided.
+
+        So it is if the one that it waits behind has been decided meanwhile.
+        """
         callback = decision.callback
         assert callback is not None, "only a callback waits"
+        if decision.waits_behind is not None:
+            awaiting = await self._database.callbacks_awaiting(
+                callback.app_id, [decision.waits_behind]
+            )
+            if all(other.id >= callback.id for other in awaiting):
+                await self._reprocessor.reprocess(callback, money_only=True)
+                return
         for references in decision.searched_references:
             candidates = await self._database.candidate_transactions(
                 callback.app_id, callback.source_id, references

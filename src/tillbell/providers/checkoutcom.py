@@ -222,6 +222,7 @@ def _payment(
         user_id=text(object_member(data, "customer"), "id"),
         details=_details(object_member(data, "source")),
         ends_attempt=word in _ENDS_ATTEMPT,
+        releases_amount=word == "payment_voided",
         capture_id=action_id if word == "payment_captured" else None,
     )
 

@@ -134,6 +134,7 @@ def _notice(transaction: dict[str, Any], own_id: str, word: str, setup: SourceSe
         psp_reference=text(transaction, "reference_number"),
         occurred_at=iso_time(transaction.get("created_at")),
         details=card_details(first, last, brand=text(transaction, "cc_type")),
+        releases_amount=meaning == CANCELLED,
         ends_attempt=is_attempt and meaning == DECLINED,
         capture_id=own_id if word == "capture approved" else None,
     )

@@ -134,6 +134,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         status=meaning.status if meaning else None,
         substate=meaning.substate if meaning else None,
         occurred_at=iso_time(body.get("eventTimestamp")),
+        releases_amount=class_ != "payout" and word == "cancelled",
         ends_attempt=class_ != "payout" and _is_refusal(word, meaning),
         capture_id=text(details, "reference") or event_id if is_captured else None,
         movement_id=event_id if _moves_linked(meaning) else None,
