@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import os
 import sys
 import tempfile
@@ -59,10 +60,14 @@ def _fan_out(place: CaseRun) -> AbstractContextManager[Load]:
 
 @contextmanager
 def _callbacks(place: CaseRun) -> Iterator[Load]:
-    """Callbacks, each of which approves a payment and is delivered."""
+    """Callbacks, each of which approves a payment and is delivered.
+
+    The payments of all rounds are made first, so that no time passes between the loads of a round.
+    """
     count = int(place.effort.seconds * CALLBACKS_A_SECOND)
     with CallbackScene(place) as scene:
-        yield lambda: scene.sustained(scene.transactions(count))
+        uids = iter(scene.transactions(count * (place.effort.rounds + 1)))
+        yield lambda: scene.sustained(list(itertools.islice(uids, count)))
 
 
 CASES: dict[str, Callable[[CaseRun], AbstractContextManager[Load]]] = {

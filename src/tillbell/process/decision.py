@@ -411,7 +411,9 @@ class Decision:
         if self.callback is None:
             return None
         outcomes = self._outcomes or [(Outcome.NOTED, "It says nothing that Tillbell processes.")]
-        chosen = min((outcome for outcome, _ in outcomes), key=_OUTCOME_PRECEDENCE.index)
+        chosen = outcomes[0][0]
+        if len(outcomes) > 1:
+            chosen = min((outcome for outcome, _ in outcomes), key=_OUTCOME_PRECEDENCE.index)
         if self._awaited_references:
             chosen = Outcome.UNMATCHED  # later it is decided again as a whole
         reasons = dict.fromkeys(why for outcome, why in outcomes if outcome is chosen)

@@ -25,10 +25,10 @@ _DIGITS_MAX = 3
 def hops_of(headers: Iterable[tuple[str, str]]) -> int:
     """Return the hops of a request. An unreadable count is `HOPS_MAX`."""
     own_headers = [(name, value) for name, value in headers if name in (_HEADER, _DELIVERY)]
+    if not own_headers:
+        return 0
     counts = [_count(value.strip()) for name, value in own_headers if name == _HEADER]
-    if not counts:
-        return 1 if own_headers else 0
-    return max(counts)
+    return max(counts, default=1)
 
 
 def _count(text: str) -> int:

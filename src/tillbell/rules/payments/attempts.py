@@ -184,7 +184,7 @@ def with_captured_total(payment: Transaction, total: int, at: Micros) -> Transac
     """
     missing = total - sum(attempt.captured for attempt in attempts_of(payment))
     if missing <= 0:
-        return payment._replace(captured=max(payment.captured, total))
+        return payment if payment.captured >= total else payment._replace(captured=total)
     report = AttemptReport(
         status=TransactionStatus.APPROVED, at=at, psp_transaction_id=payment.psp_transaction_id
     )

@@ -83,7 +83,10 @@ def book(
     `amount` is what moves, in minor units; None: the amount of the transaction.
     """
     sequence = details.sequence if details.sequence is not None else before.news_sequence
-    after = add_provider_ids(before, details)._replace(
+    moved = before.amount if amount is None else amount
+    is_credited = status is TransactionStatus.APPROVED and before.kind is TransactionKind.PAYMENT
+    after = before._replace(
+        **_provider_ids(before, details),
         status=status,
         previous_status=before.status,
         sequence=before.sequence + 1,
@@ -97,11 +100,10 @@ def book(
         news_sequence=sequence,
         check_at=None if status in TERMINAL else before.check_at,
         if_silent=None,
+        credited=moved if is_credited else before.credited,
     )
-    moved = before.amount if amount is None else amount
-    if status is TransactionStatus.APPROVED and before.kind is TransactionKind.PAYMENT:
-        captured = max(after.captured, moved)
-        after = with_captured_total(after, captured, cause.at)._replace(credited=moved)
+    if is_credited:
+        after = with_captured_total(after, max(after.captured, moved), cause.at)
     kind = effect_of(before, status)
     effects = (_effect(after, kind, moved, cause),) if kind else ()
     return BookedStep(after, _transition(after, details, cause), effects, event_type(status))
@@ -149,18 +151,22 @@ def linked_transaction(
 
 def add_provider_ids(transaction: Transaction, details: NoticeDetails) -> Transaction:
     """Add the provider's ids, where none is known yet, and its settlement. This is no step."""
+    return transaction._replace(**_provider_ids(transaction, details))
+
+
+def _provider_ids(transaction: Transaction, details: NoticeDetails) -> dict[str, Any]:
     settlement = details.settlement or (
         transaction.settlement_amount,
         transaction.settlement_currency,
     )
-    return transaction._replace(
-        psp_transaction_id=transaction.psp_transaction_id or details.psp_transaction_id,
-        psp_reference=transaction.psp_reference or details.psp_reference,
-        settlement_amount=settlement[0],
-        settlement_currency=settlement[1],
-        source_id=transaction.source_id or details.source_id,
-        provider=transaction.provider or details.provider,
-    )
+    return {
+        "psp_transaction_id": transaction.psp_transaction_id or details.psp_transaction_id,
+        "psp_reference": transaction.psp_reference or details.psp_reference,
+        "settlement_amount": settlement[0],
+        "settlement_currency": settlement[1],
+        "source_id": transaction.source_id or details.source_id,
+        "provider": transaction.provider or details.provider,
+    }
 
 
 def _transition(after: Transaction, details: NoticeDetails, cause: StepCause) -> Transition:
