@@ -480,7 +480,8 @@ async def test_each_form_of_a_list_walks_along_its_index(
         ("delete_items", "seen_items_age"),
         ("expired_requests", "callback_requests_bulk"),
         *(
-            ("candidate_transactions", f"transactions_{by}")
+            (name, f"transactions_{by}")
+            for name in ("candidate_transactions", "find_candidates")
             for by in ("uid", "order", "merchant", "psp")
         ),
         *(

@@ -44,6 +44,7 @@ HOT = (
 POINTS = (
     *(
         "candidate_transactions",
+        "find_candidates",
         "callbacks_awaiting",
         "transaction",
         "callback",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.model.callbacks import Callback, Outcome
+from tillbell.model.transactions import Transaction
 from tillbell.storage.engine.methods import write, write_batched
 from tillbell.storage.operations import callback_rows
-from tillbell.storage.operations.callback_reads import candidate_bindings
+from tillbell.storage.operations.callback_reads import CANDIDATES_MAX, candidate_bindings
 from tillbell.storage.ports.inbound import ReceivedCallback, StoredCallback
-from tillbell.storage.session.connection import KnownResult, StatementResult, json_rows
+from tillbell.storage.session.connection import Row, json_rows, without_nul
 from tillbell.storage.session.transaction import DbTransaction
 
 Key = tuple[str, str, str]  # application, source, dedupe key
+ROWS_MAX = 1_000  # of `find_candidates`, as the statement says
 
 
 class _DedupeKeyHolder(NamedTuple):
@@ -27,7 +29,7 @@ class _DedupeKeyHolder(NamedTuple):
 @write_batched()
 def receive(db: DbTransaction, received: Sequence[ReceivedCallback]) -> list[StoredCallback]:
     """Store callbacks; those that are known as duplicates of the first."""
-    searches = [_search(db, r) for r in received]
+    candidates = _Candidates(db, received)
     keys = _DedupeKeys(db, [r.callback for r in received])
     new = [keys.judge(r.callback) for r in received]
     requests = [
@@ -41,21 +43,55 @@ def receive(db: DbTransaction, received: Sequence[ReceivedCallback]) -> list[Sto
     db.execute_bulk("insert_request", requests)
     keys.write()
     return [
-        StoredCallback(
-            callback or _stored(db, r.callback),
-            [callback_rows.transaction(row) for row in search.rows()],
-        )
-        for r, callback, search in zip(received, new, searches, strict=True)
+        StoredCallback(callback or _stored(db, r.callback), candidates.of(number))
+        for number, (r, callback) in enumerate(zip(received, new, strict=True))
     ]
 
 
-def _search(db: DbTransaction, received: ReceivedCallback) -> StatementResult:
-    """Look for the transactions that a callback may mean, without waiting for the result."""
+class _Candidates:
+    """The transactions that callbacks may mean: looked for together, before the first is stored."""
+
+    def __init__(self, db: DbTransaction, received: Sequence[ReceivedCallback]) -> None:
+        self._db = db
+        self._received = received
+        wanted = [row for number, r in enumerate(received) for row in _wanted_rows(number, r)]
+        self._result = db.query_bulk_later("find_candidates", wanted)
+        self._by_number: dict[int, dict[str, Row]] | None = None
+
+    def of(self, number: int) -> list[Transaction]:
+        """Return those of one callback, newest first."""
+        if self._received[number].searched is None:
+            return []
+        if self._by_number is None:
+            self._by_number = self._read()
+        rows = self._by_number.get(number, {})
+        newest = sorted(rows, reverse=True)[:CANDIDATES_MAX]
+        return [callback_rows.transaction(rows[id_]) for id_ in newest]
+
+    def _read(self) -> dict[int, dict[str, Row]]:
+        found = self._result.rows()
+        if len(found) >= ROWS_MAX:  # some may be missing: ask for each
+            found = [row for number in range(len(self._received)) for row in self._rows_of(number)]
+        by_number: dict[int, dict[str, Row]] = {}
+        for number, *row in found:
+            by_number.setdefault(number, {})[row[0]] = tuple(row)
+        return by_number
+
+    def _rows_of(self, number: int) -> Iterator[Row]:
+        callback, references = self._received[number].callback, self._received[number].searched
+        if references is not None:
+            bindings = candidate_bindings(callback.app_id, callback.source_id, references)
+            for row in self._db.query("candidate_transactions", bindings):
+                yield number, *row
+
+
+def _wanted_rows(number: int, received: ReceivedCallback) -> Iterator[Row]:
+    """Name what is looked for: the callback's number, whose it is, a reference, whether ours."""
     callback, references = received.callback, received.searched
-    if references is None:
-        return KnownResult()
-    bindings = candidate_bindings(callback.app_id, callback.source_id, references)
-    return db.query_later("candidate_transactions", bindings)
+    if references is not None:
+        for is_ours, names in ((1, references.ours), (0, references.psp)):
+            for name in names:
+                yield number, callback.app_id, callback.source_id, without_nul(name), is_ours
 
 
 class _DedupeKeys:

@@ -56,6 +56,38 @@ CROSS JOIN LATERAL (
     SELECT * FROM transactions WHERE app_id = :app_id AND transactions.id = found.id OFFSET 0) t
 ORDER BY t.id DESC LIMIT :limit;
 
+-- name: find_candidates
+-- The same for many callbacks at once. Bound to arrays: the callback's number, its application and
+-- source, a reference, and 1 if it is ours (0: the provider's). Indexes: as above.
+WITH wanted AS MATERIALIZED (
+    SELECT * FROM unnest(?1::bigint[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[])
+        AS wanted (number, app_id, source_id, value, is_ours))
+SELECT named.number, {transaction} FROM (
+    SELECT number, app_id, value AS id FROM wanted WHERE is_ours = 1
+    UNION SELECT w.number, w.app_id, x.id FROM wanted w CROSS JOIN LATERAL (
+        SELECT id FROM transactions WHERE app_id = w.app_id AND uid = w.value OFFSET 0) x
+    WHERE w.is_ours = 1
+    UNION SELECT w.number, w.app_id, x.id FROM wanted w CROSS JOIN LATERAL (
+        SELECT id FROM transactions WHERE app_id = w.app_id AND order_id = w.value OFFSET 0) x
+    WHERE w.is_ours = 1
+    UNION SELECT w.number, w.app_id, x.id FROM wanted w CROSS JOIN LATERAL (
+        SELECT id FROM transactions
+        WHERE app_id = w.app_id AND merchant_reference = w.value OFFSET 0) x
+    WHERE w.is_ours = 1
+    UNION SELECT w.number, w.app_id, x.id FROM wanted w CROSS JOIN LATERAL (
+        SELECT id FROM transactions WHERE app_id = w.app_id AND psp_transaction_id = w.value
+          AND (source_id = w.source_id OR source_id IS NULL) OFFSET 0) x
+    WHERE w.is_ours = 0
+    UNION SELECT w.number, w.app_id, x.id FROM wanted w CROSS JOIN LATERAL (
+        SELECT transaction_id AS id FROM payment_attempts
+        WHERE app_id = w.app_id AND psp_transaction_id = w.value
+          AND source_id = w.source_id OFFSET 0) x
+    WHERE w.is_ours = 0) named
+CROSS JOIN LATERAL (
+    SELECT * FROM transactions
+    WHERE app_id = named.app_id AND transactions.id = named.id OFFSET 0) t
+LIMIT 1000;
+
 -- name: transactions_of_reference
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
