@@ -751,9 +751,7 @@ async def test_klarna_is_asked_and_its_disputes_are_booked_in_every_order(
 
 async def test_przelewy24_counts_what_the_shop_has_verified(payments: PaymentHarness) -> None:
     lookups = LookUps(payments, "/transaction/by/sessionId/77")
-    members = {name: f"/data/{name}" for name in ("status", "amount", "currency")}
-    config = {"lookupUrl": lookups.url, "lookup": {**members, "minorUnits": True}}
-    shop = await account(payments, "przelewy24", **config)
+    shop = await account(payments, "przelewy24", lookupUrl=lookups.url)
     await payments.create("77")
     about = {"sessionId": "77", "orderId": 5, "merchantId": 1, "currency": "EUR"}
     paid = {**about, "posId": 1, "amount": 10_000, "originAmount": 10_000}

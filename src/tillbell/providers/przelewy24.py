@@ -64,6 +64,14 @@ LOOKED_UP: Mapping[str, TransactionStatus] = MappingProxyType(
         "2": TransactionStatus.APPROVED,
     }
 )
+LOOKUP: Mapping[str, Any] = MappingProxyType(
+    {
+        "status": "/data/status",
+        "amount": "/data/amount",
+        "currency": "/data/currency",
+        "minorUnits": True,
+    }
+)
 # The covered values in their order, and how JSON writes them.
 _OF_PAYMENT: Mapping[str, type] = MappingProxyType(
     {
@@ -196,4 +204,5 @@ PROVIDER = Provider(
     note="A payment is approved when your shop has verified it at Przelewy24: set lookupUrl, or a "
     "person must confirm. Notifications of single cards and instalments are not read.",
     statuses=LOOKED_UP,
+    lookup=LOOKUP,
 )
