@@ -70,7 +70,9 @@ class PhasesOut(Out):
     connect: float | None = Field(
         description="TCP, with the wait for a free connection; null: one was open already."
     )
-    tls: float | None = Field(description="TLS handshake.")
+    tls: float | None = Field(
+        description="From the connection to the end of the TLS handshake; null: there was none."
+    )
     first_byte: float | None = Field(
         description="From the request to the first byte of the answer; null: it was not sent."
     )
