@@ -21,6 +21,7 @@ from tillbell.configure.people import People
 from tillbell.configure.reseal import Resealer
 from tillbell.configure.sources import SourceSettings
 from tillbell.counters import Meters
+from tillbell.deliver.audit import AuditWriter
 from tillbell.deliver.claimer import Claimer
 from tillbell.deliver.compiled_endpoint import EndpointCompiler
 from tillbell.deliver.config_cache import OPERATIONAL, ConfigCache
@@ -76,6 +77,7 @@ class Gateway:
         self.database = database
         self.vault = vault
         self.ids = IdMaker()
+        self.audit = AuditWriter(clock, self.ids)
         self.meters = Meters()
         self.cluster = Cluster(database, clock, self.ids, settings.role)
         self.policy = AddressPolicy(

@@ -67,7 +67,7 @@ class Interrupted:
         self,
         *records: Record,
         expected_version: int = 0,
-        audit: Sequence[AuditedAct] = (),
+        audit: Sequence[AuditedAct] | None = None,
     ) -> None:
         await self._let_in(type(records[0]))
         await self._database.put(*records, expected_version=expected_version, audit=audit)

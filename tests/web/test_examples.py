@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,12 @@ import pytest
 
 from tests.web.document import written_document
 from tests.web.served_gateway import ServedGateway
-from tests.web.tour import FILE, make_examples
+from tests.web.tour import FILE, Tour, examples_of, make_tour
+from tillbell.model.audit import ActorKind, AuditedAct
+from tillbell.rules.filters.clauses import ListFilter
+from tillbell.rules.rights import Action
+from tillbell.storage.ports.outbound import Page
+from tillbell.web.edge.access import ACCESS, ON_RECORD
 
 HINT = "run `python -m tests.web.tour` and look at what has changed"
 
@@ -67,5 +73,35 @@ def test_every_common_error_has_a_valid_example() -> None:
 @pytest.mark.sqlite
 def test_the_examples_are_what_the_program_answers(tmp_path: Path) -> None:
     with ServedGateway(tmp_path) as served:
-        made = make_examples(served)
-    assert made == json.loads(FILE.read_text()), HINT
+        tour = make_tour(served)
+        acts = served.do(every_act(served))
+    assert_every_change_is_on_record(tour, acts)
+    assert examples_of(tour) == json.loads(FILE.read_text()), HINT
+
+
+STORES_NOTHING = {"source.test"}
+
+
+async def every_act(served: ServedGateway) -> list[AuditedAct]:
+    page = Page(limit=5_000)
+    return (await served.gateway.database.filtered_audit(None, ListFilter(), page, 5_000)).rows
+
+
+def assert_every_change_is_on_record(tour: Tour, acts: list[AuditedAct]) -> None:
+    """Check that each request that changes something has left one entry, and no other any."""
+    count = Counter(act.actor.request_id for act in acts)
+    for operation, requests in tour.asked.items():
+        action = ACCESS[operation].action if operation in ACCESS else Action.READ
+        left = [count[request] for request in requests]
+        if action is Action.EXPORT:
+            assert set(left) == {1}, operation
+        elif action in (Action.WRITE, Action.ADMIN) and tour.changes(operation):
+            assert max(left) == 1 or operation in ON_RECORD | STORES_NOTHING, (operation, left)
+        else:
+            assert set(left) <= {0, 1}, (operation, left)
+    named = [act for act in acts if act.actor.request_id is not None]
+    assert {act.actor.kind for act in named} <= {ActorKind.KEY, ActorKind.PORTAL}
+    assert all(act.actor.name and act.actor.role and act.actor.user_agent for act in named)
+    text = repr(acts)
+    for secret in tour.secrets:
+        assert secret not in text

@@ -6,6 +6,7 @@ tour again and compares. What differs from run to run (ids, times, secrets, port
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
@@ -74,16 +75,24 @@ class Tour:
         self.examples: dict[str, Any] = {}
         self.errors: dict[str, Any] = {}
         self._numbers: dict[str, dict[str, int]] = {}
+        self._requests = itertools.count(1)
+        self.secrets: set[str] = set()  # that were answered
+        self.asked: dict[str, list[str]] = {}  # ids of the requests of each operation
 
     def ask(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
         """Make a request that must succeed; return its answer."""
         http: httpx.Client = more.pop("http", self.served.http)
         url = path if path.startswith("/v1") else BASE + path
-        answer = http.request(method, self.served.url + url, json=body, **more)
+        headers = more.pop("headers", {}) | {"x-request-id": f"tour-{next(self._requests)}"}
+        answer = http.request(method, self.served.url + url, json=body, headers=headers, **more)
         assert answer.is_success, (method, path, answer.text)
         is_json = answer.headers.get("content-type") == "application/json"
         shown = answer.json() if answer.content and is_json else None
         name, parameters = self._operation(method, url)
+        self.secrets |= {
+            secret for pattern, _ in _SECRETS[:2] for secret in pattern.findall(answer.text)
+        }
+        self.asked.setdefault(name, []).append(headers["x-request-id"])
         example = self.examples.setdefault(name, {"parameters": {}, "responses": {}})
         example["parameters"] |= self.plain({**parameters, **more.get("params", {})})
         if body is not None:
@@ -92,6 +101,11 @@ class Tour:
             status = str(answer.status_code)
             example["responses"].setdefault(status, self.plain(shortened(shown)))
         return shown
+
+    def changes(self, operation: str) -> bool:
+        """Tell whether an operation is there to change something."""
+        methods = [verb for verb, _, known in self.operations if known["operationId"] == operation]
+        return methods != ["GET"]
 
     def refuse(self, status: int, method: str, path: str, **more: Any) -> None:
         """Make a request that must be refused with this status."""
@@ -153,8 +167,8 @@ def shortened(shown: Any) -> Any:
     return shown
 
 
-def make_examples(served: ServedGateway) -> dict[str, Any]:
-    """Make the tour; return the examples: `operations` by id, `errors` by status."""
+def make_tour(served: ServedGateway) -> Tour:
+    """Ask for everything at least once."""
     tour = Tour(served)
     _messages(tour)
     _plots(tour)
@@ -165,6 +179,11 @@ def make_examples(served: ServedGateway) -> dict[str, Any]:
     _operators(tour)
     _refusals(tour)
     _endings(tour)
+    return tour
+
+
+def examples_of(tour: Tour) -> dict[str, Any]:
+    """Return the examples: `operations` by id, `errors` by status."""
     return {"operations": dict(sorted(tour.examples.items())), "errors": tour.errors}
 
 
@@ -354,6 +373,7 @@ def _callbacks(tour: Tour) -> None:
     ask("GET", "/app/shop/callback", params={"outcome": ["applied"]})
     ask("GET", f"/app/shop/callback/{callback}")
     ask("POST", f"/app/shop/callback/{callback}/replay", {"dryRun": True})
+    ask("POST", f"/app/shop/callback/{callback}/replay")
     ask("POST", "/app/shop/callback/replay", {"provider": "stripe", "dryRun": True})
     task = ask("POST", "/app/shop/callback/replay", {"outcomes": ["unmatched"]})["taskId"]
     tour.served.wait_for_task(task)
@@ -436,6 +456,7 @@ def _operators(tour: Tour) -> None:
     with tour.served.client(portal["token"]) as visitor:
         ask("POST", "/auth/logout", http=visitor)
     ask("POST", "/auth/dashboard-access/shop")
+    ask("POST", "/auth/app-portal-access/shop", {"readOnly": True, "sessionId": "ada"})
     ask("POST", "/auth/app/shop/expire-all", {"sessionIds": ["ada"]})
     since = {"since": "2026-05-01T00:00:00Z"}
     for work in ("recover", "replay-missing", "bulk-replay"):
@@ -480,7 +501,7 @@ def _endings(tour: Tour) -> None:
 def main() -> None:
     """Write the examples."""
     with tempfile.TemporaryDirectory() as folder, ServedGateway(Path(folder)) as served:
-        made = make_examples(served)
+        made = examples_of(make_tour(served))
     FILE.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     print(f"{len(made['operations'])} operations", file=sys.stderr)
 

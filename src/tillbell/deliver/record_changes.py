@@ -123,7 +123,7 @@ class RecordChanges(ABC):
     async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
         """Delete a record; with an application all that is in it. False if it did not exist."""
         before = await self._registry.get(kind, id_, scope) if kind in NOUNS else None
-        audit = self._audit.of_change(before, None)
+        audit = self._audit.of_change(before, None) if kind in NOUNS else None
         removed = await self._registry.remove(kind, id_, scope, audit)
         self._changes += 1
         self._evict(kind, scope, id_)
@@ -160,7 +160,9 @@ class RecordChanges(ABC):
     ) -> None:
         """Store records with their entries in the audit log. `before`: of the only record."""
         refreshes = self._refreshes
-        audit = [entry for record in records for entry in self._audit.of_change(before, record)]
+        audit = None  # what is not configuration: the request says what was done
+        if any(type(record) in NOUNS for record in records):
+            audit = [each for record in records for each in self._audit.of_change(before, record)]
         await self._registry.put(*records, expected_version=expected_version, audit=audit)
         self._changes += 1
         for record in records:

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple, Protocol
 
 from tillbell.errors import StoreUnavailable
 from tillbell.storage.session.idempotency import RequestKey, with_idempotency
+from tillbell.storage.session.request_act import RequestAct, with_request_act
 from tillbell.storage.session.transaction import Operation
 
 BATCH_MAX = 1_000  # writes in one commit: bounds how long the last one waits
@@ -100,11 +101,16 @@ class Writer:
     # ── on the loop ──────────────────────────────────────────────────────────────────────────────
 
     def submit(
-        self, operation: Operation, request: Any, key: RequestKey | None = None
+        self,
+        operation: Operation,
+        request: Any,
+        key: RequestKey | None = None,
+        act: RequestAct | None = None,
     ) -> asyncio.Future[Any]:
         """Queue a write; its future ends when it is on disk, or has failed.
 
-        With a `key` the same commit stores that the idempotency key was used.
+        With a `key` the same commit stores that the idempotency key was used, with an `act` what
+        the request does, if the write does not say so itself.
         """
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._is_closed:
@@ -113,6 +119,8 @@ class Writer:
         if self._is_unresponsive and self._is_busy and not operation.no_timeout:
             future.set_exception(_no_answer_error())
             return future
+        if act is not None:
+            operation = with_request_act(operation, act)
         if key is not None:
             operation = with_idempotency(operation, key)
         self._pending.append(Write(operation, request, future))

@@ -16,6 +16,7 @@ from tillbell.storage.engine.group_commit import Writer
 from tillbell.storage.engine.readers import ReadPool
 from tillbell.storage.session.connection import DbReader
 from tillbell.storage.session.idempotency import request_key
+from tillbell.storage.session.request_act import request_act
 from tillbell.storage.session.transaction import DbTransaction, Operation
 
 P = ParamSpec("P")
@@ -81,7 +82,9 @@ def write(
 
         @wraps(function)
         async def method(database: HasWriter, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            result: T = await database.writer.submit(operation, (args, kwargs), request_key())
+            result: T = await database.writer.submit(
+                operation, (args, kwargs), request_key(), request_act()
+            )
             return result
 
         return method
@@ -146,7 +149,7 @@ def write_batched(
 
         @wraps(function)
         def method(database: HasWriter, request: Request, /) -> asyncio.Future[Result]:
-            return database.writer.submit(operation, request, request_key())
+            return database.writer.submit(operation, request, request_key(), request_act())
 
         return method
 

@@ -21,7 +21,8 @@ _ID, _AT, _MEMBERS = 1, 3, -1  # columns of `audit_rows`; all but the last are m
 
 
 def write_audit(db: DbTransaction, acts: Sequence[AuditedAct]) -> None:
-    """Add acts to the log when this commit ends."""
+    """Add acts to the log when this commit ends; if there are none, this changes nothing."""
+    db.has_own_acts = True
     db.audited_acts.extend(acts)
 
 

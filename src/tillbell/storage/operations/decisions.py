@@ -170,7 +170,8 @@ def _write_others(db: DbTransaction, changes: ChangeSet) -> None:
         _store_item_keys(db, changes)
     if changes.audit:
         db.execute_bulk("insert_audit", [callback_rows.audit_row(entry) for entry in changes.audit])
-    write_audit(db, changes.acts)
+    if changes.acts:
+        write_audit(db, changes.acts)
 
 
 def _store_item_keys(db: DbTransaction, changes: ChangeSet) -> None:

@@ -32,7 +32,7 @@ def put(
     db: DbTransaction,
     *records: Record,
     expected_version: int = 0,
-    audit: Sequence[AuditedAct] = (),
+    audit: Sequence[AuditedAct] | None = None,
 ) -> None:
     """Store records, or raise `VersionConflict` or `ConflictError`."""
     db.lock(key for record in records for key in keys(record))
@@ -42,7 +42,8 @@ def put(
         if is_uid_taken(db, record):
             raise ConflictError(f"The uid {record.uid!r} is taken.")
         store(db, record)
-    write_audit(db, audit)
+    if audit is not None:
+        write_audit(db, audit)
 
 
 @read
@@ -90,7 +91,7 @@ def remove(
     kind: type[Record],
     id_: str,
     scope: str = "",
-    audit: Sequence[AuditedAct] = (),
+    audit: Sequence[AuditedAct] | None = None,
 ) -> bool:
     """Delete a record; with an application also all that is in its scope or came in for it."""
     was_there = delete(db, kind, id_, scope)
@@ -100,8 +101,8 @@ def remove(
         remove_application_rollups(db, id_)
     if was_there and kind is Endpoint:
         remove_endpoint_rollups(db, scope, id_)
-    if was_there:
-        write_audit(db, audit)
+    if audit is not None:
+        write_audit(db, audit if was_there else ())
     return was_there
 
 

@@ -372,7 +372,7 @@ class Registry(Protocol):
         self,
         *records: Record,
         expected_version: int = 0,
-        audit: Sequence[AuditedAct] = (),
+        audit: Sequence[AuditedAct] | None = None,
     ) -> None:
         """Store all of `records` in one commit: new ones, or over those of `expected_version`.
 
@@ -409,7 +409,7 @@ class Registry(Protocol):
         kind: type[Record],
         id_: str,
         scope: str = "",
-        audit: Sequence[AuditedAct] = (),
+        audit: Sequence[AuditedAct] | None = None,
     ) -> bool:
         """Delete a record; True if it was there. With an application all in its scope goes.
 

@@ -41,6 +41,7 @@ class DbTransaction:
         self.totals_delta = TotalsDelta()
         self.rollup_delta = RollupDelta()
         self.audited_acts: list[AuditedAct] = []  # what is added to the audit log
+        self.has_own_acts = False  # this write knows itself what it adds there, if anything
         # Endpoints with something to send that no process holds.
         self.endpoints_to_wake: set[str] = set()
         self.ordered_lanes: set[LaneKey] = set()  # lanes with order keys

@@ -21,11 +21,14 @@ from tillbell.configure.key_usage import KeyUsage
 from tillbell.errors import Forbidden, NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Application
+from tillbell.rules.rights import Action
+from tillbell.storage.session.request_act import fill_request_act
 from tillbell.web.api.known_names import check_names
-from tillbell.web.edge.access import ACCESS, PUBLIC
+from tillbell.web.edge.access import ACCESS, ON_RECORD, PUBLIC
 from tillbell.web.edge.auth import PRINCIPAL, Principal, Tenant
-from tillbell.web.edge.paths import APPLICATION, BASE
+from tillbell.web.edge.paths import APPLICATION, BASE, JSON_BODY
 from tillbell.web.edge.patterns import UID
+from tillbell.web.edge.resolved_path import PathResolver
 
 AppId = Annotated[
     str, Path(description="The application: its id or uid.", pattern=UID, max_length=256)
@@ -35,6 +38,10 @@ EndpointId = Annotated[
 ]
 MessageId = Annotated[str, Path(description="The message: its id or event id.", max_length=256)]
 AttemptId = Annotated[str, Path(pattern=UID, max_length=256)]
+
+
+# Members of a body that say which rows an act means. None holds a secret or a payload.
+_WHICH_ROWS = ("since", "until", "filter", "eventType", "channel", "tag", "iterator")
 
 
 async def guard(request: Request) -> None:
@@ -57,6 +64,25 @@ async def guard(request: Request) -> None:
         request.state.application = application
         request.scope[APPLICATION] = application.id
     check_names(request)
+    if access.action in (Action.WRITE, Action.ADMIN) and route.unique_id not in ON_RECORD:
+        await _note_act(request, route)
+
+
+async def _note_act(request: Request, route: APIRoute) -> None:
+    """Say what the request does, for the audit log: the ids in its path, which rows it means."""
+    gateway: Gateway = request.app.state.gateway
+    resolved = await PathResolver(gateway).resolve(request.url.path)
+    steps = zip(route.path.split("/"), resolved.text.split("/"), strict=False)
+    ids = {step.strip("{}"): name for step, name in steps if step.startswith("{")}
+    body = request.scope.get(JSON_BODY)
+    meant = body if isinstance(body, dict) else {}
+    act = gateway.audit.act(
+        route.unique_id,
+        next(reversed(ids.values()), ""),
+        app_id=request.scope.get(APPLICATION, ""),
+    )
+    details = ids | {name: meant[name] for name in _WHICH_ROWS if name in meant}
+    fill_request_act(act._replace(details=details))
 
 
 def resource(path: str, tag: str) -> APIRouter:

@@ -21,6 +21,12 @@ APPLICATION, OPERATOR = Tenant.APPLICATION, Tenant.OPERATOR
 SHARED, OWN = Tenant.SHARED, Tenant.OWN
 VIEW = Capability.VIEW_BASE
 
+ON_RECORD = frozenset({"transaction.create", "cashier.create"})
+"""Routes that leave no entry in the audit log: what they create names its key, and is kept longer.
+
+The same is true of `message.create`. All others that change anything leave one.
+"""
+
 PUBLIC = frozenset({"health.get", "health.ping"})
 """Routes that need no key."""
 

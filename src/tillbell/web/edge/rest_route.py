@@ -13,6 +13,7 @@ from tillbell.errors import ConflictError
 from tillbell.model.audit import USER_AGENT_MAX, Actor, ActorKind
 from tillbell.rules.proxies import client_address, networks
 from tillbell.storage.ports.outbound import IdempotencyUse
+from tillbell.storage.session.request_act import open_request_act
 from tillbell.web.edge.asgi_types import (
     App,
     Headers,
@@ -59,7 +60,7 @@ class RestApi:
 
     async def __call__(self, request: ApiRequest) -> HttpAnswer:
         """Return the answer to a request whose key is valid."""
-        with acting_as(self._actor(request)):
+        with acting_as(self._actor(request)), open_request_act():
             return await self._answer(request)
 
     async def _answer(self, request: ApiRequest) -> HttpAnswer:
