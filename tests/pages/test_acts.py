@@ -130,3 +130,26 @@ def test_a_key_is_made_shown_once_and_revoked(visitor: Visitor, world: World) ->
         page.get_by_role("button", name="Revoke the key").click()
         page.get_by_text("The key is revoked.").wait_for()
         assert http.get(f"/app/{world.names['app']}/msg").status_code == 401
+
+
+def test_a_payload_is_edited_and_sent_and_an_event_type_registered(
+    visitor: Visitor, world: World
+) -> None:
+    names = world.names
+    page = visitor.open(
+        f"/messages/{names['message']}/endpoints/{names['failing']}?app={names['app']}"
+    )
+    page.keyboard.press("Shift+R")
+    page.get_by_label("Payload").fill('{"orderId": "edited", "total": 1.50}')
+    page.get_by_role("button", name="Send it").click()
+    page.get_by_text("The edited message is sent now.").wait_for()
+    [newest] = world.served.http.get(f"/app/{names['app']}/msg?limit=1").json()["data"]
+    assert newest["payload"] == {"orderId": "edited", "total": 1.5}
+    page = visitor.open("/event-types")
+    page.get_by_role("link", name="New event type").click()
+    page.get_by_label("Name", exact=True).fill("loyalty.joined")
+    page.get_by_label("Description").fill("Somebody has joined the club.")
+    page.get_by_label("Schemas").fill('{"1": {"type": "object", "examples": [{"club": "gold"}]}}')
+    page.get_by_role("button", name="Register the event type").click()
+    page.get_by_text("The event type is saved.").wait_for()
+    assert "gold" in page.inner_text("main")

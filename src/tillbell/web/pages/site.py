@@ -47,10 +47,12 @@ from tillbell.web.pages import (
 from tillbell.web.pages.acts import applications as application_acts
 from tillbell.web.pages.acts import callbacks as callback_acts
 from tillbell.web.pages.acts import deliveries as delivery_acts
+from tillbell.web.pages.acts import event_types as event_type_acts
 from tillbell.web.pages.acts import jobs as job_acts
 from tillbell.web.pages.acts import keys as key_acts
 from tillbell.web.pages.acts import sources as source_acts
 from tillbell.web.pages.acts import transactions as transaction_acts
+from tillbell.web.pages.acts import webhooks as webhook_acts
 from tillbell.web.pages.docs_page import PATH as DOCS
 from tillbell.web.pages.forms import SAFE_METHODS, check_sender
 from tillbell.web.pages.notes import forget_note
@@ -74,6 +76,7 @@ PAGES: tuple[SitePage, ...] = (
     *messages.PAGES,
     *deliveries.PAGES,
     *endpoints.PAGES,
+    *event_type_acts.PAGES,
     *event_types.PAGES,
     *problems.PAGES,
     *settings.PAGES,
@@ -93,6 +96,7 @@ PAGES: tuple[SitePage, ...] = (
     *transaction_acts.PAGES,
     *callback_acts.PAGES,
     *key_acts.PAGES,
+    *webhook_acts.PAGES,
     *job_acts.PAGES,
     *application_acts.PAGES,
 )
