@@ -43,6 +43,7 @@ _SECRETS = (
 _VARYING = {
     "responseDurationMs": 38,
     "last4": "0000",
+    "hash": "9f2b41c07d6a58e3" * 4,
     "phases": {
         "wait": 1.2,
         "name": 2.1,
