@@ -23,7 +23,7 @@ from bench.dashboard.visits import PageCost, PageReader, urls_of
 from bench.gateway import GatewayProcess
 from bench.postgres import BenchDatabase, databases
 from bench.scene import GatewayFailed
-from tillbell.clock import SystemClock
+from tillbell.clock import HOUR, SystemClock, iso
 from tillbell.configure.passwords import Passwords
 from tillbell.configure.people import NewAccount, People, Visitor
 from tillbell.ids import IdMaker, delivery_id
@@ -34,6 +34,7 @@ from tillbell.web.pages.site import PAGES
 APPS, ENDPOINTS = 10, 5
 FULL, USUAL = 1_000_000, 20_000
 P99_MS, FIRST_LOAD = 150.0, 150_000
+STREAM = "/live"  # it has no end
 SETTINGS = ("max_wal_size=4GB", "synchronous_commit=off", "fsync=off", "full_page_writes=off")
 _SECRET = "whsec_bench0123456789"
 _OWNER = NewAccount("owner@shop.example", "Olga Owner", "correct horse battery")
@@ -99,6 +100,7 @@ def _measured(
     session = asyncio.run(_sign_in(url))
     started_s = gateway.start()
     try:
+        names["conflict"] = gateway.call("GET", "/api/v1/conflict").json()["data"][0]["id"]
         return _report(gateway, database, Filled(names, session), started_s, options)
     finally:
         gateway.stop()
@@ -119,7 +121,8 @@ def _report(
     costs: list[PageCost] = []
     failed: list[str] = []
     for page in PAGES:
-        if "GET" in page.methods and page.path.startswith(options.only):
+        is_wanted = page.path.startswith(options.only) and page.path != STREAM
+        if "GET" in page.methods and is_wanted:
             urls = urls_of(page.path, filled.names)
             cpu_of_database = database.cpu_s if database else lambda: 0.0
             try:
@@ -171,6 +174,11 @@ def _set_up(gateway: GatewayProcess) -> tuple[list[FilledApp], dict[str, str]]:
     PageReader.send(gateway.port, simulated.request)
     body = {"eventType": EVENT_TYPES[0], "payload": {"data": {"id": "ORD-of-the-bench"}}}
     message = gateway.call("POST", f"{base}/msg", body).json()["id"]
+    new_key = {"name": "Reader", "scopes": ["read"]}
+    key = gateway.call("POST", "/api/v1/key", new_key).json()["id"]
+    since = {"since": iso(SystemClock().now() - HOUR)}
+    recover = f"{base}/endpoint/{first.endpoints[0][0]}/recover"
+    task = gateway.call("POST", recover, since).json()["id"]
     callback = gateway.call("GET", f"{base}/callback").json()["data"][0]["id"]
     endpoint = first.endpoints[0][0]
     names = {
@@ -182,6 +190,10 @@ def _set_up(gateway: GatewayProcess) -> tuple[list[FilledApp], dict[str, str]]:
         "trx": transaction["id"],
         "callback": callback,
         "name": "attempts",
+        "type": EVENT_TYPES[0],
+        "provider": "stripe",
+        "key": key,
+        "task": task,
     }
     return apps, names
 

@@ -65,6 +65,10 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "/events": ("", "?app={app}"),
     "/review": ("", "?app={app}"),
     "/search": ("?q={msg}", "?q=ORD-10", "?q=nothing-like-this", "?q=order-7", "?q={trx}"),
+    "/event-types/{name:path}": ("", "?app={app}"),
+    "/messages/{msg}/endpoints/{endpoint}": ("?app={app}",),
+    "/messages/{msg}/endpoints/{endpoint}/resend": ("?app={app}",),
+    "/jobs/{task}": ("?app={app}",),
     "/plots": ("", "?app={app}", "?app={app}&span=7d", "?span=30d"),
     "/plots/{name}": ("?app={app}", "?app={app}&span=7d"),
     "/filter/suggestions": ("?list=message&add=type:o", "?list=transaction&add=st"),
@@ -155,7 +159,8 @@ class PageReader:
 
 def urls_of(path: str, names: Mapping[str, str]) -> list[str]:
     """Return what is opened of a page. `KeyError`: nothing is known for a name in its path."""
-    return [(path + query).format(**names) for query in QUERIES.get(path, ("",))]
+    plain = path.replace(":path}", "}").replace("/event-types/{name}", "/event-types/{type}")
+    return [(plain + query).format(**names) for query in QUERIES.get(path, ("",))]
 
 
 def _plain(body: bytes) -> bytes:

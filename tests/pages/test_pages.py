@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from tests import scale
 from tests.pages.browser import COLOURS, NARROW, WIDE, Visitor
 from tests.pages.conftest import World
 from tests.pages.registry import PAGES, Looked
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.sqlite_first
 ONE_OF_EACH = tuple({looked.page: looked for looked in reversed(PAGES)}.values())
@@ -75,6 +77,42 @@ def test_all_pages_answer_on_a_usual_day_and_at_the_first_start(
                 answer = http.get(looked.path.format(**world.names))
                 assert answer.status_code == looked.status, looked.name
                 assert "</html>" in answer.text, looked.name
+
+
+def test_lists_are_sorted_and_exported_as_they_are_shown(usual_world: World) -> None:
+    served = usual_world.served
+    cookies = {"tillbell": served.session()}
+    columns = {
+        "/messages": ("time", "id"),
+        "/deliveries": ("time", "id"),
+        "/attempts": ("time", "id"),
+        "/callbacks": ("time", "id"),
+        "/transactions": ("time", "id"),
+        "/jobs": ("time", "id"),
+        "/endpoints": ("name", "name"),
+        "/event-types": ("name", "name"),
+        "/problems": ("last", "last"),
+        "/sources": ("name", "name"),
+        "/settings/keys": ("name", "name"),
+        "/settings/people": ("name", "name"),
+    }
+    with httpx.Client(base_url=served.url, cookies=cookies, timeout=PATIENCE_S) as http:
+
+        def shown(path: str, **query: str) -> str:
+            answer = http.get(path, params=query, headers={"accept": "text/html"})
+            assert answer.status_code == 200, path
+            return answer.text
+
+        for path, (column, member) in columns.items():
+            orders: dict[str, list[str]] = {}
+            for sort, word in ((column, "ascending"), (f"-{column}", "descending")):
+                assert f'aria-sort="{word}"' in shown(path, sort=sort), path
+                lines = shown(path, sort=sort, format="json").splitlines()
+                orders[word] = [str(json.loads(line)[member]) for line in lines if line]
+            assert orders["ascending"] == orders["descending"][::-1], path
+            assert len(orders["ascending"]) > 0, path
+            head = shown(path, format="csv").splitlines()[0]
+            assert member in head.split(","), path
 
 
 @pytest.mark.slow

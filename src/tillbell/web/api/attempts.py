@@ -25,7 +25,7 @@ from tillbell.rules.filters.clauses import FilterList, ListFilter, one_of
 from tillbell.storage.ports.as_clauses import with_result, with_started
 from tillbell.storage.ports.outbound import AttemptFilter, MessageFilter, Page
 from tillbell.web.api.endpoints import view_of_one
-from tillbell.web.api.filtered import FilterText, read_filter, search_page
+from tillbell.web.api.filtered import FilterText, read_filter, search_limit, search_page
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
 from tillbell.web.api.messages import MessageOf
 from tillbell.web.api.paging import ListPage, PageOf, list_page
@@ -382,7 +382,10 @@ async def attempt_page(
     page = await _placed(gateway, scope, page)
     history = gateway.database.history
     return await search_page(
-        lambda page, size: history.filtered_attempts(scope, filter_, page, size), page, place
+        lambda page, size: history.filtered_attempts(scope, filter_, page, size),
+        page,
+        place,
+        search_limit(filter_),
     )
 
 

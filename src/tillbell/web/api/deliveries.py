@@ -17,7 +17,7 @@ from tillbell.model.records import Application
 from tillbell.rules.filters.clauses import Clause, FilterList, ListFilter, one_of
 from tillbell.storage.ports.as_clauses import with_message
 from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page, StateFilter
-from tillbell.web.api.filtered import FilterText, read_filter, search_page
+from tillbell.web.api.filtered import FilterText, read_filter, search_limit, search_page
 from tillbell.web.api.filters import MessageFilterOf
 from tillbell.web.api.messages import the_message
 from tillbell.web.api.paging import ListPage, PageOf, in_memory_page, list_page
@@ -154,7 +154,10 @@ async def delivery_page(
     """Return a page of the deliveries of an application; None: of all."""
     history = gateway.database.history
     return await search_page(
-        lambda page, size: history.filtered_deliveries(scope, filter_, page, size), page, _id_of
+        lambda page, size: history.filtered_deliveries(scope, filter_, page, size),
+        page,
+        _id_of,
+        search_limit(filter_),
     )
 
 

@@ -32,6 +32,7 @@ FetchSlice = Callable[[Page, int], Awaitable[Slice[T]]]
 Location = tuple[str | int, ...]
 
 SEARCH_MAX = 100_000  # rows that are looked at for one page
+PAYLOADS_MAX = 20_000  # the same if their payloads are read
 _FIRST_SLICE, _GROWTH, _SLICE_MAX = 1_000, 4, 32_000
 _IN_QUERY: Location = ("query", "filter")
 
@@ -181,8 +182,16 @@ def _source_ids(
 # ── pages ────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def search_page(fetch: FetchSlice[T], page: Page, id_of: Callable[[T], str]) -> ListPage[T]:
-    """Fetch one page. It looks at about `SEARCH_MAX` rows at most, and says so if that ended it."""
+def search_limit(filter_: ListFilter) -> int:
+    """Return how many rows are looked at for one page of this filter."""
+    reads_payloads = any(clause.field == "data" for clause in filter_.clauses)
+    return PAYLOADS_MAX if reads_payloads else SEARCH_MAX
+
+
+async def search_page(
+    fetch: FetchSlice[T], page: Page, id_of: Callable[[T], str], most: int = SEARCH_MAX
+) -> ListPage[T]:
+    """Fetch one page. It looks at about `most` rows at most, and says so if that ended it."""
     rows: list[T] = []
     searched, size, position = 0, _FIRST_SLICE, page.iterator
     while len(rows) <= page.limit:
@@ -193,7 +202,7 @@ async def search_page(fetch: FetchSlice[T], page: Page, id_of: Callable[[T], str
         if slice_.end is None or len(rows) > page.limit:
             break
         position, size = slice_.end, min(size * _GROWTH, _SLICE_MAX)
-        if searched >= SEARCH_MAX:
+        if searched >= most:
             listed = rows[::-1] if page.backwards else rows
             return _unfinished(cut_page(listed, page, id_of), page, position, searched)
     return cut_page(rows[::-1] if page.backwards else rows, page, id_of)

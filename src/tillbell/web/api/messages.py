@@ -20,7 +20,7 @@ from tillbell.storage.ports.as_clauses import with_message
 from tillbell.storage.ports.outbound import AttemptFilter, Page
 from tillbell.web.api.applications import ApplicationIn
 from tillbell.web.api.endpoints import EndpointOut, shown_endpoint
-from tillbell.web.api.filtered import FilterText, read_filter, search_page
+from tillbell.web.api.filtered import FilterText, read_filter, search_limit, search_page
 from tillbell.web.api.filters import MessageFilterOf, WithContent
 from tillbell.web.api.paging import (
     AscendingPageOf,
@@ -186,7 +186,10 @@ async def message_page(
     """Return a page of the messages of an application that fit a filter; None: of all."""
     history = gateway.database.history
     return await search_page(
-        lambda page, size: history.filtered_messages(scope, filter_, page, size), page, row_id
+        lambda page, size: history.filtered_messages(scope, filter_, page, size),
+        page,
+        row_id,
+        search_limit(filter_),
     )
 
 

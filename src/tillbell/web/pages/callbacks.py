@@ -25,7 +25,7 @@ from tillbell.web.api.callbacks import (
 from tillbell.web.api.masked_callback import RequestOut, request_out
 from tillbell.web.api.paging import ListPage
 from tillbell.web.pages.filter_line import filter_line
-from tillbell.web.pages.lists import export, listing_of, nothing, page_of
+from tillbell.web.pages.lists import export, listing_of, nothing, page_by_time
 from tillbell.web.pages.page import SitePage, Visit
 
 WAITING = "waiting"  # how a callback looks that is not processed yet
@@ -119,7 +119,7 @@ async def list_(visit: Visit) -> Response:
     exported = await export(visit, "callbacks", fetch, _COLUMNS, _cells)
     if exported is not None:
         return exported
-    page = page_of(visit)
+    page = page_by_time(visit)
     rows = await fetch(page)
     return visit.show("callbacks.html", rows=rows.rows, listing=listing_of(visit, rows, page, line))
 

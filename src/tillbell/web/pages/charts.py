@@ -135,6 +135,9 @@ def bar(share: float) -> Markup:
     ).format(f"{max(0.0, min(share, 100.0)):.0f}")
 
 
+_SHORTEST: Micros = 50  # a phase that is drawn; a shorter one is 0.0 ms
+
+
 def timing(phases: Sequence[tuple[str, Micros]], scale: Micros, label: str) -> Markup:
     """Return the times of an attempt as a bar with numbers.
 
@@ -143,7 +146,8 @@ def timing(phases: Sequence[tuple[str, Micros]], scale: Micros, label: str) -> M
     at, total = 0.0, 0
     rects, words = [], []
     for name, duration in phases:
-        if not duration:
+        if duration < _SHORTEST:
+            total += 0 if name == "wait" else duration
             continue
         width = max(5.0, duration / max(scale, 1) * _WIDTH)
         rects.append(_rect(f"seg-{'first' if name == 'whole' else name}", at, 0, width, 10))

@@ -17,7 +17,7 @@ from tillbell.web.api.deliveries import delivery_page
 from tillbell.web.api.paging import ListPage
 from tillbell.web.pages.endpoint_views import name_of
 from tillbell.web.pages.filter_line import filter_line
-from tillbell.web.pages.lists import export, listing_of, nothing, page_of
+from tillbell.web.pages.lists import export, listing_of, nothing, page_by_time
 from tillbell.web.pages.page import SitePage, Visit
 from tillbell.web.pages.states import state_of
 
@@ -97,7 +97,7 @@ async def list_(visit: Visit) -> Response:
     exported = await export(visit, "deliveries", fetch, _DELIVERY_COLUMNS, _delivery_cells)
     if exported is not None:
         return exported
-    page = page_of(visit)
+    page = page_by_time(visit)
     rows = await fetch(page)
     return visit.show(
         "deliveries.html", rows=rows.rows, listing=listing_of(visit, rows, page, line)
@@ -121,7 +121,7 @@ async def attempts(visit: Visit) -> Response:
     exported = await export(visit, "attempts", fetch, _ATTEMPT_COLUMNS, _attempt_cells)
     if exported is not None:
         return exported
-    page = page_of(visit)
+    page = page_by_time(visit)
     rows = await fetch(page)
     return visit.show("attempts.html", rows=rows.rows, listing=listing_of(visit, rows, page, line))
 

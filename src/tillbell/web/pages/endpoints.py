@@ -12,7 +12,7 @@ from tillbell.clock import DAY, SECOND, Micros, iso
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.fates import FilterCheck
 from tillbell.errors import NotFound
-from tillbell.model.endpoints import Endpoint
+from tillbell.model.endpoints import Endpoint, EndpointHealth
 from tillbell.model.messages import Attempt, Message
 from tillbell.rules.delivery.endpoint_standing import endpoint_standing
 from tillbell.rules.delivery.fate import Fate
@@ -25,13 +25,16 @@ from tillbell.web.api.paging import ListPage
 from tillbell.web.pages import curl
 from tillbell.web.pages.endpoint_views import WORST, EndpointView
 from tillbell.web.pages.filter_line import filter_line
-from tillbell.web.pages.lists import export, listing_of, nothing, page_of
+from tillbell.web.pages.lists import Fetch, all_of, export, listing_of, nothing, page_of
 from tillbell.web.pages.page import SitePage, Visit
 from tillbell.web.pages.plots import RANGES, AttemptPlot, attempt_plot, period_of, range_of
 from tillbell.web.pages.receiver_samples import LANGUAGES, ReceiverSample, receiver_sample
+from tillbell.web.pages.sorting import Keys, sorted_rows
 from tillbell.web.pages.verdicts import PageVerdict, of_endpoint
 
 _ATTEMPTS_SHOWN = 10
+_SORTED_MAX = 1_000  # endpoints that are sorted by a column
+_READ_AT_ONCE = 250
 _TRIED_MESSAGES = 10  # the newest, that the filter tester offers
 _COLUMNS = (
     "application",
@@ -102,6 +105,35 @@ class ShownEndpoint(NamedTuple):
     sample: ReceiverSample
 
 
+_SORTED_BY: Keys[EndpointListRow] = {
+    "name": lambda row: row.view.name,
+    "health": lambda row: WORST.index(row.view.state),
+    "accepted": lambda row: row.day.figures.success_rate,
+    "p95": lambda row: row.day.figures.response_p95,
+    "last_accepted": lambda row: row.view.health.last_success_at if row.view.health else None,
+    "last_failure": lambda row: _last_failure_at(row.view.health),
+    "application": lambda row: row.app_title,
+}
+
+
+def _last_failure_at(health: EndpointHealth | None) -> Micros | None:
+    failure = health.last_failure if health is not None else None
+    return failure.at if failure is not None else None
+
+
+async def _sorted(visit: Visit, fetch: Fetch[EndpointListRow]) -> ListPage[EndpointListRow]:
+    """Return the endpoints in this order, of as many as are sorted at once."""
+    rows: list[EndpointListRow] = []
+    page = Page(_READ_AT_ONCE)
+    done = False
+    while not done and len(rows) < _SORTED_MAX:
+        read = await fetch(page)
+        rows += read.rows
+        done, page = read.done, page._replace(iterator=read.iterator)
+    searched = None if done else len(rows)
+    return ListPage(sorted_rows(visit, rows, _SORTED_BY), None, None, True, searched)
+
+
 async def list_(visit: Visit) -> Response:
     """Show endpoints; those of a page with the worst first."""
     line = await filter_line(visit, FilterList.ENDPOINT)
@@ -123,11 +155,15 @@ async def list_(visit: Visit) -> Response:
         rows.sort(key=lambda row: (WORST.index(row.view.state), row.view.failing_since or 0))
         return listed.with_rows(rows)
 
-    exported = await export(visit, "endpoints", fetch, _COLUMNS, _cells)
+    in_order = None
+    if visit.query("sort").removeprefix("-") in _SORTED_BY:
+        in_order = await _sorted(visit, fetch)
+    read = fetch if in_order is None else all_of(in_order.rows)
+    exported = await export(visit, "endpoints", read, _COLUMNS, _cells)
     if exported is not None:
         return exported
     page = page_of(visit)
-    rows = await fetch(page)
+    rows = in_order or await fetch(page)
     return visit.show(
         "endpoints.html",
         rows=rows.rows,

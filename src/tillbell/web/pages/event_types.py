@@ -14,14 +14,13 @@ from tillbell.configure.event_types import not_registered
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import EventType
 from tillbell.statistics.plots import TypeCounts
-from tillbell.storage.ports.outbound import Page
 from tillbell.storage.ports.statistics import Period
 from tillbell.web.api.endpoints import schema_examples
-from tillbell.web.api.paging import ListPage
 from tillbell.web.pages.endpoint_views import ENDPOINTS_MAX, EndpointView, endpoint_views
-from tillbell.web.pages.lists import export
+from tillbell.web.pages.lists import all_of, export
 from tillbell.web.pages.page import SitePage, Visit
 from tillbell.web.pages.plots import AttemptPlot, attempt_plot, period_of, range_of
+from tillbell.web.pages.sorting import Keys, sorted_rows
 
 _COLUMNS = ("name", "group", "description", "origin", "endpoints", "messages_24h", "attempts_24h")
 _NONE = TypeCounts("", 0, 0, 0)
@@ -45,6 +44,15 @@ class TypeRow(NamedTuple):
         return "built in" if self.name in CATALOG else "not registered"
 
 
+_SORTED_BY: Keys[TypeRow] = {
+    "name": lambda row: row.name,
+    "group": lambda row: row.group,
+    "origin": lambda row: row.origin,
+    "endpoints": lambda row: row.takers,
+    "messages": lambda row: row.counts.messages,
+}
+
+
 class ShownType(NamedTuple):
     """An event type with all that its page says."""
 
@@ -64,11 +72,8 @@ async def list_(visit: Visit) -> Response:
     rows = [_row(name, registered.get(name), counted, takers) for name in names]
     rows.sort(key=lambda row: (-row.counts.messages, row.group, row.name))
 
-    async def fetch(page: Page) -> ListPage[TypeRow]:
-        del page  # all of them are one page
-        return ListPage(rows, None, None, done=True)
-
-    exported = await export(visit, "event-types", fetch, _COLUMNS, _cells)
+    rows = sorted_rows(visit, rows, _SORTED_BY)
+    exported = await export(visit, "event-types", all_of(rows), _COLUMNS, _cells)
     if exported is not None:
         return exported
     return visit.show("event_types.html", rows=rows)

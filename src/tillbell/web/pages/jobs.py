@@ -19,7 +19,7 @@ from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import ListPage, list_page, row_id
 from tillbell.web.api.tasks import TaskOut
 from tillbell.web.pages.endpoint_views import name_of
-from tillbell.web.pages.lists import export, listing_of, page_of
+from tillbell.web.pages.lists import export, listing_of, page_by_time
 from tillbell.web.pages.page import SitePage, Visit
 
 _COLUMNS = ("started", "updated", "application", "id", "kind", "status", "endpoint", "count")
@@ -104,7 +104,7 @@ async def list_(visit: Visit) -> Response:
     exported = await export(visit, "jobs", fetch, _COLUMNS, _cells)
     if exported is not None:
         return exported
-    page = page_of(visit)
+    page = page_by_time(visit)
     rows = await fetch(page)
     return visit.show("jobs.html", rows=rows.rows, listing=listing_of(visit, rows, page))
 

@@ -17,6 +17,7 @@ from tillbell.web.edge.patterns import ITERATOR
 from tillbell.web.pages.filter_line import FilterLine
 from tillbell.web.pages.formats import number
 from tillbell.web.pages.page import SECURITY_HEADERS, Visit
+from tillbell.web.pages.sorting import in_time_order, is_oldest_first
 
 PER_PAGE = 50
 EXPORT_MAX = 10_000  # rows
@@ -36,6 +37,7 @@ class Listing(NamedTuple):
     is_first: bool
     opens: str  # begin of a link that opens a row beside the list; its id follows
     note: str = ""  # what the reader must know about these rows, e.g. how far was searched
+    is_oldest_first: bool = False
 
     @property
     def is_filtered(self) -> bool:
@@ -52,7 +54,13 @@ class Listing(NamedTuple):
         """Say where in the list this page is."""
         if self.is_whole:
             return "All of them"
-        return "The newest" if self.is_first else "Older ones"
+        first, later = ("oldest", "Newer") if self.is_oldest_first else ("newest", "Older")
+        return f"The {first}" if self.is_first else f"{later} ones"
+
+    @property
+    def is_newest(self) -> bool:
+        """Tell whether what happens now belongs above these rows."""
+        return self.is_first and not self.is_oldest_first
 
 
 def page_of(visit: Visit, limit: int = PER_PAGE) -> Page:
@@ -61,6 +69,21 @@ def page_of(visit: Visit, limit: int = PER_PAGE) -> Page:
     if not re.fullmatch(ITERATOR, iterator):
         return Page(limit)
     return Page(limit, iterator.lstrip("-"), iterator.startswith("-"))
+
+
+def page_by_time(visit: Visit) -> Page:
+    """Return the same of a list by time, in the direction that the URL asks for."""
+    return in_time_order(visit, page_of(visit))
+
+
+def all_of(rows: Sequence[Row]) -> Fetch[Row]:
+    """Return what reads a list that is one page."""
+
+    async def fetch(page: Page) -> ListPage[Row]:
+        del page
+        return ListPage(list(rows), None, None, done=True)
+
+    return fetch
 
 
 def nothing() -> ListPage[Any]:
@@ -82,12 +105,15 @@ def listing_of(
         is_first=is_first,
         opens=_opens(visit),
         note=_note(rows),
+        is_oldest_first=page.ascending,
     )
 
 
 def _note(rows: ListPage[Any]) -> str:
     if rows.searched is None:
         return ""
+    if rows.done:
+        return f"The newest {number(rows.searched)} are sorted; filter to see others."
     return f"Searched {number(rows.searched)} rows; the next page goes on from there."
 
 
@@ -112,7 +138,7 @@ async def export(
         return None
     if visit.why_no_export is not None:
         raise Forbidden(visit.why_no_export)
-    rows, is_whole = await _read_all(fetch)
+    rows, is_whole = await _read_all(fetch, is_oldest_first=is_oldest_first(visit))
     tables = [list(cells(row)) for row in rows]
     if format_ == "csv":
         body, media_type = csv_text(columns, tables), MEDIA_TYPE
@@ -127,10 +153,10 @@ async def export(
     return Response(body, 200, headers, media_type=media_type)
 
 
-async def _read_all(fetch: Fetch[Row]) -> tuple[list[Row], bool]:
+async def _read_all(fetch: Fetch[Row], *, is_oldest_first: bool) -> tuple[list[Row], bool]:
     """Read rows page after page; return them, and whether they are all."""
     rows: list[Row] = []
-    page = Page(_EXPORT_BATCH)
+    page = Page(_EXPORT_BATCH, ascending=is_oldest_first)
     while len(rows) < EXPORT_MAX:
         read = await fetch(page)
         rows += read.rows

@@ -20,7 +20,7 @@ from tillbell.web.api.paging import ListPage
 from tillbell.web.pages import curl
 from tillbell.web.pages.endpoint_views import name_of
 from tillbell.web.pages.filter_line import filter_line
-from tillbell.web.pages.lists import export, listing_of, nothing, page_of
+from tillbell.web.pages.lists import export, listing_of, nothing, page_by_time
 from tillbell.web.pages.page import SitePage, Visit
 from tillbell.web.pages.payload_summary import Summary, summary_of
 from tillbell.web.pages.states import state_of
@@ -96,7 +96,7 @@ async def list_(visit: Visit) -> Response:
     exported = await export(visit, "messages", fetch, _COLUMNS, _cells)
     if exported is not None:
         return exported
-    page = page_of(visit)
+    page = page_by_time(visit)
     rows = await fetch(page)
     opened = visit.query("open")
     return visit.show(

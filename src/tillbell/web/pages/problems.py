@@ -9,11 +9,10 @@ from starlette.responses import Response
 from tillbell.clock import iso
 from tillbell.deliver.problems import DeliveryProblem
 from tillbell.statistics.plots import EndpointDay
-from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import ListPage
 from tillbell.web.pages.endpoint_views import name_of
-from tillbell.web.pages.lists import export
+from tillbell.web.pages.lists import all_of, export
 from tillbell.web.pages.page import SitePage, Visit
+from tillbell.web.pages.sorting import Keys, sorted_rows
 
 _COLUMNS = (
     "application",
@@ -40,6 +39,15 @@ class ProblemRow(NamedTuple):
     day: EndpointDay
 
 
+_SORTED_BY: Keys[ProblemRow] = {
+    "name": lambda row: row.name,
+    "deliveries": lambda row: row.problem.failed + row.problem.waiting,
+    "first": lambda row: row.problem.since,
+    "last": lambda row: row.problem.last_at,
+    "application": lambda row: row.app_title,
+}
+
+
 async def list_(visit: Visit) -> Response:
     """Show what keeps deliveries from arriving."""
     listed = await visit.gateway.delivery_problems.all(visit.app_id)
@@ -54,12 +62,8 @@ async def list_(visit: Visit) -> Response:
         )
         for problem in listed.problems
     ]
-
-    async def fetch(page: Page) -> ListPage[ProblemRow]:
-        del page  # they are few, and all of them
-        return ListPage(rows, None, None, done=True)
-
-    exported = await export(visit, "problems", fetch, _COLUMNS, _cells)
+    rows = sorted_rows(visit, rows, _SORTED_BY)
+    exported = await export(visit, "problems", all_of(rows), _COLUMNS, _cells)
     if exported is not None:
         return exported
     return visit.show(

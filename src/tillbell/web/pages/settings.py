@@ -8,10 +8,11 @@ from typing import NamedTuple
 from starlette.responses import Response
 
 from tillbell import __version__
-from tillbell.clock import Micros
+from tillbell.clock import Micros, iso
 from tillbell.config import FIELDS
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.model.endpoints import Endpoint
+from tillbell.model.people import Person
 from tillbell.model.records import ApiKey, Application
 from tillbell.setting_text import shown
 from tillbell.storage.ports.outbound import Page
@@ -19,8 +20,9 @@ from tillbell.web.api.endpoint_health import health_of
 from tillbell.web.api.paging import ListPage, filtered_page, row_id
 from tillbell.web.edge.health import HealthProbe
 from tillbell.web.pages.endpoint_views import EndpointView
-from tillbell.web.pages.lists import listing_of, page_of
+from tillbell.web.pages.lists import all_of, export, listing_of, page_of
 from tillbell.web.pages.page import SitePage, Visit
+from tillbell.web.pages.sorting import Keys, sorted_rows
 
 PEOPLE_MAX = 250  # on the page
 _DEFAULT = "default"
@@ -47,6 +49,23 @@ class KeyRow(NamedTuple):
     app_title: str  # "": it opens every application
     last_used_at: Micros | None
     is_over: bool  # it has expired
+
+
+_KEYS_SORTED_BY: Keys[KeyRow] = {
+    "name": lambda row: row.key.name,
+    "application": lambda row: row.app_title,
+    "used": lambda row: row.last_used_at,
+    "ends": lambda row: row.key.expires_at,
+    "created": lambda row: row.key.created_at,
+}
+_KEY_COLUMNS = ("id", "name", "last4", "scopes", "application", "last_used", "ends", "created")
+_PEOPLE_SORTED_BY: Keys[Person] = {
+    "name": lambda person: person.name,
+    "role": lambda person: person.role,
+    "signed_in": lambda person: person.last_sign_in_at,
+    "added": lambda person: person.created_at,
+}
+_PERSON_COLUMNS = ("id", "name", "email", "role", "last_sign_in", "added")
 
 
 async def show(visit: Visit) -> Response:
@@ -88,15 +107,23 @@ async def keys(visit: Visit) -> Response:
             list(await asyncio.gather(*(_key_row(visit, key) for key in listed.rows)))
         )
 
+    exported = await export(visit, "keys", fetch, _KEY_COLUMNS, _key_cells)
+    if exported is not None:
+        return exported
     page = page_of(visit)
     rows = await fetch(page)
-    return visit.show("settings_keys.html", rows=rows.rows, listing=listing_of(visit, rows, page))
+    shown_rows = sorted_rows(visit, rows.rows, _KEYS_SORTED_BY)
+    return visit.show("settings_keys.html", rows=shown_rows, listing=listing_of(visit, rows, page))
 
 
 async def people(visit: Visit) -> Response:
     """Show the people who may sign in."""
     listed = await visit.gateway.database.all_people(Page(PEOPLE_MAX))
-    return visit.show("settings_people.html", people=listed)
+    rows = sorted_rows(visit, listed, _PEOPLE_SORTED_BY)
+    exported = await export(visit, "people", all_of(rows), _PERSON_COLUMNS, _person_cells)
+    if exported is not None:
+        return exported
+    return visit.show("settings_people.html", people=rows)
 
 
 async def webhooks(visit: Visit) -> Response:
@@ -126,6 +153,29 @@ def _settings(visit: Visit) -> list[SettingRow]:
         origin = gateway.setting_origins.get(name, known)
         rows.append(SettingRow(name, shown(value), origin, field.metadata["doc"]))
     return rows
+
+
+def _key_cells(row: KeyRow) -> list[object]:
+    key = row.key
+    return [
+        key.id,
+        key.name,
+        key.last4,
+        " ".join(key.scopes),
+        row.app_title,
+        _iso(row.last_used_at),
+        _iso(key.expires_at),
+        iso(key.created_at),
+    ]
+
+
+def _person_cells(person: Person) -> list[object]:
+    times = _iso(person.last_sign_in_at), iso(person.created_at)
+    return [person.id, person.name, person.email, person.role, *times]
+
+
+def _iso(at: Micros | None) -> str | None:
+    return None if at is None else iso(at)
 
 
 async def _key_row(visit: Visit, key: ApiKey) -> KeyRow:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
+from tillbell.clock import iso
 from tillbell.errors import NotFound
 from tillbell.model.callbacks import Callback, Outcome
 from tillbell.model.sources import Source
@@ -15,7 +16,9 @@ from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.callbacks import callback_page
 from tillbell.web.api.sources import SourceOut, source_out
 from tillbell.web.pages.callbacks import CallbackLine, callback_line
+from tillbell.web.pages.lists import all_of, export
 from tillbell.web.pages.page import SitePage, Visit
+from tillbell.web.pages.sorting import Keys, sorted_rows
 
 SOURCES_MAX = 250  # in the list
 RECENT = 20  # callbacks on the page of a source
@@ -42,13 +45,39 @@ class SourceLine(NamedTuple):
     last: Callback | None
 
 
+_SORTED_BY: Keys[SourceLine] = {
+    "name": lambda line: line.source.name,
+    "state": lambda line: line.health.word,
+    "trust": lambda line: line.trust,
+    "application": lambda line: line.app_title,
+    "last": lambda line: line.last.received_at if line.last is not None else None,
+}
+_COLUMNS = ("application", "id", "name", "provider", "state", "trust", "last_callback")
+
+
+def _cells(line: SourceLine) -> list[object]:
+    return [
+        line.app_name,
+        line.source.id,
+        line.source.name,
+        line.source.provider,
+        line.health.state,
+        line.trust,
+        iso(line.last.received_at) if line.last is not None else None,
+    ]
+
+
 async def list_(visit: Visit) -> Response:
     """Show the sources, with their last callbacks."""
     compiled = sorted(
         visit.gateway.source_cache.of_scope(visit.app_id), key=lambda each: each.source.name.lower()
     )
     lines = [await _line(visit, source) for source in compiled[:SOURCES_MAX]]
-    return visit.show("sources.html", rows=lines, is_whole=len(compiled) <= SOURCES_MAX)
+    rows = sorted_rows(visit, lines, _SORTED_BY)
+    exported = await export(visit, "sources", all_of(rows), _COLUMNS, _cells)
+    if exported is not None:
+        return exported
+    return visit.show("sources.html", rows=rows, is_whole=len(compiled) <= SOURCES_MAX)
 
 
 async def show(visit: Visit) -> Response:

@@ -30,7 +30,7 @@ from tillbell.web.api.paging import ListPage
 from tillbell.web.api.transactions import transaction_page
 from tillbell.web.pages import curl
 from tillbell.web.pages.filter_line import filter_line
-from tillbell.web.pages.lists import export, listing_of, nothing, page_of
+from tillbell.web.pages.lists import export, listing_of, nothing, page_by_time
 from tillbell.web.pages.page import SitePage, Visit
 
 _COLUMNS = (
@@ -150,7 +150,7 @@ async def list_(visit: Visit) -> Response:
     exported = await export(visit, "transactions", fetch_rows, _COLUMNS, _cells)
     if exported is not None:
         return exported
-    page = page_of(visit)
+    page = page_by_time(visit)
     rows = await fetch_rows(page)
     return visit.show(
         "transactions.html",
