@@ -157,45 +157,47 @@ def _set_up(gateway: GatewayProcess) -> tuple[list[FilledApp], dict[str, str]]:
         urls = [f"http://127.0.0.1:49151/shop-{number}/{place}" for place in range(ENDPOINTS)]
         endpoints = [(gateway.endpoint(app, url).id, url) for url in urls]
         apps.append(FilledApp(app, source["id"], endpoints))
-    first = apps[0]
+    return apps, _names(gateway, apps[0])
+
+
+def _names(gateway: GatewayProcess, first: FilledApp) -> dict[str, str]:
+    """Make one of each thing that has a page of its own; return the ids by their names in paths."""
     base = f"/api/v1/app/{first.id}"
-    new_transaction = {
-        "direction": "pay_in",
-        "amount": "149.99",
-        "currency": "EUR",
-        "sourceId": first.source,
-        "pspTransactionId": "pi_of_the_bench",
-    }
-    transaction = gateway.call("POST", f"{base}/transaction", new_transaction).json()
+    transaction = gateway.call(
+        "POST",
+        f"{base}/transaction",
+        {
+            "direction": "pay_in",
+            "amount": "149.99",
+            "currency": "EUR",
+            "sourceId": first.source,
+            "pspTransactionId": "pi_of_the_bench",
+        },
+    ).json()
     path = gateway.call("GET", f"{base}/source/{first.source}").json()["path"]
     changes = ("data.object.id=pi_of_the_bench",)
     callback_url = f"http://127.0.0.1:{gateway.port}{path}"
     simulated = simulate(Simulation("stripe:approved", _SECRET, overrides=changes), callback_url)
     PageReader.send(gateway.port, simulated.request)
+    endpoint = first.endpoints[0][0]
     body = {"eventType": EVENT_TYPES[0], "payload": {"data": {"id": "ORD-of-the-bench"}}}
     message = gateway.call("POST", f"{base}/msg", body).json()["id"]
     new_key = {"name": "Reader", "scopes": ["read"]}
-    key = gateway.call("POST", "/api/v1/key", new_key).json()["id"]
     since = {"since": iso(SystemClock().now() - HOUR)}
-    recover = f"{base}/endpoint/{first.endpoints[0][0]}/recover"
-    task = gateway.call("POST", recover, since).json()["id"]
-    callback = gateway.call("GET", f"{base}/callback").json()["data"][0]["id"]
-    endpoint = first.endpoints[0][0]
-    names = {
+    return {
         "app": first.id,
         "endpoint": endpoint,
         "source": first.source,
         "msg": message,
         "delivery": delivery_id(message, endpoint),
         "trx": transaction["id"],
-        "callback": callback,
+        "callback": gateway.call("GET", f"{base}/callback").json()["data"][0]["id"],
         "name": "attempts",
         "type": EVENT_TYPES[0],
         "provider": "stripe",
-        "key": key,
-        "task": task,
+        "key": gateway.call("POST", "/api/v1/key", new_key).json()["id"],
+        "task": gateway.call("POST", f"{base}/endpoint/{endpoint}/recover", since).json()["id"],
     }
-    return apps, names
 
 
 async def _sign_in(url: str) -> str:
