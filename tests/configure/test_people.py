@@ -21,8 +21,9 @@ from tillbell.configure.people import (
     Visitor,
     WrongPassword,
 )
+from tillbell.configure.people_admin import EVERYTHING, INVITATION_LIFE, Granter, PeopleAdmin
 from tillbell.configure.sign_in_throttle import TRIES_OF_ACCOUNT, TRIES_OF_ADDRESS, WAIT
-from tillbell.errors import Invalid, NotFound, TooMany
+from tillbell.errors import ConflictError, Forbidden, Invalid, NotFound, TooMany
 from tillbell.ids import IdMaker
 from tillbell.model.audit import AuditedAct
 from tillbell.model.people import Role
@@ -53,11 +54,24 @@ class Pair(NamedTuple):
     two: People
     store: Any
     clock: ManualClock
+    ids: IdMaker
 
     async def log(self) -> list[AuditedAct]:
         for people in (self.one, self.two):
             await people.wait_idle()
         return [entry for entry in await acts(self.store) if entry.action.startswith("person.")]
+
+    @property
+    def admin(self) -> PeopleAdmin:
+        return PeopleAdmin(self.store, self.clock, self.ids)
+
+    async def password_link(self, email: str) -> str:
+        person = await self.admin.person_of_email(email)
+        return (await self.admin.new_link(EVERYTHING, person)).token
+
+    async def sign_out_everywhere(self, email: str) -> int:
+        person = await self.admin.person_of_email(email)
+        return await self.admin.sign_out_everywhere(EVERYTHING, person)
 
     async def owner(self) -> NewSession:
         """Create Ana, signed in at home."""
@@ -70,7 +84,7 @@ class Pair(NamedTuple):
 def pair(processes: tuple[Process, Process], clock: ManualClock) -> Pair:
     ids = IdMaker()
     one, two = (People(p.store, clock, ids, Passwords(CHEAP)) for p in processes)
-    return Pair(one, two, processes[0].store, clock)
+    return Pair(one, two, processes[0].store, clock, ids)
 
 
 async def wrong(people: People, email: str, visitor: Visitor) -> str:
@@ -195,7 +209,7 @@ async def test_signing_out_ends_the_session_everywhere_at_once(pair: Pair) -> No
     assert await pair.two.signed_in(first.token) is None
     assert await pair.two.signed_in(second.token) is not None
 
-    assert await pair.one.sign_out_everywhere("ana@shop.example") == 2
+    assert await pair.sign_out_everywhere("ana@shop.example") == 2
     assert await pair.two.signed_in(second.token) is await pair.two.signed_in(third.token) is None
     assert [entry.action for entry in await pair.log()] == [
         "person.create",
@@ -209,7 +223,7 @@ async def test_signing_out_ends_the_session_everywhere_at_once(pair: Pair) -> No
 
 async def test_a_new_password_ends_what_the_old_one_opened(pair: Pair) -> None:
     first = await pair.owner()
-    token = await pair.one.new_password_link(ANA.email)
+    token = await pair.password_link(ANA.email)
     with pytest.raises(Invalid):
         await pair.two.choose_password(token, "ana@shop.example", HOME)
 
@@ -228,8 +242,8 @@ async def test_a_new_password_ends_what_the_old_one_opened(pair: Pair) -> None:
 
 async def test_what_belongs_to_nobody_is_not_found(pair: Pair) -> None:
     acts: list[Callable[[str], Awaitable[object]]] = [
-        pair.one.new_password_link,
-        pair.one.sign_out_everywhere,
+        pair.password_link,
+        pair.sign_out_everywhere,
     ]
     for act in acts:
         with pytest.raises(NotFound, match="Nobody has the e-mail address"):
@@ -323,3 +337,92 @@ async def test_who_has_signed_in_begins_to_count_anew(pair: Pair) -> None:
         for _ in range(TRIES_OF_ACCOUNT - 1):
             await wrong(pair.one, ANA.email, HOME)
         await pair.one.sign_in(ANA.email, PASSWORD, HOME)
+
+
+async def test_an_invited_person_comes_in_once_with_the_role_that_was_given(pair: Pair) -> None:
+    await pair.owner()
+    first = await pair.admin.invite(EVERYTHING, " Bo@Shop.example", None, {"app_1": Role.OPERATOR})
+    again = await pair.admin.new_link(EVERYTHING, first.person)
+    with pytest.raises(LinkGone):  # the new invitation has ended the one before
+        await pair.one.link(first.token)
+    with pytest.raises(WrongPassword):
+        await pair.one.sign_in("bo@shop.example", "", HOME)
+
+    created = await pair.two.accept_invitation(again.token, "Bo", "another horse battery", HOME)
+
+    signed_in = await pair.one.signed_in(created.token)
+    assert signed_in is not None
+    assert (signed_in.person.email, signed_in.person.name) == ("bo@shop.example", "Bo")
+    assert await pair.one.rights_of_session(created.token) == Rights(
+        app_roles={"app_1": Role.OPERATOR}
+    )
+    for _ in range(2):
+        with pytest.raises(LinkGone):
+            await pair.one.accept_invitation(again.token, "Eve", "another horse battery", ELSEWHERE)
+    with pytest.raises(ConflictError, match="has the address"):
+        await pair.admin.invite(EVERYTHING, "bo@shop.example", Role.VIEWER, {})
+    late = await pair.admin.invite(EVERYTHING, "late@shop.example", Role.VIEWER, {})
+    pair.clock.advance(INVITATION_LIFE / SECOND - 1)
+    await pair.one.link(late.token)
+    pair.clock.advance(1)
+    with pytest.raises(LinkGone):
+        await pair.one.accept_invitation(late.token, "Late", "another horse battery", HOME)
+    assert {"person.invite", "person.invite-again", "person.accept"} <= {
+        entry.action for entry in await pair.log()
+    }
+    assert again.token not in repr(await pair.log())
+
+
+async def test_nobody_gives_or_takes_more_than_it_has_and_an_owner_stays(pair: Pair) -> None:
+    ana = (await pair.owner()).person
+    admin = Granter(("write", "key:admin", "person:admin"))
+    of_one = admin._replace(app_id="app_1")
+    for granter, role, places in (
+        (admin, Role.OWNER, {}),
+        (of_one, Role.VIEWER, {}),
+        (of_one, None, {"app_2": Role.VIEWER}),
+        (Granter(("read", "person:admin")), Role.OPERATOR, {}),
+    ):
+        with pytest.raises(Forbidden):
+            await pair.admin.invite(granter, "eve@shop.example", role, places)
+    bo = (await pair.admin.invite(of_one, "bo@shop.example", None, {"app_1": Role.ADMIN})).person
+    with pytest.raises(Invalid):
+        await pair.admin.set_roles(admin, bo, None, {})
+    for act in (pair.admin.disable, pair.admin.remove, pair.admin.new_link):
+        with pytest.raises(Forbidden):
+            await act(admin, ana)
+        with pytest.raises(Forbidden):
+            await act(of_one._replace(app_id="app_2"), bo)
+    for act in (pair.admin.disable, pair.admin.remove):
+        with pytest.raises(ConflictError, match="last owner"):
+            await act(EVERYTHING, ana)
+    with pytest.raises(ConflictError, match="last owner"):
+        await pair.admin.set_roles(EVERYTHING, ana, Role.ADMIN, {})
+
+    # Somebody who has not accepted yet is no owner who could help.
+    cy = await pair.admin.invite(EVERYTHING, "cy@shop.example", Role.OWNER, {})
+    with pytest.raises(ConflictError, match="last owner"):
+        await pair.admin.remove(EVERYTHING, ana)
+    await pair.one.accept_invitation(cy.token, "Cy", "another horse battery", HOME)
+    await pair.admin.set_roles(EVERYTHING, ana, Role.ADMIN, {})
+    with pytest.raises(ConflictError, match="meanwhile"):
+        await pair.admin.set_roles(EVERYTHING, ana, Role.VIEWER, {})
+
+
+async def test_who_is_disabled_or_removed_is_out_at_once(pair: Pair) -> None:
+    await pair.owner()
+    invited = await pair.admin.invite(EVERYTHING, "bo@shop.example", Role.VIEWER, {})
+    bo = await pair.one.accept_invitation(invited.token, "Bo", "another horse battery", HOME)
+    person = await pair.admin.person_of_email("bo@shop.example")
+
+    disabled = await pair.admin.disable(EVERYTHING, person)
+    assert await pair.two.signed_in(bo.token) is None
+    with pytest.raises(WrongPassword):
+        await pair.two.sign_in("bo@shop.example", "another horse battery", HOME)
+    enabled = await pair.admin.enable(EVERYTHING, disabled)
+    assert await pair.two.signed_in(bo.token) is None
+    again = await pair.two.sign_in("bo@shop.example", "another horse battery", HOME)
+    await pair.admin.remove(EVERYTHING, enabled)
+    assert await pair.one.signed_in(again.token) is None
+    with pytest.raises(WrongPassword):
+        await pair.two.sign_in("bo@shop.example", "another horse battery", ELSEWHERE)

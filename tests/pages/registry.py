@@ -52,6 +52,9 @@ PAGES = (
     Looked("settings", "/settings"),
     Looked("settings-keys", "/settings/keys"),
     Looked("settings-people", "/settings/people"),
+    Looked("people-invite", "/settings/people/invite"),
+    Looked("people-role", "/settings/people/{person}/role", needs_data=True),
+    Looked("people-disable", "/settings/people/{person}/disable", needs_data=True),
     Looked("settings-webhooks", "/settings/webhooks"),
     Looked("delivery", "/messages/{message}/endpoints/{endpoint}?app={app}", needs_data=True),
     Looked(

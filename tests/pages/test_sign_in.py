@@ -15,6 +15,7 @@ from tests.patience import PATIENCE_S
 from tests.web.served_gateway import OWNER, ServedGateway
 from tillbell.configure.passwords import HashCost, Passwords
 from tillbell.configure.people import IDLE_LIFE, LINK_LIFE, People
+from tillbell.configure.people_admin import EVERYTHING, PeopleAdmin
 from tillbell.testing import ManualClock
 from tillbell.vault import form_token, form_token_fits
 from tillbell.web.pages.site import PAGES, PUBLIC_PAGES
@@ -40,6 +41,14 @@ def clock(gateway: ServedGateway) -> ManualClock:
     served = gateway.gateway
     served.people = People(served.database, clock, served.ids, Passwords(HashCost(1, 8)))
     return clock
+
+
+def password_link(gateway: ServedGateway, clock: ManualClock | None = None) -> str:
+    """Return the token of a link for the owner to choose a new password."""
+    served = gateway.gateway
+    admin = PeopleAdmin(served.database, clock or served.clock, served.ids)
+    person = gateway.do(admin.person_of_email(OWNER.email))
+    return gateway.do(admin.new_link(EVERYTHING, person)).token
 
 
 class Client:
@@ -82,7 +91,9 @@ def test_every_page_but_those_to_sign_in_needs_a_session(gateway: ServedGateway)
     token = gateway.session()
     revoked = Client(gateway, token)
     assert revoked.get("/messages").status_code == 200
-    gateway.do(gateway.gateway.people.sign_out_everywhere(OWNER.email))
+    admin = gateway.gateway.people_admin
+    person = gateway.do(admin.person_of_email(OWNER.email))
+    gateway.do(admin.sign_out_everywhere(EVERYTHING, person))
 
     paths = [re.sub(r"\{\w+(:path)?\}", "x", page.path) for page in PAGES if "GET" in page.methods]
     assert "/messages" in paths
@@ -300,12 +311,11 @@ def test_a_form_needs_a_cookie_and_can_be_read(gateway: ServedGateway, clock: Ma
 
 
 def test_a_link_that_is_gone_says_what_to_do(gateway: ServedGateway, clock: ManualClock) -> None:
-    people = gateway.gateway.people
-    old = gateway.do(people.new_password_link(OWNER.email))
-    used = gateway.do(people.new_password_link(OWNER.email))
+    old = password_link(gateway, clock)
+    used = password_link(gateway, clock)
     client = Client(gateway)
     assert client.send(f"/setup/{used}", password=PASSWORD, again=PASSWORD).status_code == 303
-    fresh = gateway.do(people.new_password_link(OWNER.email))
+    fresh = password_link(gateway, clock)
     clock.advance(LINK_LIFE / SECOND)
 
     for token in (old, used, fresh, "never", "x" * 3000):
@@ -319,7 +329,7 @@ def test_a_link_that_is_gone_says_what_to_do(gateway: ServedGateway, clock: Manu
 
 def test_a_new_password_is_chosen_by_a_link(gateway: ServedGateway, clock: ManualClock) -> None:
     before = Client(gateway, gateway.session())
-    token = gateway.do(gateway.gateway.people.new_password_link(OWNER.email))
+    token = password_link(gateway)
     client = Client(gateway)
 
     for fields, says in (

@@ -66,7 +66,8 @@ def usual(served: ServedGateway) -> Names:
     money = _payments(served, app, "Cards")
     ends = {"endpoint": good, "failing": bad, "filters": filters, "gone": gone, "down": down}
     job = _recovery(served, app, good)
-    return {"app": "baobab", "message": ids[0], "job": job, **ends, **money}
+    person = _person(served, "vera@shop.example")
+    return {"app": "baobab", "message": ids[0], "job": job, "person": person, **ends, **money}
 
 
 def hostile(served: ServedGateway) -> Names:
@@ -91,7 +92,14 @@ def hostile(served: ServedGateway) -> Names:
     money = _payments(served, app, HOSTILE[1], HOSTILE[0])
     ends = dict(zip(("endpoint", "failing", "filters", "gone"), names, strict=True))
     job = _recovery(served, app, names[0])
-    return {"app": "hostile", "message": ids[0], "job": job, **ends, **money}
+    person = _person(served, "'onmouseover=alert(5)//@shop.example")
+    return {"app": "hostile", "message": ids[0], "job": job, "person": person, **ends, **money}
+
+
+def _person(served: ServedGateway, email: str) -> str:
+    """Invite somebody; return the id."""
+    roles = {app["id"]: "operator" for app in served.http.get("/app").json()["data"]}
+    return str(_ok(served, "/person", {"email": email, "appRoles": roles})["id"])
 
 
 def _payments(served: ServedGateway, app: str, source_name: str, text: str = "1001") -> Names:

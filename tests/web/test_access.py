@@ -39,6 +39,8 @@ RESENDS = (
 )
 OF_EVERYBODY = ("event-type.list", "event-type.catalog", "event-type.get", "provider.")
 OF_THE_KEY = (
+    "api-key.",
+    "person.",
     "background-task.",
     "authentication.logout",
     "cashier.",
@@ -162,6 +164,7 @@ IDS = (
     "conflict_id",
     "shipment_id",
     "suppression_id",
+    "person_id",
 )
 BEGIN = {"direction": "pay_in", "amount": "1.00", "currency": "EUR"}
 
@@ -194,7 +197,7 @@ by_name = each("route", ROUTES, ids=lambda route: route.name)
 
 def promised_action(route: Route) -> Action:
     """Keys are the administrator's, a secret is not for readers; else GET reads."""
-    if route.name.startswith("api-key."):
+    if route.name.startswith(("api-key.", "person.")):
         return Action.ADMIN
     if route.name == "message.create":
         return Action.PUBLISH

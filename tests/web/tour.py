@@ -36,6 +36,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T\d\d:\d\d:\d\d(\.\d+)?(?:Z|\+00:00)")
 _SECRETS = (
     (re.compile(r"whsec_[A-Za-z0-9+/=]+"), "whsec_ZXhhbXBsZS1zZWNyZXQtZXhhbXBsZS1zZWNyZXQ="),
     (re.compile(r"\btb_[A-Za-z0-9_-]+"), "tb_EXAMPLE0000000000000000000000000000000000"),
+    (re.compile(r"/setup/[A-Za-z0-9_-]{43}"), "/setup/EXAMPLETOKEN00000000000"),
     (re.compile(r"t=\d{10},v1=[0-9a-f]{64}"), f"t=1780306200,v1={'0' * 64}"),
     (re.compile(r"(/api/webhooks/[a-z0-9-]+/)[A-Za-z0-9_-]+"), r"\1EXAMPLETOKEN00000000000"),
 )
@@ -453,6 +454,14 @@ def _operators(tour: Tour) -> None:
     ask("GET", f"/key/{key['id']}")
     ask("GET", "/key", params={"limit": 2})
     ask("DELETE", f"/key/{key['id']}")
+    person = ask("POST", "/person", {"email": "ops@shop.example", "appRoles": {"shop": "operator"}})
+    one = f"/person/{person['id']}"
+    ask("GET", one)
+    ask("GET", "/person", params={"limit": 2})
+    ask("PATCH", one, {"role": "viewer"})
+    ask("POST", f"{one}/link")
+    ask("POST", f"{one}/sign-out")
+    ask("DELETE", one)
     portal = ask("POST", "/auth/app-portal-access/shop", {"readOnly": True, "sessionId": "ada"})
     with tour.served.client(portal["token"]) as visitor:
         ask("POST", "/auth/logout", http=visitor)

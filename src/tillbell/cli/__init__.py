@@ -116,6 +116,11 @@ _GROUPS = {
                 "people:reset_password",
                 "Print a link to choose a new password; it works once, for a day.",
             ),
+            "invite": (
+                "people:invite",
+                "Print a link that lets a person in with a role; it works once, for seven days.",
+            ),
+            "remove": ("people:remove", "Remove a person."),
             "sign-out": ("people:sign_out", "End every session of a person."),
         },
     ),

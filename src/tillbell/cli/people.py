@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tillbell.cli.flags import StoreFlags, load_settings
+from tillbell.model.people import Role
 
 if TYPE_CHECKING:
     from tillbell.clock import Micros
     from tillbell.config import Settings
     from tillbell.configure.people import People
+    from tillbell.configure.people_admin import Granter, PeopleAdmin
+    from tillbell.storage.ports.database import Database
 
 T = TypeVar("T")
 
@@ -20,7 +23,7 @@ def list_people(flags: StoreFlags | None = None) -> None:
     from tillbell.configure.people import rights_of
 
     settings = load_settings(flags).settings
-    for person in _run(settings, lambda people: people.everybody()):
+    for person in _run(settings, lambda beside: beside.people.everybody()):
         state = "  DISABLED" if person.disabled_at is not None else ""
         print(
             f"{person.email}  {rights_of(person)}  since {_day(person.created_at)}"
@@ -34,7 +37,7 @@ def setup_link(flags: StoreFlags | None = None) -> int:
     Exit code 1 if there is an account already.
     """
     settings = load_settings(flags).settings
-    token = _run(settings, lambda people: people.new_setup_link())
+    token = _run(settings, lambda beside: beside.people.new_setup_link())
     if token is None:
         print("There is an account already; `tillbell people list` shows it.")
         return 1
@@ -42,19 +45,49 @@ def setup_link(flags: StoreFlags | None = None) -> int:
     return 0
 
 
+def invite(
+    email: str, *, role: Role, app: tuple[str, ...] = (), flags: StoreFlags | None = None
+) -> None:
+    """Print a link that lets a person make an account. It works once, for seven days.
+
+    Parameters
+    ----------
+    email
+        The e-mail address that the person will sign in with.
+    role
+        What the person may do.
+    app
+        Id or uid of an application that the role is for; repeat it for several. Without it, the
+        role is for all applications.
+    """
+
+    async def work(beside: Beside) -> str:
+        apps = [await beside.application(name) for name in app]
+        general, own = (None, dict.fromkeys(apps, role)) if apps else (role, {})
+        return (await beside.admin.invite(beside.granter, email, general, own)).token
+
+    settings = load_settings(flags).settings
+    print(link_of(_address(settings), _run(settings, work)))
+
+
 def reset_password(email: str, flags: StoreFlags | None = None) -> None:
     """Print a link to choose a new password. It works once, for a day.
 
-    The old password works until then; after it, all sessions of the person have ended.
+    The old password works until then; after it, all sessions of the person have ended. For somebody
+    who has not accepted an invitation it is a new invitation.
 
     Parameters
     ----------
     email
         Whose: the e-mail address that the person signs in with.
     """
+
+    async def work(beside: Beside) -> str:
+        person = await beside.admin.person_of_email(email)
+        return (await beside.admin.new_link(beside.granter, person)).token
+
     settings = load_settings(flags).settings
-    token = _run(settings, lambda people: people.new_password_link(email))
-    print(link_of(_address(settings), token))
+    print(link_of(_address(settings), _run(settings, work)))
 
 
 def sign_out(email: str, flags: StoreFlags | None = None) -> None:
@@ -65,9 +98,29 @@ def sign_out(email: str, flags: StoreFlags | None = None) -> None:
     email
         Whose: the e-mail address that the person signs in with.
     """
-    settings = load_settings(flags).settings
-    count = _run(settings, lambda people: people.sign_out_everywhere(email))
+
+    async def work(beside: Beside) -> int:
+        person = await beside.admin.person_of_email(email)
+        return await beside.admin.sign_out_everywhere(beside.granter, person)
+
+    count = _run(load_settings(flags).settings, work)
     print(f"{count} {'session' if count == 1 else 'sessions'} ended")
+
+
+def remove(email: str, flags: StoreFlags | None = None) -> None:
+    """Remove a person; its sessions end in all processes at once. Not the last owner.
+
+    Parameters
+    ----------
+    email
+        Whom: the e-mail address that the person signs in with.
+    """
+
+    async def work(beside: Beside) -> None:
+        await beside.admin.remove(beside.granter, await beside.admin.person_of_email(email))
+
+    _run(load_settings(flags).settings, work)
+    print(f"{email} is removed")
 
 
 def link_of(address: str, token: str) -> str:
@@ -75,24 +128,45 @@ def link_of(address: str, token: str) -> str:
     return f"{address}/setup/{token}"
 
 
-def _run(settings: Settings, work: Callable[[People], Awaitable[T]]) -> T:
+class Beside(NamedTuple):
+    """What the commands use of a store that a gateway may have open too."""
+
+    people: People
+    admin: PeopleAdmin
+    granter: Granter  # who has the machine may do everything
+    database: Database
+
+    async def application(self, name: str) -> str:
+        """Return the id of an application by its id or uid."""
+        from tillbell.errors import NotFound
+        from tillbell.model.records import Application
+
+        app = await self.database.get(Application, name, "")
+        if app is None:
+            raise NotFound(f"There is no application {name}.")
+        return app.id
+
+
+def _run(settings: Settings, work: Callable[[Beside], Awaitable[T]]) -> T:
     import asyncio
 
     return asyncio.run(_with_people(settings, work))
 
 
-async def _with_people(settings: Settings, work: Callable[[People], Awaitable[T]]) -> T:
+async def _with_people(settings: Settings, work: Callable[[Beside], Awaitable[T]]) -> T:
     from tillbell.clock import SystemClock
     from tillbell.configure.passwords import Passwords
     from tillbell.configure.people import People
+    from tillbell.configure.people_admin import EVERYTHING, PeopleAdmin
     from tillbell.ids import IdMaker
     from tillbell.storage.opening import store_at
 
-    clock = SystemClock()
+    clock, ids = SystemClock(), IdMaker()
     database = store_at(settings.database_url, clock, has_pooler=settings.database_pooler)
     await database.open_beside()
     try:
-        return await work(People(database, clock, IdMaker(), Passwords()))
+        people = People(database, clock, ids, Passwords())
+        return await work(Beside(people, PeopleAdmin(database, clock, ids), EVERYTHING, database))
     finally:
         await database.close()
 

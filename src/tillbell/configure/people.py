@@ -17,7 +17,7 @@ from tillbell.deliver.audit import AuditWriter
 from tillbell.errors import Invalid, NotFound, Problem, Unauthenticated, Unavailable
 from tillbell.ids import IdMaker
 from tillbell.logs import log_event
-from tillbell.model.audit import NOBODY, SYSTEM, USER_AGENT_MAX, Actor, ActorKind, AuditedAct
+from tillbell.model.audit import NOBODY, USER_AGENT_MAX, Actor, ActorKind, AuditedAct
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.rules.accounts import (
     EMAIL_MAX,
@@ -44,7 +44,7 @@ class WrongPassword(Unauthenticated):
 
 
 class LinkGone(NotFound):
-    """This link was used, has expired, or never existed. `tillbell people` makes a new one."""
+    """This link was used already, has expired, or never existed. Ask for a new one."""
 
 
 class Visitor(NamedTuple):
@@ -111,14 +111,6 @@ class People:
         token, link = self._new_link(LinkPurpose.SETUP, "")
         return token if await self._store.add_link(link, []) else None
 
-    async def new_password_link(self, email: str) -> str:
-        """Return the token of a link to choose a new password. `NotFound` without the person."""
-        person = await self._person_of(email)
-        token, link = self._new_link(LinkPurpose.PASSWORD, person.id)
-        entry = self._entry(SYSTEM, "person.password-link", person.id)
-        await self._store.add_link(link, [entry])
-        return token
-
     async def link(self, token: str) -> OneTimeLink:
         """Return a link that can be used now. `LinkGone` if it cannot."""
         link = await self._store.one_time_link(hash_key(token))
@@ -153,6 +145,27 @@ class People:
         if not await self._store.add_first_person(person, hash_key(token), session, [entry]):
             raise LinkGone
         return NewSession(person, session_token)
+
+    async def accept_invitation(
+        self, token: str, name: str, password: str, visitor: Visitor
+    ) -> NewSession:
+        """Give an invited person a name and a password, and sign the person in.
+
+        `Invalid` names the fields that are wrong. `LinkGone` if the link is.
+        """
+        link = await self.link(token)
+        person = await self._store.person(link.person_id)
+        if link.purpose is not LinkPurpose.INVITATION or person is None:
+            raise LinkGone
+        name = name.strip()
+        _check(name=name_problem(name), password=password_problem(password, person.email, name))
+        hashed = await self._passwords.hash(password)
+        session_token, session = self._new_session(person, visitor)
+        changes: dict[str, list[object]] = {"name": [None, name]}
+        entry = self._entry(actor_of(person, visitor), "person.accept", person.id, changes)
+        if not await self._store.accept_invitation(link.id, name, hashed, session, [entry]):
+            raise LinkGone
+        return NewSession(person._replace(name=name, password_hash=hashed), session_token)
 
     async def choose_password(self, token: str, password: str, visitor: Visitor) -> NewSession:
         """Change the password of a person by a link, end all its sessions, and sign in."""
@@ -230,12 +243,6 @@ class People:
         entry = self._entry(actor_of(person, visitor), "person.sign-out", person.id)
         await self._store.revoke_session(session.id, self._clock.now(), [entry])
 
-    async def sign_out_everywhere(self, email: str) -> int:
-        """End all sessions of a person; return how many. `NotFound` without the person."""
-        person = await self._person_of(email)
-        entry = self._entry(SYSTEM, "person.sign-out-everywhere", person.id)
-        return await self._store.revoke_sessions_of(person.id, self._clock.now(), [entry])
-
     async def everybody(self) -> list[Person]:
         """Return all people in the order in which they came."""
         people: list[Person] = []
@@ -247,12 +254,6 @@ class People:
                 return people
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────
-
-    async def _person_of(self, email: str) -> Person:
-        person = await self._store.person_of_email(normal_email(email))
-        if person is None:
-            raise NotFound(f"Nobody has the e-mail address {email}.")
-        return person
 
     def _new_link(self, purpose: LinkPurpose, person_id: str) -> tuple[str, OneTimeLink]:
         token, now = new_token(), self._clock.now()

@@ -58,6 +58,8 @@ class LinkPurpose(StrEnum):
 
     SETUP = "setup"  # to make the first account
     PASSWORD = "password"  # noqa: S105 - to choose a new one
+    INVITATION = "invitation"  # to accept an invitation
+    SECOND_STEP = "second-step"  # to go on with a sign-in whose password was right
 
 
 class OneTimeLink(NamedTuple):

@@ -10,12 +10,16 @@ from tillbell.storage.engine.methods import read, read_batched, write, write_by_
 from tillbell.storage.operations.audit_log import write_audit
 from tillbell.storage.operations.pages import page_bounds
 from tillbell.storage.ports.outbound import Page
-from tillbell.storage.ports.people import Audit, CheckedPassword
+from tillbell.storage.ports.people import Audit, CheckedPassword, PersonChange
 from tillbell.storage.session.connection import DbReader, Row
 from tillbell.storage.session.transaction import DbTransaction
 
 _FIRST_PERSON = ("people",)  # what to lock: whether there is anybody
 _SESSION_COLUMNS = len(Session._fields)
+_CHANGED = (
+    *("id", "name", "role", "disabled_at", "app_roles"),
+    *("totp_secret", "totp_step", "recovery_codes", "oidc_id"),
+)
 _APP_ROLES = Person._fields.index("app_roles")
 _RECOVERY_CODES = Person._fields.index("recovery_codes")
 _app_roles = msgspec.json.Decoder(dict[str, Role]).decode
@@ -106,6 +110,8 @@ def add_link(db: DbTransaction, link: OneTimeLink, audit: Audit) -> bool:
         db.lock([_FIRST_PERSON])
         if db.query("has_people"):
             return False
+    if link.purpose is LinkPurpose.INVITATION:
+        db.query("delete_links_of_person", (link.person_id, link.purpose))
     db.query("insert_one_time_link", link)
     write_audit(db, audit)
     return True
@@ -121,11 +127,93 @@ def add_first_person(
         return False
     if db.query_one("use_one_time_link", (link_id, LinkPurpose.SETUP, person.created_at)) is None:
         return False
+    db.query("delete_invited_person", (person.email,))
     db.query("insert_person", _row(person))
     db.query("delete_links_of_person", ("", LinkPurpose.SETUP))
     db.query("insert_session", session)
     write_audit(db, audit)
     return True
+
+
+@write()
+def add_person(db: DbTransaction, person: Person, link: OneTimeLink | None, audit: Audit) -> bool:
+    """Store a person who is invited."""
+    db.lock([_FIRST_PERSON])
+    if db.query("person_of_email", (person.email,)):
+        return False
+    db.query("insert_person", _row(person))
+    if link is not None:
+        db.query("insert_one_time_link", link)
+    write_audit(db, audit)
+    return True
+
+
+@write()
+def accept_invitation(
+    db: DbTransaction, link_id: str, name: str, password_hash: str, session: Session, audit: Audit
+) -> bool:
+    """Give an invited person a name, a password and a session."""
+    person_id, now = session.person_id, session.created_at
+    used = db.query_one("use_one_time_link", (link_id, LinkPurpose.INVITATION, now))
+    if used != (person_id,):
+        return False
+    if db.query_one("accept_invitation", (person_id, now, name, password_hash)) is None:
+        return False
+    db.query("insert_session", session)
+    write_audit(db, audit)
+    return True
+
+
+@write()
+def change_person(
+    db: DbTransaction,
+    before: Person,
+    after: Person,
+    now: Micros,
+    audit: Audit,
+    *,
+    ends_sessions: bool = False,
+) -> PersonChange:
+    """Change what an administrator, or the person, may change."""
+    refused = _refused_change(db, before, after)
+    if refused is not None:
+        return refused
+    columns = dict(zip(Person._fields, _row(after), strict=True))
+    db.query("change_person", {name: columns[name] for name in _CHANGED})
+    if ends_sessions:
+        db.query("revoke_sessions_of_person", (before.id, now))
+        db.query("delete_all_links_of_person", (before.id,))
+    write_audit(db, audit)
+    return PersonChange.DONE
+
+
+@write()
+def remove_person(db: DbTransaction, before: Person, audit: Audit) -> PersonChange:
+    """Delete a person."""
+    refused = _refused_change(db, before, None)
+    if refused is not None:
+        return refused
+    db.query("delete_person", (before.id,))
+    db.query("delete_sessions_of_person", (before.id,))
+    db.query("delete_all_links_of_person", (before.id,))
+    write_audit(db, audit)
+    return PersonChange.DONE
+
+
+def _refused_change(db: DbTransaction, before: Person, after: Person | None) -> PersonChange | None:
+    db.lock([_FIRST_PERSON])
+    stored = db.query_one("person", (before.id,))
+    if stored is None or _person(stored).version != before.version:
+        return PersonChange.MOVED
+    remains = after is not None and _is_owner(after)
+    if _is_owner(before) and not remains and not db.query("other_owners", (before.id,)):
+        return PersonChange.LAST_OWNER
+    return None
+
+
+def _is_owner(person: Person) -> bool:
+    is_there = person.disabled_at is None and person.password_hash + person.oidc_id != ""
+    return person.role is Role.OWNER and is_there
 
 
 @write()

@@ -140,6 +140,10 @@ class PeopleMethods:
     one_time_link = people.one_time_link
     add_link = people.add_link
     add_first_person = people.add_first_person
+    add_person = people.add_person
+    accept_invitation = people.accept_invitation
+    change_person = people.change_person
+    remove_person = people.remove_person
     add_session = people.add_session
     set_password = people.set_password
     note_session_use = people.note_session_use

@@ -9,6 +9,7 @@ Each promise below has a test of that name in tests/store, which runs over every
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from tillbell.clock import Micros
@@ -24,6 +25,14 @@ class CheckedPassword(NamedTuple):
 
     checked: str
     stored: str
+
+
+class PersonChange(StrEnum):
+    """How a change of a person ended."""
+
+    DONE = "done"
+    MOVED = "moved"  # the person has changed meanwhile, or is gone; nothing is stored
+    LAST_OWNER = "last-owner"  # nobody would be owner of everything; nothing is stored
 
 
 class PeopleStore(Protocol):
@@ -62,7 +71,7 @@ class PeopleStore(Protocol):
     # ── writes ───────────────────────────────────────────────────────────────────────────────────
 
     async def add_link(self, link: OneTimeLink, audit: Audit) -> bool:
-        """Store a link. Earlier links stay valid.
+        """Store a link. Earlier links stay valid; but an invitation ends those before it.
 
         False, and nothing is stored, if it is to make the first account and a person exists.
         """
@@ -74,8 +83,42 @@ class PeopleStore(Protocol):
         """Store the first person, who is signed in, and use up all links to make an account.
 
         False, and nothing is stored, if the link is gone or has expired when the person is created,
-        or if a person exists. Of two at the same time, one wins.
+        or if a person exists who may sign in. An invitation to the same address ends. Of two at the
+        same time, one wins.
         """
+        ...
+
+    async def add_person(self, person: Person, link: OneTimeLink | None, audit: Audit) -> bool:
+        """Store a person who is invited. False, and nothing is stored, if the e-mail is taken."""
+        ...
+
+    async def accept_invitation(
+        self, link_id: str, name: str, password_hash: str, session: Session, audit: Audit
+    ) -> bool:
+        """Give the invited person of the session a name and a password, and sign the person in.
+
+        False, and nothing is stored, if the link is gone or of another person, has expired when the
+        session begins, or the person is disabled or has a password.
+        """
+        ...
+
+    async def change_person(
+        self,
+        before: Person,
+        after: Person,
+        now: Micros,
+        audit: Audit,
+        *,
+        ends_sessions: bool = False,
+    ) -> PersonChange:
+        """Change name, roles, second factor, identity or disabling, if nobody did since `before`.
+
+        The version rises by one. `ends_sessions`: all sessions and links of the person end.
+        """
+        ...
+
+    async def remove_person(self, before: Person, audit: Audit) -> PersonChange:
+        """Delete a person, its sessions and links, if nobody has changed the person since."""
         ...
 
     async def add_session(

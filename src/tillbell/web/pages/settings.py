@@ -10,6 +10,8 @@ from starlette.responses import Response
 from tillbell import __version__
 from tillbell.clock import Micros, iso
 from tillbell.config import FIELDS
+from tillbell.configure.people import rights_of
+from tillbell.configure.people_admin import Granter
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.people import Person
@@ -17,7 +19,9 @@ from tillbell.model.records import ApiKey, Application
 from tillbell.setting_text import shown
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.endpoint_health import health_of
-from tillbell.web.api.paging import ListPage, filtered_page, row_id
+from tillbell.web.api.keys import key_page
+from tillbell.web.api.paging import ListPage
+from tillbell.web.api.persons import PersonStatus, granter_of, person_page, status_of
 from tillbell.web.edge.health import HealthProbe
 from tillbell.web.pages.endpoint_views import EndpointView
 from tillbell.web.pages.lists import all_of, export, listing_of, page_of
@@ -51,6 +55,14 @@ class KeyRow(NamedTuple):
     is_over: bool  # it has expired
 
 
+class PersonRow(NamedTuple):
+    """Somebody who may sign in, as the list shows it."""
+
+    person: Person
+    status: PersonStatus
+    app_roles: list[tuple[str, str]]  # name of an application, role
+
+
 _KEYS_SORTED_BY: Keys[KeyRow] = {
     "name": lambda row: row.key.name,
     "application": lambda row: row.app_title,
@@ -59,11 +71,11 @@ _KEYS_SORTED_BY: Keys[KeyRow] = {
     "created": lambda row: row.key.created_at,
 }
 _KEY_COLUMNS = ("id", "name", "last4", "scopes", "application", "last_used", "ends", "created")
-_PEOPLE_SORTED_BY: Keys[Person] = {
-    "name": lambda person: person.name,
-    "role": lambda person: person.role,
-    "signed_in": lambda person: person.last_sign_in_at,
-    "added": lambda person: person.created_at,
+_PEOPLE_SORTED_BY: Keys[PersonRow] = {
+    "name": lambda row: row.person.name,
+    "role": lambda row: str(rights_of(row.person)),
+    "signed_in": lambda row: row.person.last_sign_in_at,
+    "added": lambda row: row.person.created_at,
 }
 _PERSON_COLUMNS = ("id", "name", "email", "role", "last_sign_in", "added")
 
@@ -94,15 +106,10 @@ async def applications(visit: Visit) -> Response:
 
 async def keys(visit: Visit) -> Response:
     """Show API keys, without portal tokens; no key is shown."""
-    database = visit.gateway.database
-
-    async def keep(key: ApiKey) -> bool:
-        return key.capabilities is None
+    app_id = visit.principal().key.app_id
 
     async def fetch(page: Page) -> ListPage[KeyRow]:
-        listed = await filtered_page(
-            lambda page: database.list(ApiKey, None, page), page, row_id, keep
-        )
+        listed = await key_page(visit.gateway, app_id, page)
         return listed.with_rows(
             list(await asyncio.gather(*(_key_row(visit, key) for key in listed.rows)))
         )
@@ -118,12 +125,20 @@ async def keys(visit: Visit) -> Response:
 
 async def people(visit: Visit) -> Response:
     """Show the people who may sign in."""
-    listed = await visit.gateway.database.all_people(Page(PEOPLE_MAX))
-    rows = sorted_rows(visit, listed, _PEOPLE_SORTED_BY)
+    granter = granter_of(visit.principal())
+    listed = await person_page(visit.gateway, granter, Page(PEOPLE_MAX, ascending=True))
+    rows = sorted_rows(
+        visit,
+        [
+            PersonRow(person, status_of(person), _app_names(visit, person, granter))
+            for person in listed.rows
+        ],
+        _PEOPLE_SORTED_BY,
+    )
     exported = await export(visit, "people", all_of(rows), _PERSON_COLUMNS, _person_cells)
     if exported is not None:
         return exported
-    return visit.show("settings_people.html", people=rows)
+    return visit.show("settings_people.html", rows=rows)
 
 
 async def webhooks(visit: Visit) -> Response:
@@ -169,13 +184,25 @@ def _key_cells(row: KeyRow) -> list[object]:
     ]
 
 
-def _person_cells(person: Person) -> list[object]:
+def _person_cells(row: PersonRow) -> list[object]:
+    person = row.person
+    own = [f"{role} of {name}" for name, role in row.app_roles]
+    roles = ", ".join([person.role, *own] if person.role is not None else own)
     times = _iso(person.last_sign_in_at), iso(person.created_at)
-    return [person.id, person.name, person.email, person.role, *times]
+    return [person.id, person.name, person.email, roles, *times]
 
 
 def _iso(at: Micros | None) -> str | None:
     return None if at is None else iso(at)
+
+
+def _app_names(visit: Visit, person: Person, granter: Granter) -> list[tuple[str, str]]:
+    """Return the roles in single applications with their names."""
+    return [
+        (visit.names_of(app_id)[1], role.value)
+        for app_id, role in person.app_roles.items()
+        if granter.app_id in (None, app_id)
+    ]
 
 
 async def _key_row(visit: Visit, key: ApiKey) -> KeyRow:

@@ -67,7 +67,11 @@ async def use_link(request: Request) -> Response:
                 return _show_link(
                     request, 422, link.purpose, form, {"again": "The two passwords differ."}
                 )
-            if link.purpose is LinkPurpose.SETUP:
+            if link.purpose is LinkPurpose.INVITATION:
+                session = await gateway.people.accept_invitation(
+                    token, form.get("name", ""), form.get("password", ""), visitor
+                )
+            elif link.purpose is LinkPurpose.SETUP:
                 account = NewAccount(
                     form.get("email", ""), form.get("name", ""), form.get("password", "")
                 )
@@ -128,6 +132,7 @@ def _show_link(
 ) -> Response:
     values = {
         "is_setup": purpose is LinkPurpose.SETUP,
+        "is_invitation": purpose is LinkPurpose.INVITATION,
         "form": form or {},
         "problems": problems or {},
         "least": PASSWORD_MIN,

@@ -50,6 +50,7 @@ from tillbell.web.pages.acts import deliveries as delivery_acts
 from tillbell.web.pages.acts import event_types as event_type_acts
 from tillbell.web.pages.acts import jobs as job_acts
 from tillbell.web.pages.acts import keys as key_acts
+from tillbell.web.pages.acts import people as people_acts
 from tillbell.web.pages.acts import sources as source_acts
 from tillbell.web.pages.acts import transactions as transaction_acts
 from tillbell.web.pages.acts import webhooks as webhook_acts
@@ -98,6 +99,7 @@ PAGES: tuple[SitePage, ...] = (
     *key_acts.PAGES,
     *webhook_acts.PAGES,
     *job_acts.PAGES,
+    *people_acts.PAGES,
     *application_acts.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES

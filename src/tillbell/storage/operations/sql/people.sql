@@ -15,7 +15,12 @@ one_time_links.id, one_time_links.purpose, one_time_links.person_id, one_time_li
 one_time_links.expires_at
 
 -- name: has_people
-SELECT 1 FROM people LIMIT 1;
+-- Who is only invited cannot sign in yet.
+SELECT 1 FROM people WHERE password_hash <> '' OR oidc_id <> '' LIMIT 1;
+
+-- name: delete_invited_person
+-- Index: people_email.
+DELETE FROM people WHERE email = ?1 AND password_hash = '' AND oidc_id = '';
 
 -- name: people
 -- Index: primary key.
@@ -35,6 +40,37 @@ INSERT INTO people
     (id, email, name, password_hash, role, created_at, last_sign_in_at, disabled_at, app_roles,
      totp_secret, totp_step, recovery_codes, oidc_id, version)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14);
+
+-- name: accept_invitation
+-- Unless the person has a password, or was disabled.
+UPDATE people SET last_sign_in_at = ?2, name = ?3, password_hash = ?4
+WHERE id = ?1 AND password_hash = '' AND disabled_at IS NULL
+RETURNING id;
+
+-- name: change_person
+-- All but what a sign-in changes.
+UPDATE people SET name = :name, role = :role, disabled_at = :disabled_at, app_roles = :app_roles,
+    totp_secret = :totp_secret, totp_step = :totp_step, recovery_codes = :recovery_codes,
+    oidc_id = :oidc_id, version = version + 1
+WHERE id = :id;
+
+-- name: other_owners
+-- Who may sign in as one.
+SELECT 1 FROM people
+WHERE role = 'owner' AND disabled_at IS NULL AND (password_hash <> '' OR oidc_id <> '')
+    AND id <> ?1
+LIMIT 1;
+
+-- name: delete_person
+DELETE FROM people WHERE id = ?1;
+
+-- name: delete_sessions_of_person
+-- Index: sessions_person.
+DELETE FROM sessions WHERE person_id = ?1;
+
+-- name: delete_all_links_of_person
+-- Index: one_time_links_person.
+DELETE FROM one_time_links WHERE person_id = ?1;
 
 -- name: note_sign_in
 -- Unless the password has changed since it was checked (?2), or the person was disabled.
