@@ -23,6 +23,15 @@ from tillbell.web.pages.page import Visit
 _PLACE = "/event-types"
 
 
+_NAME = FormField(
+    "name",
+    "Name",
+    hint="Words with dots between, such as `invoice.sent`.",
+    is_required=True,
+    is_code=True,
+)
+
+
 def _registered(visit: Visit) -> EventType | None:
     return visit.gateway.config_cache.cached_event_type(visit.path("name"))
 
@@ -30,21 +39,8 @@ def _registered(visit: Visit) -> EventType | None:
 def _fields(event_type: EventType | None, name: str = "") -> list[FormField]:
     schemas = event_type.schemas if event_type is not None else None
     text = msgspec.json.format(msgspec.json.encode(schemas), indent=2).decode() if schemas else ""
-    own_name = (
-        []
-        if name
-        else [
-            FormField(
-                "name",
-                "Name",
-                is_required=True,
-                is_code=True,
-                hint="Words with dots between, such as `invoice.sent`.",
-            )
-        ]
-    )
     return [
-        *own_name,
+        *([] if name else [_NAME]),
         FormField(
             "description",
             "Description",
