@@ -6,15 +6,18 @@ The source's owner pins the certificate. No address in a request decides which k
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 from tillbell.clock import Micros, from_datetime
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 PEM_MAX = 65_536  # characters of all pinned certificates together
 
@@ -37,6 +40,8 @@ def certificates(pem: str) -> tuple[Certificate, ...]:
     """Read PEM with one certificate or several; () if it is no PEM."""
     if len(pem) > PEM_MAX:
         return ()
+    from cryptography.x509 import load_pem_x509_certificates  # 10 MiB, for who pins a certificate
+
     try:
         return tuple(load_pem_x509_certificates(pem.encode("ascii", "replace")))
     except ValueError:
