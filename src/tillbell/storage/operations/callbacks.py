@@ -69,11 +69,11 @@ class _Candidates:
         return [callback_rows.transaction(rows[id_]) for id_ in newest]
 
     def _read(self) -> dict[int, dict[str, Row]]:
-        found = self._result.rows()
-        if len(found) >= ROWS_MAX:  # some may be missing: ask for each
-            found = [row for number in range(len(self._received)) for row in self._rows_of(number)]
+        rows = self._result.rows()
+        if len(rows) >= ROWS_MAX:  # some may be missing: ask for each
+            rows = [row for number in range(len(self._received)) for row in self._rows_of(number)]
         by_number: dict[int, dict[str, Row]] = {}
-        for number, *row in found:
+        for number, *row in rows:
             by_number.setdefault(number, {})[row[0]] = tuple(row)
         return by_number
 
