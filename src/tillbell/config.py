@@ -45,6 +45,9 @@ PROFILE_NAMES = (
     "cloudevents",
 )
 _DAY_S = 86_400
+LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+LOGO_BYTES_MAX = 262_144
+_COLOUR = re.compile("#[0-9a-fA-F]{6}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+")  # as browsers write it: lower case
 _POSTGRES, _POSTGRES_URL = ("postgresql", "postgres"), "postgresql://user@host/database"
 
@@ -150,6 +153,16 @@ class Settings:
 
     cors_origins: tuple[str, ...] = _setting(
         (), "Origins whose pages may call the API from a browser, or *. Default: none."
+    )
+
+    portal_frame_origins: tuple[str, ...] = _setting(
+        (), "Origins whose pages may show the portal in a frame. Default: none."
+    )
+    portal_name: str = _setting("Webhooks", "Name that the portal shows.")
+    portal_logo: str = _setting("", "Path of an SVG or PNG file that the portal shows as its logo.")
+    portal_accent: str = _setting("", "Accent of the portal, such as #0a7ea4. Default: ours.")
+    portal_theme: str = _setting(
+        "auto", "Theme of the portal; auto is the reader's.", choices=("auto", "light", "dark")
     )
 
     body_retention_days: int = _setting(30, "Days for which payloads are kept.", (1, 3_650))
@@ -384,7 +397,7 @@ def _complete(settings: Settings, origins: dict[str, str]) -> LoadedSettings:
     if not settings.database_url:
         changes["database_url"] = f"sqlite:///{settings.data_dir / 'tillbell.db'}"
     complete = replace(settings, **changes)
-    for check in (_check_store, _check_network, _check_limits):
+    for check in (_check_store, _check_network, _check_portal, _check_limits):
         problem = check(complete)
         if problem:
             raise Misconfigured(problem)
@@ -430,6 +443,27 @@ def _check_network(settings: Settings) -> str:
     public = urllib.parse.urlsplit(settings.public_url)
     if settings.public_url and (public.scheme not in ("http", "https") or not public.hostname):
         return f"public_url: {settings.public_url!r} is not an http or https address"
+    return ""
+
+
+def _check_portal(settings: Settings) -> str:
+    for origin in settings.portal_frame_origins:
+        if not _ORIGIN.fullmatch(origin):
+            return f"portal_frame_origins: {origin!r} must look like https://shop.example"
+    if settings.portal_accent and not _COLOUR.fullmatch(settings.portal_accent):
+        return f"portal_accent: {settings.portal_accent!r} must look like #0a7ea4"
+    if not settings.portal_name:
+        return "portal_name: must not be empty"
+    return _check_logo(Path(settings.portal_logo)) if settings.portal_logo else ""
+
+
+def _check_logo(logo: Path) -> str:
+    if logo.suffix not in LOGO_TYPES:
+        return f"portal_logo: must be the path of a file that ends in {' or '.join(LOGO_TYPES)}"
+    if not logo.is_file():
+        return f"portal_logo: there is no file {logo}"
+    if logo.stat().st_size > LOGO_BYTES_MAX:
+        return f"portal_logo: must have at most {LOGO_BYTES_MAX:,} bytes"
     return ""
 
 

@@ -32,6 +32,7 @@ def photograph(browser: Browser, folder: Path, world: str, wanted: list[Looked])
     ):
         names = WORLDS[world](served)
         visitor = Visitor(browser, served.url, served.session())
+        visitor.enter_portal(names.get("portal_token", ""))
         for looked in wanted:
             if names or not looked.needs_data:
                 visitor.open(looked.path.format(**names))

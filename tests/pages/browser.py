@@ -31,8 +31,8 @@ new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resol
 
 
 @contextmanager
-def running_browser() -> Iterator[Browser]:
-    """Start the browser. Without one a test is skipped; in CI that is a failure."""
+def running_browser(*more: str) -> Iterator[Browser]:
+    """Start the browser, with more arguments. Without one a test is skipped; in CI it fails."""
     if CHROMIUM is None:
         if os.environ.get("CI") == "true":
             pytest.fail("no chromium: apt-get install chromium")
@@ -41,7 +41,7 @@ def running_browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", *more],
         )
         yield browser
         browser.close()
@@ -73,6 +73,12 @@ class Visitor:
         self.page.on("dialog", self._dialog)
         self.page.on("request", self._request)
         self.page.on("response", self._response)
+
+    def enter_portal(self, token: str) -> None:
+        """Open the link to a portal, if there is one."""
+        if token:
+            self.open(f"/portal#key={token}")
+            self.page.wait_for_url("**/endpoints")
 
     def close(self) -> None:
         """Close the window."""

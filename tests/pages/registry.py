@@ -1,7 +1,8 @@
 """The pages that are looked at: add a line for each new one, and all checks are made on it.
 
 A path may name things of the world that it is looked at in (`tests/pages/worlds.py`):
-`/messages/{message}`. After a hyphen a name says which state of the page it is.
+`/messages/{message}`. `{portal}` is where the portal of its application begins. After a hyphen a
+name says which state of the page it is.
 """
 
 from __future__ import annotations
@@ -93,4 +94,13 @@ PAGES = (
     Looked("search-hits", "/search?q={app}", needs_data=True),
     Looked("nothing", "/nothing", status=404),
     Looked("components", "/ui/components"),
+    Looked("act-endpoint-new", "/endpoints/new?app={app}&type=order.paid", needs_data=True),
+    Looked("act-endpoint-edit", "/endpoints/{filters}/edit?app={app}", needs_data=True),
+    Looked("act-endpoint-delete", "/endpoints/{failing}/delete?app={app}", needs_data=True),
+    Looked("act-endpoint-recover", "/endpoints/{endpoint}/recover?app={app}", needs_data=True),
+    Looked("portal", "{portal}/endpoints", needs_data=True),
+    Looked("portal-endpoint", "{portal}/endpoints/{failing}", needs_data=True),
+    Looked("portal-messages", "{portal}/messages?open={message}", needs_data=True),
+    Looked("portal-test", "{portal}/endpoints/{endpoint}/test", needs_data=True),
+    Looked("portal-closed", "/portal/nobody/endpoints", status=401),
 )

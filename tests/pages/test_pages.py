@@ -35,6 +35,7 @@ def _there_in(world: World, pages: Sequence[Looked]) -> list[Looked]:
 def _look_at_all(browser: Browser, world: World, pages: Sequence[Looked], checks: Checks) -> None:
     """Open pages, and make them as narrow as a telephone; collect all that is wrong."""
     visitor = Visitor(browser, world.served.url, world.served.session())
+    visitor.enter_portal(world.names.get("portal_token", ""))
     width = WIDE if checks.rules else NARROW  # each other width is laid out and painted anew
     visitor.width(width)
     wrong: list[str] = []
@@ -69,7 +70,10 @@ def test_all_pages_answer_on_a_usual_day_and_at_the_first_start(
         served = world.served
         with httpx.Client(
             base_url=served.url,
-            cookies={"tillbell": served.session()},
+            cookies={
+                "tillbell": served.session(),
+                "tillbell-portal": f"{world.names.get('portal_token', '')}~~~",
+            },
             headers={"accept": "text/html"},
             follow_redirects=True,
         ) as http:

@@ -67,7 +67,8 @@ def usual(served: ServedGateway) -> Names:
     ends = {"endpoint": good, "failing": bad, "filters": filters, "gone": gone, "down": down}
     job = _recovery(served, app, good)
     person = _person(served, "vera@shop.example")
-    return {"app": "baobab", "message": ids[0], "job": job, "person": person, **ends, **money}
+    names = {"app": "baobab", "message": ids[0], "job": job, "person": person}
+    return names | _portal(served, app) | ends | money
 
 
 def hostile(served: ServedGateway) -> Names:
@@ -93,13 +94,20 @@ def hostile(served: ServedGateway) -> Names:
     ends = dict(zip(("endpoint", "failing", "filters", "gone"), names, strict=True))
     job = _recovery(served, app, names[0])
     person = _person(served, "'onmouseover=alert(5)//@shop.example")
-    return {"app": "hostile", "message": ids[0], "job": job, "person": person, **ends, **money}
+    names = {"app": "hostile", "message": ids[0], "job": job, "person": person}
+    return names | _portal(served, app) | ends | money
 
 
 def _person(served: ServedGateway, email: str) -> str:
     """Invite somebody; return the id."""
     roles = {app["id"]: "operator" for app in served.http.get("/app").json()["data"]}
     return str(_ok(served, "/person", {"email": email, "appRoles": roles})["id"])
+
+
+def _portal(served: ServedGateway, app: str) -> Names:
+    """Make a link to the portal of an application."""
+    link = _ok(served, f"/auth/app-portal-access/{app}", {})
+    return {"portal": f"/portal/{app}", "portal_token": str(link["token"])}
 
 
 def _payments(served: ServedGateway, app: str, source_name: str, text: str = "1001") -> Names:

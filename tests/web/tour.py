@@ -462,7 +462,8 @@ def _operators(tour: Tour) -> None:
     ask("POST", f"{one}/link")
     ask("POST", f"{one}/sign-out")
     ask("DELETE", one)
-    portal = ask("POST", "/auth/app-portal-access/shop", {"readOnly": True, "sessionId": "ada"})
+    body = {"readOnly": True, "sessionId": "ada", "theme": {"accent": "#0a7ea4", "mode": "light"}}
+    portal = ask("POST", "/auth/app-portal-access/shop", body)
     with tour.served.client(portal["token"]) as visitor:
         ask("POST", "/auth/logout", http=visitor)
     ask("POST", "/auth/dashboard-access/shop")

@@ -62,7 +62,7 @@ async def completion(
     """Complete a filter at a place: its qualifiers, and the values that are known."""
 
     async def known(qualifier: Qualifier) -> Iterable[str]:
-        return await _visible_values(gateway, principal, scope, qualifier)
+        return await visible_values(gateway, principal, scope, qualifier)
 
     return await complete(list_, text, len(text) if at is None else at, known)
 
@@ -84,11 +84,11 @@ async def complete(
     )
 
 
-async def _visible_values(
+async def visible_values(
     gateway: Gateway, principal: Principal, scope: str | None, qualifier: Qualifier
 ) -> Iterable[str]:
     """Return values that are configured, as far as the key may see them."""
-    values = await configured_values(gateway, scope, qualifier)
+    values = await _configured_values(gateway, scope, qualifier)
     if qualifier.field == "type":
         registered = gateway.config_cache.registered_event_types()
         hidden = {t.uid or t.id for t in registered if not principal.may_see_type(t)}
@@ -99,7 +99,7 @@ async def _visible_values(
     return [] if is_endpoint and not may(principal, "endpoint.list") else values
 
 
-async def configured_values(
+async def _configured_values(
     gateway: Gateway, scope: str | None, qualifier: Qualifier
 ) -> Iterable[str]:
     """Return the values of a qualifier that are configured in a scope; None: everywhere."""

@@ -6,7 +6,8 @@ of scopes. It is in the fragment of the link, which browsers do not send to serv
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import urlencode
 
 from fastapi import Response
 from pydantic import Field
@@ -19,9 +20,30 @@ from tillbell.web.api.applications import ApplicationIn, get_or_create_applicati
 from tillbell.web.api.routes import AppId, ApplicationOf, GatewayOf, PrincipalOf, resource
 from tillbell.web.api.shapes import Decides, Flag, In, Name, Out
 from tillbell.web.edge.auth import Capability
+from tillbell.web.edge.patterns import COLOUR
 
 HOUR_S = 3600
 WEEK_S = 7 * 24 * HOUR_S
+
+
+class PortalThemeIn(In):
+    """How the portal looks by one link, in place of what the settings say."""
+
+    accent: Annotated[str, Field(pattern=COLOUR)] | None = Field(
+        default=None, description="Colour of buttons and links, such as `#0a7ea4`."
+    )
+    mode: Literal["light", "dark", "auto"] | None = Field(
+        default=None, description="`auto`: as the reader's system."
+    )
+
+    def query(self) -> str:
+        """Return the query of the link, by the names that Svix's components use."""
+        named = {
+            "primaryColor": (self.accent or "").removeprefix("#"),
+            "darkMode": {"light": "false", "dark": "true", "auto": "auto"}.get(self.mode or "", ""),
+        }
+        written = urlencode({name: value for name, value in named.items() if value})
+        return f"?{written}" if written else ""
 
 
 class PortalIn(In):
@@ -47,13 +69,13 @@ class PortalIn(In):
     feature_flags: Annotated[list[Name], Field(max_length=250)] | None = Field(
         default=None, description="The token sees event types that need one of these flags."
     )
+    theme: PortalThemeIn | None = Field(default=None, description="How the portal looks.")
 
 
 class PortalOut(Out):
     """A link to the portal, and the token in it."""
 
     url: str = Field(description="A link with the token in its fragment.")
-    note: str = Field(description="What the link does at present.")
     token: str = Field(
         description="The token, for `Authorization: Bearer …`. It is not stored: keep it."
     )
@@ -70,8 +92,6 @@ class ExpireIn(In):
         description="Only tokens that were made with one of these session ids; all if left out.",
     )
 
-
-_NO_PAGE = "There is no portal page yet: the link answers 404. Use the token with the API."
 
 router = resource("/auth", "Authentication")
 
@@ -90,7 +110,8 @@ async def app_portal_access(
         feature_flags=tuple(body.feature_flags or ()),
     )
     base = gateway.settings.public_url or gateway.settings.local_url
-    return PortalOut(url=f"{base}/portal#key={token.text}", token=token.text, note=_NO_PAGE)
+    query = body.theme.query() if body.theme is not None else ""
+    return PortalOut(url=f"{base}/portal{query}#key={token.text}", token=token.text)
 
 
 @router.post("/dashboard-access/{app_id}", deprecated=True)

@@ -30,8 +30,18 @@ The same is true of `message.create`. All others that change anything leave one.
 PUBLIC = frozenset({"health.get", "health.ping"})
 """Routes that need no key."""
 
-PUBLIC_PAGES = frozenset({"/login", "/setup/{token}"})
+PUBLIC_PAGES = frozenset(
+    {
+        "/login",
+        "/setup/{token}",
+        "/portal",
+        "/portal/session",
+        "/portal/accent/{accent}.css",
+        "/portal/logo",
+    }
+)
 """Pages that need nobody to be signed in, beside `/docs` and `/static`. All others do."""
+
 
 ACCESS: dict[str, Access] = {
     "application.create": Access("application", WRITE, OPERATOR),
@@ -233,4 +243,25 @@ PAGES: dict[str, Access | None] = {
 
 The resource and the action are those of the scopes of the person's roles. The tenant says which
 roles count: those for all applications (operator), or those in the chosen application as well.
+"""
+
+PORTAL_PAGES = {
+    "GET /endpoints": ACCESS["endpoint.list"],
+    "GET /endpoints/{endpoint}": ACCESS["endpoint.get"],
+    "GET /messages": ACCESS["message.list"],
+    "GET /messages/{msg}": ACCESS["message.get"],
+    "GET /messages/{msg}/endpoints/{endpoint}": ACCESS["delivery.get"],
+    "GET /deliveries": ACCESS["delivery.list"],
+    "GET /attempts": ACCESS["overview.attempts"],
+    "GET /event-types": ACCESS["event-type.list"],
+    "GET /event-types/{name:path}": ACCESS["event-type.get"],
+    "GET /jobs": ACCESS["background-task.list"],
+    "GET /jobs/{task}": ACCESS["background-task.get"],
+    "GET /filter/suggestions": ACCESS["filter.completion"],
+    "GET /live": ACCESS["live.stream"],
+    "POST /leave": ACCESS["authentication.logout"],
+}
+"""What a portal token needs for a page below `/portal/{app}`. Acts need their operation instead.
+
+Only a portal token of that application opens them: neither a person nor an API key does.
 """

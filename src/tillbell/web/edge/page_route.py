@@ -15,7 +15,8 @@ from tillbell.web.edge.asgi_types import (
     read_body,
     replay_body,
 )
-from tillbell.web.edge.paths import BASE, ROUTE, STREAM
+from tillbell.web.edge.auth import PRINCIPAL
+from tillbell.web.edge.paths import APPLICATION, BASE, ROUTE, STREAM
 
 LINKS = {
     "docs": "/docs",
@@ -59,11 +60,12 @@ class PageRoute:
             else:
                 parts.append(event.get("body", b""))
 
-        # The framework adds its own members to a scope; the route is for the access log.
+        # The framework adds its own members to a scope; these are for the access log.
         inner = {**scope, "method": method}
         await self._pages(inner, receive, send)
-        if ROUTE in inner:
-            scope[ROUTE] = inner[ROUTE]
+        for name in (ROUTE, PRINCIPAL, APPLICATION):
+            if name in inner:
+                scope[name] = inner[name]
         return HttpAnswer(status, headers, b"".join(parts), inner.get(STREAM))
 
 

@@ -18,6 +18,7 @@ KEY_SCOPE = (
 METHOD = "^[A-Z]{3,7}$"
 AMOUNT = r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?$"
 PROVIDER = r"^[a-z0-9\-]+$"
+COLOUR = "^#[0-9a-fA-F]{6}$"
 
 RULES: Mapping[str, str] = {
     UID: "may have letters, digits, '-', '_' and '.'",
@@ -29,5 +30,6 @@ RULES: Mapping[str, str] = {
     "such as endpoint:write",
     METHOD: "must be an HTTP method in capitals, such as POST",
     AMOUNT: "must be an amount above or equal to zero in whole units, such as 100.00",
+    COLOUR: "must be a colour such as #0a7ea4",
     PROVIDER: "may have small letters, digits and '-', as `GET /api/v1/provider` lists it",
 }

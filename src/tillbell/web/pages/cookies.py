@@ -20,6 +20,7 @@ from tillbell.vault import new_token
 
 NAME = "tillbell"
 SECURE_NAME = "__Host-tillbell"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def token_of(request: Request) -> str:
@@ -69,6 +70,24 @@ def is_https(request: Request) -> bool:
     ):
         return True
     return request.url.scheme == "https"
+
+
+def placing(request: Request) -> list[str]:
+    """Return the attributes that say where a browser keeps a cookie, and to whom it sends it.
+
+    In a frame of another site it keeps and sends one only if it is partitioned, which needs https
+    or this machine. `request.state.is_framable` says whether the answer may stand in a frame.
+    """
+    is_secure = is_https(request)
+    is_framable = getattr(request.state, "is_framable", False)
+    if is_framable and (is_secure or _is_on_this_machine(request)):
+        return ["Secure", "SameSite=None", "Partitioned"]
+    return ["Secure", "SameSite=Lax"] if is_secure else ["SameSite=Lax"]
+
+
+def _is_on_this_machine(request: Request) -> bool:
+    """Tell whether browsers trust the host without https, as they do with their own machine."""
+    return urlsplit(f"//{request.headers.get('host', '')}").hostname in _LOOPBACK
 
 
 def _name(request: Request) -> str:

@@ -14,9 +14,11 @@ from tillbell.deliver.fates import FilterCheck
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint, EndpointHealth
 from tillbell.model.messages import Attempt, Message
+from tillbell.model.statistics import Marker
 from tillbell.rules.delivery.endpoint_standing import endpoint_standing
 from tillbell.rules.delivery.fate import Fate
 from tillbell.rules.filters.clauses import FilterList, ListFilter
+from tillbell.statistics.periods import PlotPeriod
 from tillbell.statistics.plots import EndpointDay
 from tillbell.storage.ports.outbound import AttemptFilter, Page, Totals
 from tillbell.web.api.endpoint_health import endpoint_page, health_of
@@ -195,7 +197,7 @@ async def show(visit: Visit) -> Response:
     )
     steps, markers, test = await asyncio.gather(
         gateway.plots.of_endpoint(endpoint, period),
-        gateway.plots.markers(app.id, endpoint.id, period.span),
+        _markers(visit, endpoint, period),
         _filter_test(gateway, endpoint, visit.query("msg")),
     )
     standing = endpoint_standing(endpoint, health, visit.now)
@@ -220,6 +222,13 @@ PAGES = (
     SitePage("/endpoints", list_, "/endpoints"),
     SitePage("/endpoints/{endpoint}", show, "/endpoints"),
 )
+
+
+async def _markers(visit: Visit, endpoint: Endpoint, period: PlotPeriod) -> list[Marker]:
+    """Return what may explain the plot; nothing to a reader who may not see what others do."""
+    if visit.refusal("statistics.markers"):
+        return []
+    return await visit.gateway.plots.markers(endpoint.scope, endpoint.id, period.span)
 
 
 async def _filter_test(gateway: Gateway, endpoint: Endpoint, message_id: str) -> FilterTest:

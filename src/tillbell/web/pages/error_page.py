@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -32,22 +34,40 @@ _ADVICE = {
 
 async def show(request: Request, error: TillbellError) -> Response:
     """Answer with the page of an error: inside the frame for somebody who is signed in."""
+    visit = await _frame(request)
+    return show_bare(request, error) if visit is None else await show_in(visit, error)
+
+
+async def show_in(visit: Visit, error: TillbellError) -> Response:
+    """Answer with the page of an error inside the frame of a visit."""
+    values = _values(visit.request, error) | {"home": visit.link("/")}
+    if visit.is_portal:
+        values["home"] = visit.link("/endpoints")
+    return await visit.show("error.html", values["status"], **values).finished()
+
+
+def show_bare(
+    request: Request, error: TillbellError, frame: dict[str, Any] | None = None
+) -> Response:
+    """Answer with the page of an error outside of any frame. `frame`: what that of a page needs."""
+    values = _values(request, error) | (frame or {"bare": "bare.html"})
+    return answer(render("error_bare.html", values), values["status"])
+
+
+def _values(request: Request, error: TillbellError) -> dict[str, Any]:
     status = render_problem(error).status
     title = _TITLES.get(status, "This did not work")
     advice = _ADVICE.get(status, "Go back and try again.")
     if isinstance(error, ForeignForm):
         title, advice = "Nothing was changed", error.advice
-    values = {
+    return {
         "status": status,
         "title": title,
         "text": str(error),
         "advice": advice,
         "request_id": request.scope.get(REQUEST_ID, ""),
+        "home": "/",
     }
-    visit = await _frame(request)
-    if visit is not None:
-        return await visit.show("error.html", status, **values).finished()
-    return answer(render("error_bare.html", values), status)
 
 
 async def show_failure(request: Request, error: Exception) -> Response:
@@ -63,6 +83,8 @@ async def show_failure(request: Request, error: Exception) -> Response:
         "text": "That is a mistake of ours, and it is in the log.",
         "advice": "Deliveries go on. Tell your operator the number below.",
         "request_id": request_id,
+        "home": "/",
+        "bare": "bare.html",
     }
     return answer(render("error_bare.html", values), 500)
 

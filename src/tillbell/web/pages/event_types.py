@@ -68,7 +68,7 @@ async def list_(visit: Visit) -> Response:
     counted = {each.event_type: each for each in await _counts(visit)}
     takers = await _takers(visit)
     registered = {each.uid or each.id: each for each in _registered(visit)}
-    names = {*CATALOG, *registered, *counted}
+    names = {name for name in (*CATALOG, *registered, *counted) if _may_see(visit, name)}
     rows = [_row(name, registered.get(name), counted, takers) for name in names]
     rows.sort(key=lambda row: (-row.counts.messages, row.group, row.name))
 
@@ -84,7 +84,8 @@ async def show(visit: Visit) -> Response:
     name = visit.path("name")
     counted = {each.event_type: each for each in await _counts(visit)}
     registered = visit.gateway.config_cache.cached_event_type(name)
-    if name not in CATALOG and registered is None and name not in counted:
+    is_known = name in CATALOG or registered is not None or name in counted
+    if not is_known or not _may_see(visit, name):
         raise not_registered()
     period = period_of(visit, range_of(visit))
     takers = [view for view in await endpoint_views(visit) if await _takes(visit, view, name)]
@@ -103,6 +104,11 @@ PAGES = (
     SitePage("/event-types", list_, "/event-types"),
     SitePage("/event-types/{name:path}", show, "/event-types"),
 )
+
+
+def _may_see(visit: Visit, name: str) -> bool:
+    """Tell whether an event type is not hidden from the visitor."""
+    return visit.principal().may_see_type(visit.gateway.config_cache.cached_event_type(name))
 
 
 async def _counts(visit: Visit) -> list[TypeCounts]:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from tillbell.errors import Invalid, Problem
 from tillbell.rules.filters.clauses import FilterList, ListFilter
 from tillbell.rules.filters.grammar import FilterError, Terms, parse, written, written_term
-from tillbell.web.api.filter_completion import CompletionOut, complete, configured_values
+from tillbell.web.api.filter_completion import CompletionOut, complete, visible_values
 from tillbell.web.api.filtered import read_filter
 from tillbell.web.pages.page import SitePage, Visit, redirect
 
@@ -111,7 +111,7 @@ async def suggest(visit: Visit) -> Response:
     completion: CompletionOut | None = None
     text = visit.query("add")
     if list_ in set(FilterList):
-        known = partial(configured_values, visit.gateway, visit.app_id)
+        known = partial(visible_values, visit.gateway, visit.principal(), visit.app_id)
         completion = await complete(FilterList(list_), text, len(text), known)
     return visit.show("filter_suggestions.html", completion=completion, text=text)
 

@@ -58,17 +58,25 @@ def csrf_of(request: Request) -> str:
     return form_token(form_cookie(request))
 
 
-async def check_sender(request: Request) -> None:
-    """Raise `ForeignForm` unless a page of ours sends this, with the token of its cookie."""
+def check_origin(request: Request) -> None:
+    """Raise `ForeignForm` unless the browser says that a page of ours sends this."""
     if not _is_from_here(request):
         raise ForeignForm(
             "The browser says that another site has sent this, or another address of this one.",
             "If it was you, open the page by the address in TILLBELL_PUBLIC_URL and repeat it.",
         )
+
+
+async def check_sender(request: Request, cookie: str | None = None) -> None:
+    """Raise `ForeignForm` unless a page of ours sends this, with the token of its cookie.
+
+    The cookie is that of who is signed in, if none is given.
+    """
+    check_origin(request)
     sent = request.headers.get(HEADER)
     if sent is None:
         sent = (await read_form(request)).get(FIELD, "") if _is_form(request) else ""
-    cookie = token_of(request)
+    cookie = token_of(request) if cookie is None else cookie
     if not cookie or not form_token_fits(sent, cookie):
         raise ForeignForm(
             "You have signed in or out since this page was opened, or no cookie was kept.",

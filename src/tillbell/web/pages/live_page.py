@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from starlette.responses import Response
 
 from tillbell.web.api.live import EVENT_STREAM, live_request, live_stream
+from tillbell.web.edge.auth import is_valid
 from tillbell.web.edge.paths import STREAM
 from tillbell.web.pages.cookies import token_of
 from tillbell.web.pages.page import SECURITY_HEADERS, SitePage, Visit
@@ -20,9 +23,20 @@ async def stream(visit: Visit) -> Response:
     )
     resumes_at = request.headers.get("last-event-id")
     wanted = wanted._replace(resumes_at=resumes_at, reader_id=visit.person.id)
-    request.scope[STREAM] = live_stream(gateway, wanted, _StillSignedIn(visit))
+    request.scope[STREAM] = live_stream(gateway, wanted, _may_read(visit))
     headers = SECURITY_HEADERS | {"x-accel-buffering": "no"}
     return Response(media_type=EVENT_STREAM, headers=headers)
+
+
+def _may_read(visit: Visit) -> Callable[[], Awaitable[bool]]:
+    """Return what tells whether the visitor may still read."""
+    if not visit.is_portal:
+        return _StillSignedIn(visit)
+
+    async def is_token_valid() -> bool:
+        return is_valid(visit.gateway, visit.principal().key)
+
+    return is_token_valid
 
 
 class _StillSignedIn:

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tillbell.web.pages.cookies import is_https
+from tillbell.web.pages.cookies import placing
 
 NAME = "tillbell_note"
 _TEXT_MAX = 300  # characters
@@ -16,14 +16,7 @@ _LIFE_S = 60
 
 def note_after(request: Request, response: Response, text: str) -> None:
     """Let the next page say a sentence."""
-    response.set_cookie(
-        NAME,
-        quote(text[:_TEXT_MAX]),
-        max_age=_LIFE_S,
-        httponly=True,
-        samesite="lax",
-        secure=is_https(request),
-    )
+    response.headers.append("set-cookie", _header(request, quote(text[:_TEXT_MAX]), _LIFE_S))
 
 
 def note_of(request: Request) -> str:
@@ -34,4 +27,9 @@ def note_of(request: Request) -> str:
 def forget_note(request: Request, response: Response) -> None:
     """Let the browser forget the sentence that a page has said."""
     if NAME in request.cookies:
-        response.delete_cookie(NAME)
+        response.headers.append("set-cookie", _header(request, "", 0))
+
+
+def _header(request: Request, value: str, life_s: int) -> str:
+    attributes = ["Path=/", f"Max-Age={life_s}", "HttpOnly", *placing(request)]
+    return "; ".join([f"{NAME}={value}", *attributes])

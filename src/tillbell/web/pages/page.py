@@ -29,7 +29,7 @@ from tillbell.web.edge.access import ACCESS
 from tillbell.web.edge.access import PAGES as PAGE_ACCESS
 from tillbell.web.edge.auth import Access, Principal, Tenant
 from tillbell.web.pages.forms import csrf_of
-from tillbell.web.pages.notes import note_of
+from tillbell.web.pages.notes import forget_note, note_of
 from tillbell.web.pages.session import Viewer
 from tillbell.web.pages.templating import render
 
@@ -119,6 +119,16 @@ class Visit:
     zone: tzinfo
     menu: list[tuple[str, list[MenuLine]]]
     counts: dict[str, int] = field(default_factory=dict)  # path → things that need somebody
+
+    @property
+    def frame(self) -> str:
+        """Return the template around the page."""
+        return "base.html"
+
+    @property
+    def is_portal(self) -> bool:
+        """Tell whether these are pages of one application, for the holder of a portal token."""
+        return False
 
     @property
     def app_id(self) -> str | None:
@@ -251,6 +261,15 @@ def _may_compress(request: Request) -> bool:
     token of forms is masked.
     """
     return request.method == "GET" and "gzip" in request.headers.get("accept-encoding", "")
+
+
+async def finished(request: Request, response: Response) -> Response:
+    """Return the answer with its body; what an act says on it is said once."""
+    if not isinstance(response, RenderedPage):
+        return response
+    shown = await response.finished()
+    forget_note(request, shown)
+    return shown
 
 
 Handler = Callable[[Visit], Awaitable[Response]]

@@ -18,6 +18,7 @@ from tillbell.web.edge.access import PAGES as ACCESS_TO_PAGES
 from tillbell.web.edge.access import PUBLIC_PAGES as ACCESS_TO_ALL
 from tillbell.web.edge.api_middleware import ApiGate
 from tillbell.web.edge.auth import Access
+from tillbell.web.edge.limits import GuessLimit
 from tillbell.web.edge.page_route import wants_html
 from tillbell.web.edge.paths import ROUTE
 from tillbell.web.edge.problems import render_problem
@@ -47,6 +48,7 @@ from tillbell.web.pages import (
 from tillbell.web.pages.acts import applications as application_acts
 from tillbell.web.pages.acts import callbacks as callback_acts
 from tillbell.web.pages.acts import deliveries as delivery_acts
+from tillbell.web.pages.acts import endpoints as endpoint_acts
 from tillbell.web.pages.acts import event_types as event_type_acts
 from tillbell.web.pages.acts import jobs as job_acts
 from tillbell.web.pages.acts import keys as key_acts
@@ -56,19 +58,20 @@ from tillbell.web.pages.acts import transactions as transaction_acts
 from tillbell.web.pages.acts import webhooks as webhook_acts
 from tillbell.web.pages.docs_page import PATH as DOCS
 from tillbell.web.pages.forms import SAFE_METHODS, check_sender
-from tillbell.web.pages.notes import forget_note
 from tillbell.web.pages.page import (
     MENU,
     Entry,
     PublicPage,
-    RenderedPage,
     SitePage,
     chosen_application,
+    finished,
     redirect,
     visit_of,
     why_not,
     with_query,
 )
+from tillbell.web.pages.portal import PUBLIC_PAGES as PORTAL_ENTRANCE
+from tillbell.web.pages.portal import portal_routes
 from tillbell.web.pages.session import Viewer, actor_of_session, signed_in
 
 PAGES: tuple[SitePage, ...] = (
@@ -76,6 +79,7 @@ PAGES: tuple[SitePage, ...] = (
     *first_run.PAGES,
     *messages.PAGES,
     *deliveries.PAGES,
+    *endpoint_acts.PAGES,
     *endpoints.PAGES,
     *event_type_acts.PAGES,
     *event_types.PAGES,
@@ -108,7 +112,7 @@ DEV_PAGES: tuple[SitePage, ...] = components.PAGES
 
 def make_pages(gateway: Gateway, api: ApiGate) -> Starlette:
     """Build the application of all pages. What they change, they change by the API."""
-    if {page.path for page in PUBLIC_PAGES} != ACCESS_TO_ALL:
+    if {page.path for page in (*PUBLIC_PAGES, *PORTAL_ENTRANCE)} != ACCESS_TO_ALL:
         raise AssertionError("the pages for everybody are not those of web/edge/access.py")
     looks = [page for page in PAGES + DEV_PAGES if not page.operation]
     rows = {f"{method} {page.path}" for page in looks for method in page.methods}
@@ -117,9 +121,11 @@ def make_pages(gateway: Gateway, api: ApiGate) -> Starlette:
     pages = PAGES + (DEV_PAGES if gateway.settings.dev else ())
     everything: list[SitePage | PublicPage] = [*pages, *PUBLIC_PAGES]
     routes = [Route(page.path, _serve(page), methods=list(page.methods)) for page in everything]
+    routes += portal_routes(gateway)
     routes.append(Route("/{path:path}", _missing, methods=["GET", "POST"]))
     site = Starlette(routes=routes)
     site.state.gateway = gateway
+    site.state.portal_guesses = GuessLimit(gateway.clock)
     site.state.api = api
     site.state.menu = _menu({DOCS, *(page.path for page in everything)})
     return site
@@ -164,7 +170,7 @@ async def _show(request: Request, page: SitePage, person: Viewer) -> Response:
     if reason is not None:
         raise Forbidden(reason)
     visit = await visit_of(request, person, app, page.place, access)
-    return await _finished(request, await page.handler(visit))
+    return await finished(request, await page.handler(visit))
 
 
 def _access(page: SitePage, method: str) -> Access | None:
@@ -175,15 +181,6 @@ def _access(page: SitePage, method: str) -> Access | None:
     access = ACCESS[page.operation]
     is_form = is_reading and access.action is not Action.ADMIN
     return access._replace(action=Action.READ) if is_form else access
-
-
-async def _finished(request: Request, response: Response) -> Response:
-    """Return the answer with its body; what an act says on it is said once."""
-    if not isinstance(response, RenderedPage):
-        return response
-    finished = await response.finished()
-    forget_note(request, finished)
-    return finished
 
 
 def _login_before(request: Request) -> str:
