@@ -69,6 +69,7 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "/messages/{msg}/endpoints/{endpoint}": ("?app={app}",),
     "/messages/{msg}/endpoints/{endpoint}/resend": ("?app={app}",),
     "/jobs/{task}": ("?app={app}",),
+    "/settings/applications/delete": ("?app={app}",),
     "/plots": ("", "?app={app}", "?app={app}&span=7d", "?span=30d"),
     "/plots/{name}": ("?app={app}", "?app={app}&span=7d"),
     "/filter/suggestions": ("?list=message&add=type:o", "?list=transaction&add=st"),

@@ -72,6 +72,14 @@ def test_due_lanes_do_not_read_what_has_ended(connection: apsw.Connection) -> No
     assert not [line for line in plan if "deliveries_endpoint (endpoint_id>?)" in line], plan
 
 
+@each("name", [name for name in QUERIES if name.startswith("attempts_of_")])
+def test_attempts_of_one_thing_do_not_read_those_of_all(
+    connection: apsw.Connection, name: str
+) -> None:
+    plan = planned(connection, QUERIES[name])
+    assert not [line for line in plan if "attempts_started" in line], plan
+
+
 # Sorted on purpose: of one message, whose attempts stand together by id and are few.
 SHORT_LISTS = {"attempts_of_message"}
 PAGED = [

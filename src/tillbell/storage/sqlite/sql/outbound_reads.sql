@@ -68,12 +68,11 @@ AND (a.started_at, a.id) > (:low_at, :low) AND (a.started_at, a.id) < (:high_at,
 -- name: attempts_of_message
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- Index: primary keys. A message has few attempts: they are sorted. They stand apart (LIMIT -1), or
--- all attempts of all messages would be read in the order of their starts.
+-- Index: primary keys. A message has few attempts: they are sorted. Another index than the primary
+-- key (an autoindex) would read those of all messages in the order of their starts.
 SELECT {attempt}
-FROM (SELECT * FROM attempts WHERE id > :first AND id < :last LIMIT -1) a
-CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
-WHERE a.app_id = :app_id
+FROM attempts a INDEXED BY sqlite_autoindex_attempts_1 CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
+WHERE a.id > :first AND a.id < :last AND a.app_id = :app_id
   AND (:endpoint_id IS NULL OR a.endpoint_id = :endpoint_id)
   AND {attempt_filter} AND {message_filter}
 ORDER BY a.started_at {order}, a.id {order} LIMIT :limit;
