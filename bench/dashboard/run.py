@@ -97,7 +97,7 @@ def _measured(
     )
     print(f"\n{store}: {rows} and as many transactions, filled in {seconds:.0f} s", flush=True)
     url = database.url if database else f"sqlite:///{path}"
-    session = asyncio.run(_sign_in(url))
+    session, names["person"] = asyncio.run(_sign_in(url))
     started_s = gateway.start()
     try:
         names["conflict"] = gateway.call("GET", "/api/v1/conflict").json()["data"][0]["id"]
@@ -182,6 +182,7 @@ def _names(gateway: GatewayProcess, first: FilledApp) -> dict[str, str]:
     endpoint = first.endpoints[0][0]
     body = {"eventType": EVENT_TYPES[0], "payload": {"data": {"id": "ORD-of-the-bench"}}}
     message = gateway.call("POST", f"{base}/msg", body).json()["id"]
+    own = {"url": "http://127.0.0.1:49151/own"}
     new_key = {"name": "Reader", "scopes": ["read"]}
     since = {"since": iso(SystemClock().now() - HOUR)}
     return {
@@ -193,6 +194,7 @@ def _names(gateway: GatewayProcess, first: FilledApp) -> dict[str, str]:
         "trx": transaction["id"],
         "callback": gateway.call("GET", f"{base}/callback").json()["data"][0]["id"],
         "name": "attempts",
+        "own": gateway.call("POST", "/api/v1/operational-webhook/endpoint", own).json()["id"],
         "type": EVENT_TYPES[0],
         "provider": "stripe",
         "key": gateway.call("POST", "/api/v1/key", new_key).json()["id"],
@@ -200,8 +202,8 @@ def _names(gateway: GatewayProcess, first: FilledApp) -> dict[str, str]:
     }
 
 
-async def _sign_in(url: str) -> str:
-    """Make the owner's account beside the gateway, as `tillbell people` does."""
+async def _sign_in(url: str) -> tuple[str, str]:
+    """Make the owner's account beside the gateway; return the session's token, and whose it is."""
     clock = SystemClock()
     store = store_at(url, clock)
     await store.open_beside()
@@ -210,4 +212,4 @@ async def _sign_in(url: str) -> str:
     assert token is not None
     session = await people.create_first(token, _OWNER, Visitor("127.0.0.1", "bench"))
     await store.close()
-    return session.token
+    return session.token, session.person.id

@@ -69,7 +69,6 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "/messages/{msg}/endpoints/{endpoint}": ("?app={app}",),
     "/messages/{msg}/endpoints/{endpoint}/resend": ("?app={app}",),
     "/jobs/{task}": ("?app={app}",),
-    "/settings/applications/delete": ("?app={app}",),
     "/plots": ("", "?app={app}", "?app={app}&span=7d", "?span=30d"),
     "/plots/{name}": ("?app={app}", "?app={app}&span=7d"),
     "/filter/suggestions": ("?list=message&add=type:o", "?list=transaction&add=st"),
@@ -161,7 +160,8 @@ class PageReader:
 def urls_of(path: str, names: Mapping[str, str]) -> list[str]:
     """Return what is opened of a page. `KeyError`: nothing is known for a name in its path."""
     plain = path.replace(":path}", "}").replace("/event-types/{name}", "/event-types/{type}")
-    return [(plain + query).format(**names) for query in QUERIES.get(path, ("",))]
+    plain = plain.replace("/settings/webhooks/{endpoint}", "/settings/webhooks/{own}")
+    return [(plain + query).format(**names) for query in QUERIES.get(path, ("?app={app}",))]
 
 
 def _plain(body: bytes) -> bytes:
