@@ -157,6 +157,6 @@ def references_of(transaction: Transaction) -> list[str]:
         transaction.order_id,
         transaction.merchant_reference,
         transaction.psp_transaction_id,
-        *(id_ for attempt in transaction.attempts for id_ in attempt.ids),
+        *[id_ for attempt in transaction.attempts for id_ in attempt.ids],
     )
-    return list(dict.fromkeys(reference for reference in references if reference))
+    return list(dict.fromkeys([reference for reference in references if reference]))

@@ -205,7 +205,12 @@ def _effect(after: Transaction, kind: EffectKind, amount: int, cause: StepCause)
 
 def event_type(status: TransactionStatus) -> str:
     """Return the type of the message that a transition publishes: `transaction.on_hold`."""
-    return "transaction." + status.value.lower().replace(" ", "_")
+    return _EVENT_TYPES[status]
+
+
+_EVENT_TYPES = {
+    status: "transaction." + status.value.lower().replace(" ", "_") for status in TransactionStatus
+}
 
 
 def transaction_data(transaction: Transaction) -> dict[str, Any]:
@@ -221,10 +226,11 @@ def transaction_data(transaction: Transaction) -> dict[str, Any]:
     return {
         "id": transaction.id,
         "uid": transaction.uid,
-        "type": transaction.kind.value,
-        "direction": transaction.direction.value,
-        "status": transaction.status.value,
-        "previousStatus": previous_status.value if previous_status else None,
+        # `_value_`: `value` is Python's own code, twice, and each callback comes here.
+        "type": transaction.kind._value_,
+        "direction": transaction.direction._value_,
+        "status": transaction.status._value_,
+        "previousStatus": previous_status._value_ if previous_status else None,
         "sequence": transaction.sequence,
         "substate": transaction.substate,
         "reason": transaction.reason,
