@@ -213,7 +213,7 @@ def _act_on_it(framed: Framed, page: Page, frame: FrameLocator) -> None:
     sample = inside.url.partition("/messages/")[2].partition("/")[0]
     served.wait_for_attempts(sample)
     inside.goto(inside.url)
-    frame.get_by_role("link", name="Resend").click()
+    frame.get_by_role("link", name="Resend", exact=True).click()
     frame.get_by_role("button", name="Resend").click()
     expect(frame.get_by_text("It is sent again now.")).to_be_visible()
     frame.get_by_role("navigation", name="Main").get_by_role("link", name="Endpoints").click()

@@ -93,7 +93,7 @@ def hostile(served: ServedGateway) -> Names:
     money = _payments(served, app, HOSTILE[1], HOSTILE[0])
     ends = dict(zip(("endpoint", "failing", "filters", "gone"), names, strict=True))
     job = _recovery(served, app, names[0])
-    person = _person(served, "'onmouseover=alert(5)//@shop.example")
+    person = _person(served, "'onmouseover=alert`5`//@shop.example")
     names = {"app": "hostile", "message": ids[0], "job": job, "person": person}
     return names | _portal(served, app) | ends | money
 
