@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations, product
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.sqlite_first
 
 KEY = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
 WHOLE = 10_000
+CANCELLATION = ("CANCELLATION", "CNL", WHOLE, "PAY")
 
 
 def item(
@@ -170,22 +172,55 @@ async def test_a_capture_that_is_made_again_asks_a_person(payments: PaymentHarne
     assert (conflict.kind, conflict.amount) == ("mismatch", WHOLE)
 
 
-async def test_what_expires_of_a_partly_captured_payment_changes_nothing(
+async def test_what_was_captured_stays_when_the_rest_expires_or_is_cancelled(
+    payments: PaymentHarness,
+) -> None:
+    def life(uid: str) -> list[Event]:
+        is_expired = uid.startswith("EXPIRE")
+        return [
+            event(0, uid, "AUTHORISATION", "PAY"),
+            event(0, uid, "CAPTURE", "CAP1", 4_000, "PAY"),
+            event(0, uid, "CAPTURE", "CAP2", 2_000, "PAY"),
+            event(0, uid, "EXPIRE", "PAY") if is_expired else event(0, uid, *CANCELLATION),
+        ]
+
+    crediting, asking = await account(payments, partialCapture="credit"), await account(payments)
+    orders_told = {
+        f"{end} {rule} {order}": (order, crediting if rule == "credit" else asking)
+        for end, rule in product(("EXPIRE", "CANCELLATION"), ("credit", "ask"))
+        for order in list(permutations(range(4)))[::2]
+    }
+    for uid in orders_told:
+        await payments.create(uid)
+    for place in range(4):
+        for uid, (order, at_adyen) in orders_told.items():
+            await at_adyen.send(life(uid)[order[place]])
+        await payments.idle()
+
+    for uid, (_, at_adyen) in orders_told.items():
+        questions = [(c.kind, c.amount) for c in await payments.conflicts(uid)]
+        assert questions == ([] if at_adyen is crediting else [("mismatch", 6_000)]), uid
+        for conflict in await payments.conflicts(uid):
+            await payments.accept(conflict.id)
+        assert await payments.balance(uid) == 6_000, uid
+        assert await payments.status(uid) is TransactionStatus.APPROVED, uid
+
+
+async def test_a_cancellation_and_a_capture_of_all_ask_one_question(
     payments: PaymentHarness,
 ) -> None:
     at_adyen = await account(payments, partialCapture="credit")
-    await payments.create("p")
-    for fields in (
-        item("p", "AUTHORISATION", "PAY"),
-        item("p", "CAPTURE", "CAP", 4_000, "PAY"),
-        item("p", "EXPIRE", "PAY"),
-    ):
-        await at_adyen.send(Event(fields))
-        await payments.idle()
-
-    assert await payments.status("p") is TransactionStatus.APPROVED
-    assert await at_adyen.payments.balance("p") == 4_000
-    assert await payments.conflicts() == []
+    for uid, is_late in (("before", False), ("after", True)):
+        payment = await payments.create(uid)
+        told = [
+            item(uid, "CAPTURE", "CAP", WHOLE, "PAY"),
+            item(uid, "CANCELLATION", "CNL", WHOLE, "PAY"),
+        ]
+        for fields in reversed(told) if is_late else told:
+            await at_adyen.send(Event(fields))
+            await payments.idle()
+        (conflict,) = await payments.conflicts(payment.id)
+        assert conflict.kind == "contradiction"
 
 
 @soak

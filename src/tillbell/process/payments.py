@@ -8,6 +8,7 @@
 | that is not proven well enough | asks the provider, or a person |
 | that an attempt is refused, and another may succeed | the attempt ends, the payment does not |
 | that an attempt is authorised | one step with its own message |
+| that a part was captured of what is Cancelled since | reopens it: the rest alone was cancelled |
 | that less is captured than was asked for | asks a person, or credits it where the source says so |
 | that more is captured | credits what was asked for, and asks a person about the rest |
 | that contradicts a final status | asks a person: a conflict never moves money |
@@ -50,10 +51,12 @@ from tillbell.rules.payments.amounts import AmountMismatch, read_amount
 from tillbell.rules.payments.attempts import (
     ATTEMPT_GRACE,
     ATTEMPTS_ENDED,
+    REST_CANCELLED,
     attempt_of,
     has_open_attempt,
     is_failed_capture,
     is_other_attempt,
+    is_part_of_cancelled,
     is_told_again,
     with_released,
     with_report,
@@ -63,6 +66,9 @@ from tillbell.rules.payments.booking import add_provider_ids
 from tillbell.rules.payments.matching import match
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.storage.ports.inbound import InboundReads
+
+# Reasons of an end that a capture reopens: only silence had ended it, or only its rest has ended.
+_OPEN_ENDS = frozenset({ATTEMPTS_ENDED, REST_CANCELLED})
 
 
 class PaymentDecider:
@@ -183,9 +189,14 @@ class PaymentDecider:
             result = await self._steps.ask_about_failed_capture(context.decision, payment, capture)
             self._add_capture_outcome(context, result, judged.why)
             return
-        is_reopened = payment.reason == ATTEMPTS_ENDED and payment.status in NEGATIVE
+        claimed = claimed_amount(notice, payment)
+        if isinstance(claimed, int) and is_part_of_cancelled(payment, capture.report, claimed):
+            payment = context.decision.update_transaction(
+                payment, payment._replace(reason=REST_CANCELLED)
+            )
+        is_reopened = payment.reason in _OPEN_ENDS and payment.status in NEGATIVE
         if judged.outcome is Outcome.APPLIED or is_reopened:
-            if is_reopened:  # only silence had ended it
+            if is_reopened:
                 details = capture.details._replace(supersedes=payment.sequence)
                 capture = capture._replace(details=details)
             result = await self._steps.capture(context.decision, payment, capture)

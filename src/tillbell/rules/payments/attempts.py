@@ -19,6 +19,7 @@ from tillbell.model.transactions import (
 ATTEMPT_GRACE = DAY  # in which the payer may try again
 ATTEMPTS_MAX = 50  # that are kept of one payment
 ATTEMPTS_ENDED = "attempts_ended"  # the reason of an end that came because no attempt was open
+REST_CANCELLED = "rest_cancelled"  # the reason of a payment that was cancelled after a part
 _NO_ID = ""  # the attempt of a provider that names none
 
 
@@ -161,6 +162,19 @@ def with_released(
     after = attempt._replace(released=released)
     attempts = tuple(after if other is attempt else other for other in reported.attempts)
     return reported._replace(attempts=attempts)
+
+
+def is_part_of_cancelled(payment: Transaction, report: AttemptReport, minor: int) -> bool:
+    """Tell whether a capture shows that its attempt was cancelled only in the rest.
+
+    A provider captures nothing of what it has cancelled, so the capture came before. `minor` is its
+    amount. All that was asked for contradicts the cancellation.
+    """
+    attempt = attempt_of(payment, report)
+    if attempt is None or payment.status is not TransactionStatus.CANCELLED:
+        return False
+    is_first = attempt.status is TransactionStatus.CANCELLED and report.capture_id is not None
+    return is_first and 0 < minor < payment.amount
 
 
 def with_choice(payment: Transaction, id_: str, source_id: str, at: Micros) -> Transaction:
