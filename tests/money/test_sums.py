@@ -240,14 +240,18 @@ class Counted:
         pointers = {"refunded": "/refunded", "chargedBack": "/lost"}
         return await self._payments.source(lookupUrl=url, lookup=pointers, **config)
 
-    async def look_up(self, psp: Source, uid: str, **says: str) -> None:
-        """Let a hint start a look-up, in which the provider says this."""
+    def answer(self, uid: str, **says: str) -> None:
+        """Let the provider say this in look-ups."""
         answer = {"status": "captured", "amount": "100.00", "currency": "EUR", **says}
 
         async def reply(exchange: ReceiverExchange) -> None:
             await exchange.answer(200, msgspec.json.encode(answer))
 
         self._payments.harness.receiver.on(f"/state?of={uid}", reply)
+
+    async def look_up(self, psp: Source, uid: str, **says: str) -> None:
+        """Let a hint start a look-up, in which the provider says this."""
+        self.answer(uid, **says)
         await self._payments.tell(psp, news(uid, None, is_hint=True), trust=Trust.NONE)
         await self._payments.gateway.status_checker.check_due()
         await self._payments.idle()
@@ -368,6 +372,60 @@ async def test_a_look_up_that_counts_less_than_was_credited_asks_once(
         await counted.look_up(psp, uid, amount="50.00")
         (conflict,) = await payments.conflicts(uid)
         assert conflict.amount == balance - 5_000
+
+
+async def test_a_look_up_that_agrees_closes_what_earlier_ones_asked(
+    payments: PaymentHarness,
+) -> None:
+    counted = Counted(payments)
+    psp = await counted.source()
+    said: dict[str, dict[str, str]] = {
+        "less": {"amount": "60.00"},
+        "dollars": {"currency": "USD"},
+        "refunds": {"refunded": "130.00"},
+        "lost": {"lost": "130.00"},
+        "pending": {"status": "Pending", "amount": "0.00"},
+    }
+    for uid, says in said.items():
+        await paid(payments, psp, uid)
+        for _ in range(2):  # it is asked again if it comes again
+            await counted.look_up(psp, uid, **says)
+            assert len(await payments.conflicts(uid)) == 1, uid
+            await counted.look_up(psp, uid, refunded="0.00", lost="0.00")
+            assert await payments.conflicts(uid) == [], uid
+        assert await payments.balance(uid) == 10_000
+
+    await paid(payments, psp, "fewer")
+    await payments.tell(psp, linked("fewer", REFUND, "R", amount="30.00"))
+    for _ in range(2):
+        await counted.look_up(psp, "fewer", refunded="0.00")
+        assert len(await payments.conflicts()) == 1
+        await counted.look_up(psp, "fewer")  # says nothing of refunds
+        assert len(await payments.conflicts()) == 1
+        await counted.look_up(psp, "fewer", refunded="30.00")
+        assert await payments.conflicts() == []
+
+
+async def test_news_that_answers_a_look_up_closes_what_it_asked(payments: PaymentHarness) -> None:
+    counted = Counted(payments)
+    psp = await counted.source()
+    for uid, says in {"part": {"amount": "60.00"}, "dollars": {"currency": "USD"}}.items():
+        await payments.create(uid)
+        await counted.look_up(psp, uid, **says)
+        assert [c.kind for c in await payments.conflicts(uid)] == ["mismatch"]
+        await payments.tell(psp, news(uid, APPROVED, amount="100.00"))
+        assert await payments.conflicts(uid) == [], uid
+        assert await payments.balance(uid) == 10_000
+
+    await paid(payments, psp, "refunded")
+    await counted.look_up(psp, "refunded", amount="60.00")
+    counted.answer("refunded", refunded="40.00")
+    for own_id, amount in (("R1", "30.00"), ("R2", "10.00")):
+        assert len(await payments.conflicts("refunded")) == 1
+        await payments.tell(psp, linked("refunded", REFUND, own_id, amount=amount))
+    await payments.gateway.status_checker.check_due()  # without another hint
+    assert await payments.conflicts("refunded") == []
+    assert (await payments.read("refunded")).check_at is None
 
 
 async def test_a_look_up_of_one_attempt_that_counts_less_asks(payments: PaymentHarness) -> None:

@@ -1,14 +1,15 @@
 """Answered questions: resolves conflicts whose cause is gone because of what a decision does.
 
 Who was asked need not answer what later news has answered: a payment that was open for days has
-ended, a refund that was not proven is proven, what took more than was left has been booked.
+ended, a refund that was not proven is proven, what took more than was left has been booked. What a
+look-up has asked is looked up again when sums change, and closed if the provider agrees.
 """
 
 from __future__ import annotations
 
 from tillbell.model.transactions import TERMINAL, Transaction, TransactionKind
 from tillbell.process.decision import Decision
-from tillbell.rules.payments.conflicts import is_answered
+from tillbell.rules.payments.conflicts import is_answered, is_question_of_lookup
 from tillbell.rules.payments.linked import credited_amount
 from tillbell.storage.ports.inbound import InboundReads
 from tillbell.storage.ports.outbound import Page
@@ -42,6 +43,9 @@ async def close_answered(reads: InboundReads, decision: Decision) -> None:
             if answer is not None and not decision.is_settled(conflict):
                 why = f"{answer.id} is {answer.status.value} since."
                 decision.settle_conflict(conflict, about, "keep", why)
+            elif decision.callback is not None and is_question_of_lookup(conflict):
+                look_up = about._replace(check_at=decision.now, checks=0)
+                decision.update_transaction(about, look_up)
 
 
 def _moved(transaction: Transaction) -> int:

@@ -98,6 +98,7 @@ class Decision:
         self._steps: dict[str, list[_StepWithMessage]] = {}
         self._conflicts: list[MoneyConflict] = []
         self._resolved: list[MoneyConflict] = []
+        self.asked_again: set[str] = set()  # ids of open conflicts whose cause is still there
         self._records: dict[tuple[type[Record], str], RecordWrite] = {}  # by kind and uid
         self._removed_records: list[Record] = []
         self._drafts: list[MessageDraft] = []

@@ -53,6 +53,7 @@ from tillbell.rules.payments.conflicts import (
     JANITOR,
     STUCK,
     contradiction_conflict,
+    is_question_of_lookup,
     mismatch_conflict,
     new_conflict,
 )
@@ -149,6 +150,7 @@ class StatusChecker:
         transaction = decision.update_transaction(decision.current(stored), asked)
         if isinstance(lookup, LookupResult):
             transaction = await self._apply_lookup(decision, compiled, transaction, lookup)
+            await self._close_answered(decision, transaction, lookup)
         elif lookup is not None and lookup.is_unmapped and transaction.status in TERMINAL:
             conflict = new_conflict(transaction.status, "unconfirmed", lookup.why)
             await self._ask_once(decision, transaction, conflict)
@@ -307,8 +309,32 @@ class StatusChecker:
     ) -> None:
         """Open a conflict, unless it is open, or a person has answered this very question."""
         asked = await self._database.conflicts(transaction.app_id, Page(limit=100), transaction.id)
-        if all(known.why != conflict.why for known in asked):
+        same = [c for c in asked if c.why == conflict.why and c.resolved_by != JANITOR]
+        if not same:
             decision.open_conflict(transaction, conflict)
+        decision.asked_again.update(known.id for known in same)
+
+    async def _close_answered(
+        self, decision: Decision, payment: Transaction, lookup: LookupResult
+    ) -> None:
+        """Resolve what earlier look-ups have asked, and this one does not ask again."""
+        if lookup.status is not TransactionStatus.APPROVED:
+            return
+        about = [payment]
+        if lookup.refunded is not None and payment.refunded:
+            linked = await self._database.linked_transactions(payment.app_id, payment.id)
+            about += [t for t in linked if t.kind is TransactionKind.REFUND]
+        for transaction in about:
+            for conflict in await self._steps.open_conflicts(transaction):
+                if (
+                    conflict.id not in decision.asked_again
+                    and not decision.is_settled(conflict)
+                    and is_question_of_lookup(conflict)
+                    and _says_what_is_asked(lookup, conflict, payment)
+                ):
+                    current = decision.current(transaction)
+                    why = "The look-up agrees with what is booked since."
+                    decision.settle_conflict(conflict, current, "keep", why)
 
     async def _contradict(
         self,
@@ -354,6 +380,19 @@ def _says_no_longer_paid(lookup: LookupResult, payment: Transaction) -> bool:
         return False
     counted = _minor(lookup.amount, payment)
     return counted is None or counted < credited_amount(payment)
+
+
+def _says_what_is_asked(
+    lookup: LookupResult, conflict: MoneyConflict, payment: Transaction
+) -> bool:
+    """Tell whether a look-up names the sum that a conflict of an earlier one is about."""
+    sums = {
+        TransactionKind.REFUND.value: lookup.refunded,
+        TransactionKind.CHARGEBACK.value: lookup.charged_back,
+    }
+    is_of_refund = conflict.transaction_id != payment.id
+    asked = lookup.refunded if is_of_refund else lookup.amount
+    return _minor(sums.get(conflict.why.partition(":")[0], asked), payment) is not None
 
 
 def _other_currency(payment: Transaction, amount: ProviderAmount | None) -> MoneyConflict:

@@ -203,6 +203,7 @@ class TransactionSteps:
         if same is None:
             decision.open_conflict(transaction, conflict)
             return None
+        decision.asked_again.add(same.id)
         return same if same.resolved_at is not None else None
 
     async def conflicts(self, transaction: Transaction) -> list[MoneyConflict]:

@@ -122,6 +122,11 @@ def is_question_about(conflict: MoneyConflict, held: Transaction) -> bool:
     return conflict.kind == "mismatch" and is_same and conflict.why.startswith(f"{name} ")
 
 
+def is_question_of_lookup(conflict: MoneyConflict) -> bool:
+    """Tell whether a look-up has opened a conflict, because it counts other sums than the books."""
+    return conflict.callback_id is None and "look-up " in conflict.why
+
+
 def is_about_linked(conflict: MoneyConflict) -> bool:
     """Tell whether a conflict of a payment asks how much a refund or the like gives back."""
     kinds = [kind.value for kind in TransactionKind if kind is not TransactionKind.PAYMENT]
@@ -146,7 +151,8 @@ def is_answered(conflict: MoneyConflict, after: Transaction, moved: int) -> bool
         return False
     is_named = conflict.reference in (None, after.psp_transaction_id)
     if after.kind is TransactionKind.PAYMENT:  # its amount could not be read before
-        return is_own and is_named and conflict.reference is not None and conflict.amount is None
+        is_unread = conflict.amount is None or conflict.currency != after.currency
+        return is_own and is_named and is_unread and not is_about_linked(conflict)
     is_named = is_named and (is_own or conflict.why.startswith(after.kind.value))
     return is_named and conflict.amount in (None, after.amount)
 
