@@ -20,6 +20,7 @@ from tillbell.configure.passwords import Passwords
 from tillbell.configure.people import People
 from tillbell.configure.people_admin import PeopleAdmin
 from tillbell.configure.reseal import Resealer
+from tillbell.configure.second_factor import SecondFactors
 from tillbell.configure.sources import SourceSettings
 from tillbell.counters import Meters
 from tillbell.deliver.audit import AuditWriter
@@ -248,6 +249,7 @@ class Gateway:
         self.api_keys = ApiKeys(parts, self.database)
         self.resealer = Resealer(self.database, self.config_cache, self.tasks, self.vault)
         self.people = People(self.database, self.clock, self.ids, Passwords())
+        self.second_factors = SecondFactors(self.database, self.clock, self.ids, self.vault)
         self.people_admin = PeopleAdmin(self.database, self.clock, self.ids)
         self.key_usage = KeyUsage(self.database, self.config_cache, self.clock)
 

@@ -37,6 +37,7 @@ _HEAD_BYTES = len(_VERSION) + 8  # of sealed bytes: the version, then the key's 
 _KEY_FILE = "master.key"
 _OPENED = 8_192  # secrets cached in clear text; each takes some hundred bytes
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_EASY_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 that are not mistaken for another
 _LEAST_DISTINCT = 16  # 32 random bytes have fewer distinct ones once in 10^20 keys
 
 
@@ -291,6 +292,17 @@ def new_api_key() -> str:
 def new_token() -> str:
     """Return the token of a session or one-time link: 256 random bits, for a cookie or a URL."""
     return secrets.token_urlsafe(KEY_BYTES)
+
+
+def new_totp_secret() -> bytes:
+    """Return the secret of a second factor: 160 random bits, as RFC 4226 recommends."""
+    return secrets.token_bytes(20)
+
+
+def new_recovery_code() -> str:
+    """Return a recovery code: 75 random bits as `abcde-fghij-klmno`, easy to read and type."""
+    letters = "".join(secrets.choice(_EASY_LETTERS) for _ in range(15))
+    return f"{letters[:5]}-{letters[5:10]}-{letters[10:]}"
 
 
 def form_token(cookie: str) -> str:

@@ -53,6 +53,8 @@ PAGES = (
     Looked("settings", "/settings"),
     Looked("settings-keys", "/settings/keys"),
     Looked("settings-people", "/settings/people"),
+    Looked("account", "/account"),
+    Looked("account-totp", "/account/totp"),
     Looked("people-invite", "/settings/people/invite"),
     Looked("people-role", "/settings/people/{person}/role", needs_data=True),
     Looked("people-disable", "/settings/people/{person}/disable", needs_data=True),

@@ -16,6 +16,8 @@ from tests.web.served_gateway import OWNER, ServedGateway
 from tillbell.configure.passwords import HashCost, Passwords
 from tillbell.configure.people import IDLE_LIFE, LINK_LIFE, People
 from tillbell.configure.people_admin import EVERYTHING, PeopleAdmin
+from tillbell.configure.second_factor import SecondFactors
+from tillbell.rules.totp import code_of, secret_of, secret_text
 from tillbell.testing import ManualClock
 from tillbell.vault import form_token, form_token_fits
 from tillbell.web.pages.site import PAGES, PUBLIC_PAGES
@@ -51,6 +53,13 @@ def password_link(gateway: ServedGateway, clock: ManualClock | None = None) -> s
     return gateway.do(admin.new_link(EVERYTHING, person)).token
 
 
+def sign_out(gateway: ServedGateway) -> None:
+    """End all sessions of the owner."""
+    admin = gateway.gateway.people_admin
+    person = gateway.do(admin.person_of_email(OWNER.email))
+    gateway.do(admin.sign_out_everywhere(EVERYTHING, person))
+
+
 class Client:
     """A browser without a screen: cookies, forms with their token, and no redirects."""
 
@@ -77,6 +86,12 @@ class Client:
         assert csrf
         return self.post(path, {"csrf": csrf[1], **fields})
 
+    def csrf(self, path: str) -> dict[str, str]:
+        """Return the token of the forms of a page."""
+        token = re.search(r'name="csrf" value="(\w+)"', self.get(path).text)
+        assert token
+        return {"csrf": token[1]}
+
     def login(
         self, password: str = PASSWORD, email: str = OWNER.email, way: str = ""
     ) -> httpx.Response:
@@ -91,9 +106,7 @@ def test_every_page_but_those_to_sign_in_needs_a_session(gateway: ServedGateway)
     token = gateway.session()
     revoked = Client(gateway, token)
     assert revoked.get("/messages").status_code == 200
-    admin = gateway.gateway.people_admin
-    person = gateway.do(admin.person_of_email(OWNER.email))
-    gateway.do(admin.sign_out_everywhere(EVERYTHING, person))
+    sign_out(gateway)
 
     paths = [re.sub(r"\{\w+(:path)?\}", "x", page.path) for page in PAGES if "GET" in page.methods]
     assert "/messages" in paths
@@ -108,7 +121,12 @@ def test_every_page_but_those_to_sign_in_needs_a_session(gateway: ServedGateway)
         "/messages", headers={"accept": "text/html", "authorization": f"Bearer {gateway.key}"}
     )
     assert by_key.status_code == 303
-    assert {page.path for page in PUBLIC_PAGES} == {"/login", "/setup/{token}"}
+    public = {page.path for page in PUBLIC_PAGES if not page.path.startswith("/portal")}
+    assert public == {
+        "/login",
+        "/login/code",
+        "/setup/{token}",
+    }
 
 
 def test_the_api_takes_no_cookie(gateway: ServedGateway) -> None:
@@ -456,3 +474,107 @@ def sign_in_and_out(
         look_at(visitor)
         assert [line for line in visitor.noticed if "404" not in line] == []
         visitor.close()
+
+
+# ── the own account ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_second_factor_is_turned_on_asked_for_and_turned_off(
+    gateway: ServedGateway, clock: ManualClock
+) -> None:
+    served = gateway.gateway
+    served.second_factors = SecondFactors(served.database, clock, served.ids, served.vault)
+    client = Client(gateway, gateway.session())
+    page = client.get("/account/totp").text
+    secret = secret_of(page.split('data-copy="')[1].split('"')[0])
+    sealed = page.split('name="secret" value="')[1].split('"')[0]
+
+    def code() -> str:
+        return code_of(secret, clock.now() // SECOND // 30)
+
+    form = {**client.csrf("/account/totp"), "secret": sealed}
+    wrong = client.post("/account/totp", {**form, "code": "000000"})
+    assert wrong.status_code == 422
+    assert secret_of(wrong.text.split('data-copy="')[1].split('"')[0]) == secret
+    shown = client.post("/account/totp", {**form, "code": code()})
+    codes = re.findall(r"\b[a-z2-9]{5}-[a-z2-9]{5}-[a-z2-9]{5}\b", shown.text)
+    assert (shown.status_code, len(codes)) == (200, 10)
+
+    def step() -> tuple[Client, dict[str, str]]:
+        """Sign in with the password; return the browser and the form that asks for a code."""
+        visitor = Client(gateway)
+        asked = visitor.login()
+        assert asked.status_code == 200
+        assert visitor.get("/messages").status_code == 303  # the password alone opens nothing
+        fields = dict(re.findall(r'name="(csrf|step)" value="([^"]+)"', asked.text))
+        return visitor, fields
+
+    used = code()
+    visitor, fields = step()
+    replayed = visitor.post("/login/code", {**fields, "code": used})
+    assert replayed.status_code == 422  # it has turned the factor on already
+    clock.advance(30)
+    fresh = code()
+    assert visitor.post("/login/code", {**fields, "code": fresh}).status_code == 303
+    assert visitor.get("/messages").status_code == 200
+    again, fields = step()
+    assert again.post("/login/code", {**fields, "code": fresh}).status_code == 422
+    assert again.post("/login/code", {**fields, "code": codes[0].upper()}).status_code == 303
+    third, fields = step()
+    assert third.post("/login/code", {**fields, "code": codes[0]}).status_code == 422
+    answers = [third.post("/login/code", {**fields, "code": "123456"}) for _ in range(6)]
+    assert answers[-1].status_code == 429
+    assert int(answers[-1].headers["retry-after"]) > 0
+    clock.advance(300)
+    gone = third.post("/login/code", {**fields, "code": code()})
+    assert (gone.status_code, "took too long" in gone.text) == (422, True)
+
+    # A link to choose a password does not get past it.
+    choosing = Client(gateway)
+    link = f"/setup/{password_link(gateway)}"
+    chosen = choosing.send(link, password=PASSWORD, again=PASSWORD)
+    assert (chosen.status_code, "Enter your code" in chosen.text) == (200, True)
+    assert choosing.get("/messages").status_code == 303
+
+    owner, fields = step()
+    clock.advance(30)
+    owner.post("/login/code", {**fields, "code": code()})
+    clock.advance(30)
+    off = owner.post("/account/totp-off", {**owner.csrf("/account"), "code": code()})
+    assert off.status_code == 303
+    assert Client(gateway).login().status_code == 303
+    written = gateway.http.get("/audit", params={"limit": 250}).text
+    assert "person.turn-on-totp" in written
+    assert secret_text(secret) not in written
+
+
+def test_a_person_ends_its_sessions_and_changes_its_password(
+    gateway: ServedGateway, clock: ManualClock
+) -> None:
+    sign_out(gateway)
+    one, two, three = (Client(gateway) for _ in range(3))
+    for client in (one, two, three):
+        assert client.login().status_code == 303
+    csrf = one.csrf("/account")
+    others = re.findall(r'name="session" value="(\w+)"', one.get("/account").text)
+    assert len(others) >= 2
+    assert one.post("/account/session", {**csrf, "session": "x"}).status_code == 404
+    assert one.post("/account/session", {"session": others[0]}).status_code == 403
+    ended = one.post("/account/session", {**csrf, "session": others[0]})
+    assert ended.status_code == 303
+    assert sorted(client.get("/messages").status_code for client in (two, three)) == [200, 303]
+
+    fields = {"new": "a longer horse battery", "again": "a longer horse battery"}
+    refused = one.post("/account/password", {**csrf, **fields, "old": "wrong horse battery"})
+    assert (refused.status_code, "not your password" in refused.text) == (422, True)
+    before = one.cookie
+    assert one.post("/account/password", {**csrf, **fields, "old": PASSWORD}).status_code == 303
+    assert one.cookie != before
+    assert [client.get("/messages").status_code for client in (one, two, three)] == [200, 303, 303]
+    assert Client(gateway, before).get("/messages").status_code == 303
+    csrf = one.csrf("/account")
+    back = {"new": PASSWORD, "again": PASSWORD, "old": fields["new"]}
+    assert one.post("/account/password", {**csrf, **back}).status_code == 303
+    everywhere = one.post("/account/sign-out", one.csrf("/account"))
+    assert everywhere.headers["location"] == "/login"
+    assert one.get("/messages").status_code == 303

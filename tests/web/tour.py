@@ -460,6 +460,7 @@ def _operators(tour: Tour) -> None:
     ask("GET", "/person", params={"limit": 2})
     ask("PATCH", one, {"role": "viewer"})
     ask("POST", f"{one}/link")
+    ask("POST", f"{one}/reset-totp")
     ask("POST", f"{one}/sign-out")
     ask("DELETE", one)
     body = {"readOnly": True, "sessionId": "ada", "theme": {"accent": "#0a7ea4", "mode": "light"}}

@@ -120,6 +120,10 @@ _GROUPS = {
                 "people:invite",
                 "Print a link that lets a person in with a role; it works once, for seven days.",
             ),
+            "reset-totp": (
+                "people:reset_totp",
+                "Turn off the second factor of a person who has lost it.",
+            ),
             "remove": ("people:remove", "Remove a person."),
             "sign-out": ("people:sign_out", "End every session of a person."),
         },

@@ -6,7 +6,7 @@ all ports of a host. So the gateway itself has no way to sign in without a passw
 
 from __future__ import annotations
 
-from tillbell.configure.people import NewAccount, NewSession, People, Visitor
+from tillbell.configure.people import NewAccount, People, Visitor
 from tillbell.testing.exchange import ReceiverExchange
 from tillbell.vault import new_token
 from tillbell.web.pages.cookies import NAME
@@ -25,18 +25,18 @@ class FrontDoor:
 
     async def open(self, exchange: ReceiverExchange) -> None:
         """Begin a session, and send the browser to Home."""
-        session = await self._session()
+        token = await self._token()
         await exchange.answer(
             303,
             b"",
             f"Location: {self._home}/",
-            f"Set-Cookie: {NAME}={session.token}; Path=/; HttpOnly; SameSite=Lax",
+            f"Set-Cookie: {NAME}={token}; Path=/; HttpOnly; SameSite=Lax",
             "Cache-Control: no-store",
         )
 
-    async def _session(self) -> NewSession:
-        """Sign in the owner; the first visit creates the account."""
+    async def _token(self) -> str:
+        """Sign in the owner, who is created by the first visit; return the session's token."""
         token = await self._people.new_setup_link()
         if token is not None:
-            return await self._people.create_first(token, self._owner, _HERE)
-        return await self._people.sign_in(self._owner.email, self._owner.password, _HERE)
+            return (await self._people.create_first(token, self._owner, _HERE)).token
+        return (await self._people.sign_in(self._owner.email, self._owner.password, _HERE)).token

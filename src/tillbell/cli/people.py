@@ -107,6 +107,22 @@ def sign_out(email: str, flags: StoreFlags | None = None) -> None:
     print(f"{count} {'session' if count == 1 else 'sessions'} ended")
 
 
+def reset_totp(email: str, flags: StoreFlags | None = None) -> None:
+    """Turn off the second factor of a person who has lost it; its sessions end.
+
+    Parameters
+    ----------
+    email
+        Whose: the e-mail address that the person signs in with.
+    """
+
+    async def work(beside: Beside) -> None:
+        await beside.admin.reset_totp(beside.granter, await beside.admin.person_of_email(email))
+
+    _run(load_settings(flags).settings, work)
+    print(f"{email} signs in with the password alone")
+
+
 def remove(email: str, flags: StoreFlags | None = None) -> None:
     """Remove a person; its sessions end in all processes at once. Not the last owner.
 

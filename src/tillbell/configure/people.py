@@ -36,6 +36,7 @@ SESSION_LIFE: Micros = 7 * DAY
 IDLE_LIFE: Micros = 12 * HOUR
 NOTE_USE_EVERY: Micros = 5 * MINUTE
 LINK_LIFE: Micros = DAY
+SECOND_STEP_LIFE: Micros = 5 * MINUTE
 _PAGE = 500
 
 
@@ -74,6 +75,12 @@ class NewSession(NamedTuple):
     """A session that begins, and its token, which is not stored."""
 
     person: Person
+    token: str
+
+
+class SecondStep(NamedTuple):
+    """A sign-in whose password was right, and that needs a code: the token to go on with."""
+
     token: str
 
 
@@ -135,7 +142,7 @@ class People:
         now = self._clock.now()
         id_ = self._ids.new("per", now)
         person = Person(id_, email, name, hashed, Role.OWNER, now, last_sign_in_at=now)
-        session_token, session = self._new_session(person, visitor)
+        session_token, session = new_session(person, visitor, self._clock.now())
         entry = self._entry(
             actor_of(person, visitor),
             "person.create",
@@ -160,22 +167,34 @@ class People:
         name = name.strip()
         _check(name=name_problem(name), password=password_problem(password, person.email, name))
         hashed = await self._passwords.hash(password)
-        session_token, session = self._new_session(person, visitor)
+        session_token, session = new_session(person, visitor, self._clock.now())
         changes: dict[str, list[object]] = {"name": [None, name]}
         entry = self._entry(actor_of(person, visitor), "person.accept", person.id, changes)
         if not await self._store.accept_invitation(link.id, name, hashed, session, [entry]):
             raise LinkGone
         return NewSession(person._replace(name=name, password_hash=hashed), session_token)
 
-    async def choose_password(self, token: str, password: str, visitor: Visitor) -> NewSession:
-        """Change the password of a person by a link, end all its sessions, and sign in."""
+    async def choose_password(
+        self, token: str, password: str, visitor: Visitor
+    ) -> NewSession | SecondStep:
+        """Change the password of a person by a link, end all its sessions, and sign in.
+
+        `SecondStep` if the person has a second factor.
+        """
+        session = await self._set_password(token, password, visitor)
+        if not session.person.totp_secret:
+            return session
+        await self._store.revoke_session(hash_key(session.token), self._clock.now(), [])
+        return await self._second_step(session.person)
+
+    async def _set_password(self, token: str, password: str, visitor: Visitor) -> NewSession:
         link = await self.link(token)
         person = await self._store.person(link.person_id)
         if link.purpose is not LinkPurpose.PASSWORD or person is None:
             raise LinkGone
         _check(password=password_problem(password, person.email, person.name))
         hashed = await self._passwords.hash(password)
-        session_token, session = self._new_session(person, visitor)
+        session_token, session = new_session(person, visitor, self._clock.now())
         entry = self._entry(actor_of(person, visitor), "person.new-password", person.id)
         if not await self._store.set_password(link.id, hashed, session, [entry]):
             raise LinkGone
@@ -185,9 +204,10 @@ class People:
 
     async def sign_in(
         self, email: str, password: str, visitor: Visitor, replaces: str = ""
-    ) -> NewSession:
+    ) -> NewSession | SecondStep:
         """Sign a person in; the session with the token `replaces` ends.
 
+        `SecondStep` if the person has a second factor: `SecondFactors.sign_in` goes on.
         `WrongPassword` says the same whether the person exists, and takes as long. `TooMany` after
         too many of them.
         """
@@ -200,7 +220,10 @@ class People:
         # One character more than any password has is wrong as well.
         check = await self._passwords.check(stored, password[: PASSWORD_MAX + 1])
         if person is not None and stored is not None and check.is_right:
-            token, session = self._new_session(person, visitor)
+            if person.totp_secret:
+                self._throttle.succeeded(attempt)
+                return await self._second_step(person)
+            token, session = new_session(person, visitor, self._clock.now())
             checked = CheckedPassword(stored, check.hash)
             entry = self._entry(actor_of(person, visitor), "person.sign-in", person.id)
             replaced = hash_key(replaces) if replaces else ""
@@ -209,6 +232,58 @@ class People:
                 return NewSession(person, token)
         self._note_failure(attempt, person, visitor)
         raise WrongPassword(f"E-mail or password is wrong. {_warning(attempt.left)}")
+
+    async def _second_step(self, person: Person) -> SecondStep:
+        token, link = self._new_link(LinkPurpose.SECOND_STEP, person.id)
+        expires_at = link.created_at + SECOND_STEP_LIFE
+        await self._store.add_link(link._replace(expires_at=expires_at), [])
+        return SecondStep(token)
+
+    async def change_password(
+        self, signed_in: SignedIn, old: str, new: str, visitor: Visitor
+    ) -> NewSession:
+        """Change the password of somebody who knows the old one; all other sessions end.
+
+        `Invalid` names the fields that are wrong, `TooMany` after too many wrong ones.
+        """
+        person = signed_in.person
+        _check(new=password_problem(new, person.email, person.name))
+        attempt = self._throttle.begin(person.email, visitor.address, is_known=True)
+        check = await self._passwords.check(person.password_hash, old[: PASSWORD_MAX + 1])
+        if not check.is_right:
+            raise Invalid(Problem(("old",), f"This is not your password. {_warning(attempt.left)}"))
+        self._throttle.succeeded(attempt)
+        token, link = self._new_link(LinkPurpose.PASSWORD, person.id)
+        await self._store.add_link(link, [])
+        return await self._set_password(token, new, visitor)
+
+    async def sessions(self, person: Person) -> list[Session]:
+        """Return the sessions of a person that have not ended, the last used first."""
+        now = self._clock.now()
+        return sorted(
+            (
+                session
+                for session in await self._store.sessions_of(person.id)
+                if session.revoked_at is None
+                and min(session.expires_at, session.idle_expires_at) > now
+            ),
+            key=lambda session: session.last_used_at,
+            reverse=True,
+        )
+
+    async def end_session(self, signed_in: SignedIn, session_id: str, visitor: Visitor) -> None:
+        """End another session of the same person. `NotFound` if it is of somebody else."""
+        person = signed_in.person
+        if session_id not in {each.id for each in await self.sessions(person)}:
+            raise NotFound("This session has ended already.")
+        entry = self._entry(actor_of(person, visitor), "person.end-session", person.id)
+        await self._store.revoke_session(session_id, self._clock.now(), [entry])
+
+    async def end_all_sessions(self, signed_in: SignedIn, visitor: Visitor) -> None:
+        """End all sessions of a person, this one too."""
+        person = signed_in.person
+        entry = self._entry(actor_of(person, visitor), "person.sign-out-everywhere", person.id)
+        await self._store.revoke_sessions_of(person.id, self._clock.now(), [entry])
 
     async def signed_in(self, token: str) -> SignedIn | None:
         """Return the person of a session's token; None if there is none, or it has ended."""
@@ -259,19 +334,6 @@ class People:
         token, now = new_token(), self._clock.now()
         return token, OneTimeLink(hash_key(token), purpose, person_id, now, now + LINK_LIFE)
 
-    def _new_session(self, person: Person, visitor: Visitor) -> tuple[str, Session]:
-        token, now = new_token(), self._clock.now()
-        return token, Session(
-            id=hash_key(token),
-            person_id=person.id,
-            created_at=now,
-            last_used_at=now,
-            expires_at=now + SESSION_LIFE,
-            idle_expires_at=now + IDLE_LIFE,
-            address=visitor.address,
-            user_agent=visitor.user_agent[:USER_AGENT_MAX],
-        )
-
     def _note_failure(self, attempt: SignInTry, person: Person | None, visitor: Visitor) -> None:
         """Write into the audit log that somebody failed: at first, and when they have to wait.
 
@@ -299,6 +361,21 @@ class People:
         self, actor: Actor, action: str, target: str, changes: dict[str, list[object]] | None = None
     ) -> AuditedAct:
         return self._audit.act(action, target, changes=changes, actor=actor)
+
+
+def new_session(person: Person, visitor: Visitor, now: Micros) -> tuple[str, Session]:
+    """Return the token of a session that begins, and the session; nothing is stored."""
+    token = new_token()
+    return token, Session(
+        id=hash_key(token),
+        person_id=person.id,
+        created_at=now,
+        last_used_at=now,
+        expires_at=now + SESSION_LIFE,
+        idle_expires_at=now + IDLE_LIFE,
+        address=visitor.address,
+        user_agent=visitor.user_agent[:USER_AGENT_MAX],
+    )
 
 
 def rights_of(person: Person) -> Rights:

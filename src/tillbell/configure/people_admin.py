@@ -158,6 +158,12 @@ class PeopleAdmin:
         entry = self._entry("sign-out-everywhere", person)
         return await self._store.revoke_sessions_of(person.id, self._clock.now(), [entry])
 
+    async def reset_totp(self, granter: Granter, person: Person) -> Person:
+        """Turn off the second factor of a person who has lost it; its sessions end."""
+        granter.check_all(person)
+        after = person._replace(totp_secret="", recovery_codes=())
+        return await self._change("reset-totp", person, after, ends_sessions=True)
+
     async def _change(
         self, verb: str, before: Person, after: Person, *, ends_sessions: bool = False
     ) -> Person:
@@ -194,8 +200,9 @@ def _check_some_role(person: Person) -> None:
 
 
 def _changes(before: Person, after: Person) -> dict[str, list[object]]:
-    shown = {
+    shown: dict[str, list[object]] = {
         "roles": [str(rights_of(person)) for person in (before, after)],
+        "second factor": [bool(person.totp_secret) for person in (before, after)],
         "disabled": [person.disabled_at is not None for person in (before, after)],
     }
     return {name: [old, new] for name, (old, new) in shown.items() if old != new}

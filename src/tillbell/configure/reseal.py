@@ -22,6 +22,7 @@ from tillbell.model.records import Record, Task
 from tillbell.model.sources import Source
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Page
+from tillbell.storage.ports.people import PersonChange
 from tillbell.vault import Vault, is_sealed
 
 R = TypeVar("R", bound=Record)
@@ -30,7 +31,8 @@ RESEAL = "reseal"
 BATCH_SIZE = 100
 _KINDS: dict[str, type[Record]] = {"endpoint": Endpoint, "source": Source}
 _REQUESTS = "callback"
-_STAGES = (*_KINDS, _REQUESTS)
+_PEOPLE = "person"
+_STAGES = (*_KINDS, _REQUESTS, _PEOPLE)
 
 
 class Resealer:
@@ -56,6 +58,8 @@ class Resealer:
         with acting_as(SYSTEM):
             if stage == _REQUESTS:
                 last = await self._reseal_requests(after, counts)
+            elif stage == _PEOPLE:
+                last = await self._reseal_second_factors(after, counts)
             else:
                 last = await self._reseal_records(_KINDS[stage], after, counts)
         skipped = {"unreadable": counts["unreadable"]}
@@ -97,6 +101,24 @@ class Resealer:
         await self._database.replace_requests(anew)
         counts["sealed"] += len(anew)
         return requests[-1][1] if len(requests) == BATCH_SIZE else None
+
+    async def _reseal_second_factors(self, after: str, counts: Counter[str]) -> str | None:
+        """Seal the second factors of some people; return the last id, None at the end."""
+        people = await self._database.all_people(Page(BATCH_SIZE, after or None, ascending=True))
+        for person in people:
+            if not person.totp_secret:
+                continue
+            try:
+                again = self._vault.rewrap(person.totp_secret, person.id)
+            except Misconfigured:
+                counts["unreadable"] += 1
+                continue
+            if again != person.totp_secret:
+                anew = person._replace(totp_secret=again)
+                # Who has changed meanwhile is left to the next run.
+                change = await self._database.change_person(person, anew, person.created_at, [])
+                counts["sealed"] += change is PersonChange.DONE
+        return people[-1].id if len(people) == BATCH_SIZE else None
 
 
 def resealed(record: R, vault: Vault) -> R:

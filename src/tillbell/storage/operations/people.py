@@ -10,7 +10,7 @@ from tillbell.storage.engine.methods import read, read_batched, write, write_by_
 from tillbell.storage.operations.audit_log import write_audit
 from tillbell.storage.operations.pages import page_bounds
 from tillbell.storage.ports.outbound import Page
-from tillbell.storage.ports.people import Audit, CheckedPassword, PersonChange
+from tillbell.storage.ports.people import Audit, CheckedPassword, PersonChange, UsedCode
 from tillbell.storage.session.connection import DbReader, Row
 from tillbell.storage.session.transaction import DbTransaction
 
@@ -232,6 +232,41 @@ def add_session(
 
 
 @write()
+def add_session_by_code(
+    db: DbTransaction,
+    link_id: str,
+    person: Person,
+    used: UsedCode,
+    session: Session,
+    replaces: str,
+    audit: Audit,
+) -> bool:
+    """Store a session by a code of a second factor, which is used up."""
+    now = session.created_at
+    link = db.query_one("use_one_time_link", (link_id, LinkPurpose.SECOND_STEP, now))
+    if link != (person.id,):
+        return False
+    columns = dict(zip(Person._fields, _row(person), strict=True))
+    bindings = {
+        "id": person.id,
+        "password_hash": person.password_hash,
+        "totp_secret": person.totp_secret,
+        "old_step": person.totp_step,
+        "old_codes": columns["recovery_codes"],
+        "step": used.step,
+        "codes": msgspec.json.encode(used.recovery_codes).decode(),
+        "now": now,
+    }
+    if db.query_one("use_code", bindings) is None:
+        return False
+    if replaces:
+        db.query("revoke_session", (replaces, now))
+    db.query("insert_session", session)
+    write_audit(db, audit)
+    return True
+
+
+@write()
 def set_password(
     db: DbTransaction, link_id: str, password_hash: str, session: Session, audit: Audit
 ) -> bool:
@@ -242,7 +277,7 @@ def set_password(
         return False
     if db.query_one("set_password", (person_id, now, password_hash)) is None:
         return False
-    db.query("delete_links_of_person", (person_id, LinkPurpose.PASSWORD))
+    db.query("delete_all_links_of_person", (person_id,))
     db.query("revoke_sessions_of_person", (person_id, now))
     db.query("insert_session", session)
     write_audit(db, audit)

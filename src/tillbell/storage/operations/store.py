@@ -145,6 +145,7 @@ class PeopleMethods:
     change_person = people.change_person
     remove_person = people.remove_person
     add_session = people.add_session
+    add_session_by_code = people.add_session_by_code
     set_password = people.set_password
     note_session_use = people.note_session_use
     revoke_session = people.revoke_session

@@ -27,6 +27,14 @@ class CheckedPassword(NamedTuple):
     stored: str
 
 
+class UsedCode(NamedTuple):
+    """What the use of a code of a second factor leaves."""
+
+    kind: str  # totp or recovery code
+    step: int  # of the last code that was used
+    recovery_codes: tuple[str, ...]  # hashes of those that are not used
+
+
 class PersonChange(StrEnum):
     """How a change of a person ended."""
 
@@ -128,6 +136,23 @@ class PeopleStore(Protocol):
 
         False, and nothing is stored, if the person's password is not the checked one any more, or
         the person is disabled.
+        """
+        ...
+
+    async def add_session_by_code(
+        self,
+        link_id: str,
+        person: Person,
+        used: UsedCode,
+        session: Session,
+        replaces: str,
+        audit: Audit,
+    ) -> bool:
+        """Sign a person in by a second factor; the session `replaces` ("": none) ends.
+
+        False, and nothing is stored, if the link is gone or has expired, the person is disabled or
+        has changed the password or factor, or a code was used since `person` was read. So of two
+        uses of one code at the same time, one wins.
         """
         ...
 

@@ -62,6 +62,7 @@ class PersonOut(Out):
     role: Role | None = Field(description="The role in all applications; null: none.")
     app_roles: dict[str, Role] = Field(description="Roles in single applications, by their ids.")
     status: PersonStatus
+    has_second_factor: bool = Field(description="Whether it needs a code besides its password.")
     created_at: datetime
     last_sign_in_at: datetime | None
 
@@ -79,6 +80,7 @@ class PersonOut(Out):
                 if granter.app_id in (None, app_id)
             },
             status=status_of(person),
+            has_second_factor=bool(person.totp_secret),
             created_at=to_datetime(person.created_at),
             last_sign_in_at=optional_time(person.last_sign_in_at),
         )
@@ -177,6 +179,12 @@ async def sign_out(person: PersonOf, gateway: GatewayOf, granter: GranterOf) -> 
     """End all sessions of a person."""
     count = await gateway.people_admin.sign_out_everywhere(granter, person)
     return SignedOutOut(sessions=count)
+
+
+@router.post("/{person_id}/reset-totp")
+async def reset_totp(person: PersonOf, gateway: GatewayOf, granter: GranterOf) -> PersonOut:
+    """Turn off the second factor of a person who has lost it; its sessions end."""
+    return PersonOut.of(await gateway.people_admin.reset_totp(granter, person), granter)
 
 
 def granter_of(principal: Principal) -> Granter:

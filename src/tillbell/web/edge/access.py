@@ -33,11 +33,12 @@ PUBLIC = frozenset({"health.get", "health.ping"})
 PUBLIC_PAGES = frozenset(
     {
         "/login",
-        "/setup/{token}",
+        "/login/code",
         "/portal",
-        "/portal/session",
         "/portal/accent/{accent}.css",
         "/portal/logo",
+        "/portal/session",
+        "/setup/{token}",
     }
 )
 """Pages that need nobody to be signed in, beside `/docs` and `/static`. All others do."""
@@ -196,6 +197,7 @@ ACCESS: dict[str, Access] = {
     "person.patch": Access("person", ADMIN, OWN),
     "person.delete": Access("person", ADMIN, OWN),
     "person.link": Access("person", ADMIN, OWN),
+    "person.reset-totp": Access("person", ADMIN, OWN),
     "person.sign-out": Access("person", ADMIN, OWN),
     "hold.get": Access("hold", READ, OPERATOR),
     "hold.release": Access("hold", WRITE, OPERATOR),
@@ -205,6 +207,13 @@ ACCESS: dict[str, Access] = {
 
 PAGES: dict[str, Access | None] = {
     "GET /": ACCESS["overview.messages"],
+    "GET /account": None,
+    "POST /account/password": None,
+    "POST /account/session": None,
+    "POST /account/sign-out": None,
+    "GET /account/totp": None,
+    "POST /account/totp": None,
+    "POST /account/totp-off": None,
     "GET /attempts": ACCESS["overview.attempts"],
     "GET /callbacks": ACCESS["overview.callbacks"],
     "GET /callbacks/{callback}": ACCESS["callback.get"],

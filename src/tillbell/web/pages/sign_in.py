@@ -14,8 +14,10 @@ from tillbell.configure.people import (
     LinkGone,
     NewAccount,
     NewSession,
+    SecondStep,
     WrongPassword,
 )
+from tillbell.configure.second_factor import WrongCode
 from tillbell.errors import Invalid, TooMany
 from tillbell.model.people import LinkPurpose
 from tillbell.rules.accounts import PASSWORD_MIN
@@ -26,6 +28,7 @@ from tillbell.web.pages.session import session_of, visitor_of
 from tillbell.web.pages.templating import render
 
 LOGIN, SETUP, LOGOUT = "/login", "/setup/{token}", "/logout"
+CODE = "/login/code"
 _OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}")  # visible ASCII without a backslash
 
 
@@ -49,6 +52,30 @@ async def login(request: Request) -> Response:
         shown = _show_login(request, 429, next=way, email=email, wait=str(error))
         shown.headers["retry-after"] = str(error.retry_after_s)
         return shown
+    if isinstance(session, SecondStep):
+        return _show_code(request, 200, session.token, way)
+    return _begin(request, session, way)
+
+
+async def second_step(request: Request) -> Response:
+    """Go on with a sign-in by a code of the second factor."""
+    if request.method in SAFE_METHODS:
+        return redirect(LOGIN)
+    form = await read_form(request)
+    token, way = form.get("step", ""), own_path(form.get("next", ""))
+    gateway: Gateway = request.app.state.gateway
+    try:
+        session = await gateway.second_factors.sign_in(
+            token, form.get("code", ""), visitor_of(request), replaces=token_of(request)
+        )
+    except WrongCode as error:
+        return _show_code(request, 422, token, way, wrong=str(error))
+    except TooMany as error:
+        shown = _show_code(request, 429, token, way, wait=str(error))
+        shown.headers["retry-after"] = str(error.retry_after_s)
+        return shown
+    except LinkGone as error:
+        return _show_login(request, 422, next=way, wrong=str(error))
     return _begin(request, session, way)
 
 
@@ -63,6 +90,7 @@ async def use_link(request: Request) -> Response:
         form = await read_form(request)
         visitor = visitor_of(request)
         try:
+            session: NewSession | SecondStep
             if form.get("password") != form.get("again"):
                 return _show_link(
                     request, 422, link.purpose, form, {"again": "The two passwords differ."}
@@ -85,6 +113,8 @@ async def use_link(request: Request) -> Response:
             return _show_link(request, 422, link.purpose, form, problems)
     except LinkGone:
         return answer(render("link_gone.html", {"host": _host(request)}), 404)
+    if isinstance(session, SecondStep):
+        return _show_code(request, 200, session.token, "/")
     return _begin(request, session, "/")
 
 
@@ -117,6 +147,11 @@ def _begin(request: Request, session: NewSession, way: str) -> Response:
     shown = redirect(way)
     begin_session(request, shown, session.token)
     return shown
+
+
+def _show_code(request: Request, status: int, step: str, way: str, **values: str) -> Response:
+    shown = {"step": step, "next": way, "wrong": "", "wait": ""} | values
+    return _show(request, status, "login_code.html", shown)
 
 
 def _show_login(request: Request, status: int, **values: str) -> Response:
@@ -153,6 +188,7 @@ def _host(request: Request) -> str:
 
 PUBLIC_PAGES = (
     PublicPage(LOGIN, login, ("GET", "POST")),
+    PublicPage(CODE, second_step, ("GET", "POST")),
     PublicPage(SETUP, use_link, ("GET", "POST")),
 )
 PAGES = (SitePage(LOGOUT, logout, methods=("POST",)),)

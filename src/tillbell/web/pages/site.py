@@ -23,6 +23,7 @@ from tillbell.web.edge.page_route import wants_html
 from tillbell.web.edge.paths import ROUTE
 from tillbell.web.edge.problems import render_problem
 from tillbell.web.pages import (
+    account,
     callbacks,
     components,
     deliveries,
@@ -97,6 +98,7 @@ PAGES: tuple[SitePage, ...] = (
     *plot_page.PAGES,
     *live_page.PAGES,
     *sign_in.PAGES,
+    *account.PAGES,
     *delivery_acts.PAGES,
     *transaction_acts.PAGES,
     *callback_acts.PAGES,

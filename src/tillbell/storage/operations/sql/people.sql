@@ -78,6 +78,13 @@ UPDATE people SET last_sign_in_at = ?3, password_hash = ?4
 WHERE id = ?1 AND password_hash = ?2 AND disabled_at IS NULL
 RETURNING id;
 
+-- name: use_code
+-- Unless a code was used, or password or factor were changed, since the person was read.
+UPDATE people SET totp_step = :step, recovery_codes = :codes, last_sign_in_at = :now
+WHERE id = :id AND password_hash = :password_hash AND totp_secret = :totp_secret
+    AND totp_step = :old_step AND recovery_codes = :old_codes AND disabled_at IS NULL
+RETURNING id;
+
 -- name: set_password
 UPDATE people SET last_sign_in_at = ?2, password_hash = ?3
 WHERE id = ?1 AND disabled_at IS NULL

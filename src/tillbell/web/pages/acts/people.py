@@ -190,6 +190,29 @@ async def _signed_out(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
     )
 
 
+async def _reset_form(visit: Visit) -> ActForm:
+    person = await _person(visit)
+    return ActForm(
+        title=f"Turn off the second factor of {person.email}",
+        verb="Turn it off",
+        consequences=[
+            "The password alone lets the person in, until it sets up another one.",
+            "All sessions end at once.",
+        ],
+        back=visit.link(_PLACE),
+        back_word="People",
+        is_danger=True,
+    )
+
+
+async def _reset_call(visit: Visit, _: SentFields) -> ApiCall:
+    return ApiCall("POST", f"/person/{visit.path('person')}/reset-totp")
+
+
+async def _reset_done(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
+    return ActResult(f"{answer.doc['email']} has no second factor now.", visit.link(_PLACE))
+
+
 async def _remove_form(visit: Visit) -> ActForm:
     person = await _person(visit)
     return ActForm(
@@ -221,6 +244,7 @@ PAGES = act_pages(
             ("/{person}/link", "link", _link_form, _link_call, _invited),
             ("/{person}/role", "patch", _roles_form, _roles_call, _roles_set),
             ("/{person}/disable", "patch", _disable_form, _disable_call, _disabled),
+            ("/{person}/reset-totp", "reset-totp", _reset_form, _reset_call, _reset_done),
             ("/{person}/sign-out", "sign-out", _sign_out_form, _sign_out_call, _signed_out),
             ("/{person}/remove", "delete", _remove_form, _remove_call, _removed),
         )
