@@ -94,8 +94,8 @@ def hostile(served: ServedGateway) -> Names:
     ends = dict(zip(("endpoint", "failing", "filters", "gone"), names, strict=True))
     job = _recovery(served, app, names[0])
     person = _person(served, "'onmouseover=alert`5`//@shop.example")
-    names = {"app": "hostile", "message": ids[0], "job": job, "person": person}
-    return names | _portal(served, app) | ends | money
+    own = {"app": "hostile", "message": ids[0], "job": job, "person": person}
+    return own | _portal(served, app) | ends | money
 
 
 def _person(served: ServedGateway, email: str) -> str:

@@ -46,7 +46,7 @@ class FormField(NamedTuple):
 
     name: str
     label: str
-    kind: str = "text"  # text, area, choice, select, checks, check, number, date, secret
+    kind: str = "text"  # text, area, choice, select, checks, check, number, date, secret, hidden
     value: str | Sequence[str] = ""
     hint: str = ""
     options: Sequence[FormChoice] = ()
@@ -54,6 +54,14 @@ class FormField(NamedTuple):
     is_code: bool = False  # an id, a URL or a payload
     rows: int = 4  # of an area
     is_rare: bool = False  # it stands behind "More settings"
+
+
+class Way(NamedTuple):
+    """A link to the same act with another choice."""
+
+    word: str
+    url: str
+    is_chosen: bool
 
 
 class ActForm(NamedTuple):
@@ -67,6 +75,8 @@ class ActForm(NamedTuple):
     fields: Sequence[FormField] = ()
     is_danger: bool = False
     warning: str = ""  # why one may not want it
+    is_possible: bool = True  # False: there is nothing to do, as the consequences say
+    ways: Sequence[tuple[str, Sequence[Way]]] = ()  # label → what else could be done instead
 
 
 class ApiCall(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tillbell.catalog import CATALOG, OPERATIONAL
 from tillbell.clock import DAY, HOUR, SECOND, iso
@@ -20,10 +20,13 @@ from tillbell.web.pages.act import (
     FormField,
     SentFields,
     ShownValue,
+    Way,
     act_pages,
+    call_api,
 )
 from tillbell.web.pages.endpoint_views import name_of
 from tillbell.web.pages.formats import number
+from tillbell.web.pages.formats import span as span_of
 from tillbell.web.pages.page import Visit
 
 _PLACE = "/endpoints"
@@ -376,29 +379,90 @@ async def _tested(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
 
 
 async def _recover_form(visit: Visit) -> ActForm:
+    """Show the plan: what would be sent. `until` is frozen with it."""
     endpoint = await _endpoint(visit)
-    options = []
-    for name, (words, length) in _SPANS.items():
-        totals = await visit.gateway.database.history.totals(
-            endpoint.scope, endpoint.id, visit.now - length, visit.now
-        )
-        options.append(FormChoice(name, f"{words}: {number(totals.failed)} failed for good"))
+    span, kind = _chosen(visit)
+    since = (visit.now - _SPANS[span][1]) // SECOND * SECOND
+    body = {"kind": kind, "since": iso(since), "until": iso(visit.now)}
+    plan = (await call_api(visit, ApiCall("POST", _path(endpoint, "/replay-plan"), body))).doc
     form = _form(
         visit,
         endpoint,
-        f"Send what has failed at {name_of(endpoint)} again",
-        "Send again",
-        "Each delivery that failed for good goes out once more, with the same id and bytes.",
-        "If that fails too, its retry schedule begins anew. New messages go first.",
+        f"{_KINDS[kind].title} {name_of(endpoint)}",
+        "Send them",
+        *_plan_lines(plan, kind),
+        "What comes later is left out. If they fail too, their retry schedule begins anew.",
     )
-    field = FormField("span", "Messages of", "select", "24h", options=options)
-    return form._replace(fields=[field])
+    fields = [FormField(name, name, "hidden", value) for name, value in body.items()]
+    return form._replace(
+        fields=fields,
+        is_possible=plan["count"] > 0,
+        warning=plan["obstacle"] or plan["warning"] or "",
+        ways=[
+            ("What", [_way(visit, each.word, span, name, kind) for name, each in _KINDS.items()]),
+            ("When", [_way(visit, each[0], name, kind, span) for name, each in _SPANS.items()]),
+        ],
+    )
+
+
+class _RecoverKind(NamedTuple):
+    """What is sent again."""
+
+    word: str
+    title: str
+    nothing: str
+    one: str
+    many: str
+
+
+_KINDS = {
+    "failed": _RecoverKind(
+        "What failed",
+        "Send what has failed at",
+        "No delivery of that time has failed for good: there is nothing to send.",
+        "1 delivery that failed for good goes out once more, with the same id and bytes.",
+        "{} deliveries that failed for good go out once more, with the same ids and bytes.",
+    ),
+    "missing": _RecoverKind(
+        "What it never got",
+        "Send what was never sent to",
+        "It has got every message of that time that it wants: there is nothing to send.",
+        "1 message was never sent to it. It goes out, if the endpoint asks for it now.",
+        "{} messages were never sent to it. They go out, as far as the endpoint asks for them now.",
+    ),
+}
+
+
+def _chosen(visit: Visit) -> tuple[str, str]:
+    """Return the span and the kind that the link names; the usual ones if it names none."""
+    span, kind = visit.query("span"), visit.query("kind")
+    return (span if span in _SPANS else "24h", kind if kind in _KINDS else "failed")
+
+
+def _way(visit: Visit, word: str, span: str, kind: str, chosen: str) -> Way:
+    return Way(word, visit.here(span=span, kind=kind), chosen in (span, kind))
+
+
+def _plan_lines(plan: dict[str, Any], kind: str) -> list[str]:
+    words, count = _KINDS[kind], plan["count"]
+    if not count:
+        return [words.nothing]
+    more = "" if plan["isWhole"] else "More than "
+    lines = [words.one if count == 1 else more + words.many.format(number(count))]
+    lines.append(
+        f"The oldest is of {plan['oldest'][:19]}, the newest of {plan['newest'][:19]} UTC."
+    )
+    if plan["takesSeconds"] is not None:
+        lines.append(
+            f"At its present pace that takes about {span_of(plan['takesSeconds'] * SECOND)}."
+        )
+    return lines
 
 
 async def _recover_call(visit: Visit, sent: SentFields) -> ApiCall:
-    _, length = _SPANS.get(sent.text("span"), _SPANS["24h"])
-    since = (visit.now - length) // SECOND * SECOND
-    return ApiCall("POST", _path(await _endpoint(visit), "/recover"), {"since": iso(since)})
+    way = "/replay-missing" if sent.text("kind") == "missing" else "/recover"
+    body = {"since": sent.text("since"), "until": sent.text("until")}
+    return ApiCall("POST", _path(await _endpoint(visit), way), body)
 
 
 async def _recovering(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
