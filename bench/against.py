@@ -106,7 +106,7 @@ def _measured(options: argparse.Namespace, effort: Effort) -> list[_Cells]:
             line
             for store in options.stores
             for name in options.cases
-            for line in _lines(
+            for line in lines_of(
                 f"{name}, {store}",
                 _turns(name, effort, options.reference, server if store == "postgres" else None),
             )
@@ -184,7 +184,7 @@ _HEADER = ("median, lowest – highest", "reference", "present", "ratio within a
 _RULE = ("---",) * 4
 
 
-def _lines(title: str, turns: Sequence[Turn]) -> list[_Cells]:
+def lines_of(title: str, turns: Sequence[Turn]) -> list[_Cells]:
     """Write the lines of a case. A ratio above 1 says that the present one is faster."""
     lines = [_line(f"{title}: a second", "per_s", turns, more_is_better=True)]
     lines.append(_line("· CPU of the gateway each, µs", "cpu_us", turns))

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from bench import figures, lines, message, page, table
+from bench import against, figures, lines, message, page, table
 from tests import scale
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +36,15 @@ def test_ratios_compare_with_the_best_variant_of_the_same_round() -> None:
     assert found["Tillbell against the best Celery"] == figures.Spread(40.0, 30.0, 50.0, 2)
 
 
+def test_a_ratio_above_one_says_that_this_checkout_is_faster() -> None:
+    turns = [
+        against.Turn({"per_s": 100.0, "cpu_us": 300.0}, {"per_s": 200.0, "cpu_us": 100.0}),
+        against.Turn({"per_s": 100.0, "cpu_us": 200.0}, {"per_s": 100.0, "cpu_us": 100.0}),
+    ]
+    ratios = [cells[-1] for cells in against.lines_of("publish", turns)]
+    assert ratios == ["1.5, 1 – 2", "2.5, 2 – 3"]
+
+
 def test_cases_that_did_not_run_leave_no_lines() -> None:
     assert all(table.figures(part, [{}]) == [] for part in lines.PARTS.values())
 
@@ -58,3 +67,13 @@ def test_a_quick_run_of_cases_of_the_gateway_ends_well() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "p99" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_comparison_with_another_program_ends_well() -> None:
+    reference = str(Path(sys.executable).with_name("tillbell"))
+    effort = ["--rounds", "1", "--seconds", "0.3", "--stores", "sqlite"]
+    command = [sys.executable, "-m", "bench", "against", "--reference", reference, *effort]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| callbacks, sqlite: a second |" in done.stdout

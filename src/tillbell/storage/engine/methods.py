@@ -149,6 +149,8 @@ def write_batched(
 
         @wraps(function)
         def method(database: HasWriter, request: Request, /) -> asyncio.Future[Result]:
+            if no_timeout:  # no request waits for it, so it carries nothing of one
+                return database.writer.submit(operation, request)
             return database.writer.submit(operation, request, request_key(), request_act())
 
         return method

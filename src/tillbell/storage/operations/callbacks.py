@@ -1,4 +1,13 @@
-"""Writes of callbacks: receive one, and take its conclusion back."""
+"""Writes of callbacks: receive one, and take its conclusion back.
+
+`receive` is hot: all callbacks of a commit come to it at once, and each kind of row is written in
+one statement. Between two statements, and two rows that are read, SQLite's driver hands Python's
+lock to the event loop, which keeps it for up to 5 ms; on PostgreSQL each result that is read is a
+round trip. So it reads twice for all of them: who holds their dedupe keys, and which transactions
+they may mean (`_Candidates`). The second is no part of storing a callback. It is what deciding it
+begins with, and there it was one read for each, on another thread. It may be a little older than
+the commit, as any read may: the decision carries the versions that it rests on.
+"""
 
 from __future__ import annotations
 
