@@ -470,6 +470,11 @@ def _operators(tour: Tour) -> None:
     ask("POST", "/auth/dashboard-access/shop")
     ask("POST", "/auth/app-portal-access/shop", {"readOnly": True, "sessionId": "ada"})
     ask("POST", "/auth/app/shop/expire-all", {"sessionIds": ["ada"]})
+    _tasks(tour)
+
+
+def _tasks(tour: Tour) -> None:
+    ask = tour.ask
     since = {"since": "2026-05-01T00:00:00Z"}
     for work in ("recover", "replay-missing", "bulk-replay"):
         task = ask("POST", f"/app/shop/endpoint/erp/{work}", since)["id"]

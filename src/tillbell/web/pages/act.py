@@ -56,7 +56,7 @@ class FormField(NamedTuple):
     is_rare: bool = False  # it stands behind "More settings"
 
 
-class Way(NamedTuple):
+class OtherChoice(NamedTuple):
     """A link to the same act with another choice."""
 
     word: str
@@ -76,7 +76,9 @@ class ActForm(NamedTuple):
     is_danger: bool = False
     warning: str = ""  # why one may not want it
     is_possible: bool = True  # False: there is nothing to do, as the consequences say
-    ways: Sequence[tuple[str, Sequence[Way]]] = ()  # label → what else could be done instead
+    ways: Sequence[
+        tuple[str, Sequence[OtherChoice]]
+    ] = ()  # label → what else could be done instead
 
 
 class ApiCall(NamedTuple):

@@ -20,7 +20,7 @@ from tillbell.web.pages.act import (
     FormField,
     SentFields,
     ShownValue,
-    Way,
+    OtherChoice,
     act_pages,
     call_api,
 )
@@ -411,8 +411,8 @@ class _RecoverKind(NamedTuple):
     word: str
     title: str
     nothing: str
-    one: str
-    many: str
+    single: str
+    several: str
 
 
 _KINDS = {
@@ -439,8 +439,8 @@ def _chosen(visit: Visit) -> tuple[str, str]:
     return (span if span in _SPANS else "24h", kind if kind in _KINDS else "failed")
 
 
-def _way(visit: Visit, word: str, span: str, kind: str, chosen: str) -> Way:
-    return Way(word, visit.here(span=span, kind=kind), chosen in (span, kind))
+def _way(visit: Visit, word: str, span: str, kind: str, chosen: str) -> OtherChoice:
+    return OtherChoice(word, visit.here(span=span, kind=kind), chosen in (span, kind))
 
 
 def _plan_lines(plan: dict[str, Any], kind: str) -> list[str]:
@@ -448,7 +448,7 @@ def _plan_lines(plan: dict[str, Any], kind: str) -> list[str]:
     if not count:
         return [words.nothing]
     more = "" if plan["isWhole"] else "More than "
-    lines = [words.one if count == 1 else more + words.many.format(number(count))]
+    lines = [words.single if count == 1 else more + words.several.format(number(count))]
     lines.append(
         f"The oldest is of {plan['oldest'][:19]}, the newest of {plan['newest'][:19]} UTC."
     )
