@@ -18,9 +18,9 @@ from tillbell.web.pages.act import (
     ApiCall,
     FormChoice,
     FormField,
+    OtherChoice,
     SentFields,
     ShownValue,
-    OtherChoice,
     act_pages,
     call_api,
 )
