@@ -22,6 +22,7 @@ from tests.providers.pinned import pinned
 from tests.providers.test_every_provider import AT, URL, secret_of
 from tillbell.clock import iso
 from tillbell.model.callbacks import (
+    AnalyticsNotice,
     EmailNotice,
     ForwardNotice,
     NoteNotice,
@@ -65,6 +66,10 @@ def test_a_documented_callback_is_read_in_full(file: Path) -> None:
     assert [said(notice) for notice in provider.parse(incoming, setup).notices] == case["expect"]
 
 
+def test_every_provider_has_a_corpus() -> None:
+    assert {file.parent.name for file in FILES} == set(PROVIDERS)
+
+
 def said(notice: Notice) -> dict[str, Any]:
     """Return what a notice says, in the words of the corpus; without empty members."""
     if isinstance(notice, ForwardNotice):
@@ -77,7 +82,10 @@ def said(notice: Notice) -> dict[str, Any]:
         return _said_of_parcel(notice)
     if isinstance(notice, OrderNotice):
         return _said_of_order(notice)
-    assert isinstance(notice, TransactionNotice), "the corpus has no analytics"
+    if isinstance(notice, AnalyticsNotice):
+        data = {name: value for name, value in notice.data.items() if value is not None}
+        return {"kind": "analytics", "event": notice.event, "data": data}
+    assert isinstance(notice, TransactionNotice), "every kind of notice is above"
     amount = notice.amount
     members = {
         "kind": notice.kind.value,
