@@ -189,11 +189,7 @@ class PaymentDecider:
             result = await self._steps.ask_about_failed_capture(context.decision, payment, capture)
             self._add_capture_outcome(context, result, judged.why)
             return
-        claimed = claimed_amount(notice, payment)
-        if isinstance(claimed, int) and is_part_of_cancelled(payment, capture.report, claimed):
-            payment = context.decision.update_transaction(
-                payment, payment._replace(reason=REST_CANCELLED)
-            )
+        payment = self._without_cancelled_rest(context, payment, capture)
         is_reopened = payment.reason in _OPEN_ENDS and payment.status in NEGATIVE
         if judged.outcome is Outcome.APPLIED or is_reopened:
             if is_reopened:
@@ -209,6 +205,18 @@ class PaymentDecider:
                 self._add_capture_outcome(context, result, "More is captured")
         else:
             await self._statuses.decide(context, payment)
+
+    def _without_cancelled_rest(
+        self, context: NoticeContext, payment: Transaction, capture: ReportedCapture
+    ) -> Transaction:
+        """Return a payment of which only the rest is cancelled, if a part of it is captured."""
+        claimed = claimed_amount(context.notice, payment)
+        if not isinstance(claimed, int):
+            return payment
+        if not is_part_of_cancelled(payment, capture.report, claimed):
+            return payment
+        partly = payment._replace(reason=REST_CANCELLED)
+        return context.decision.update_transaction(payment, partly)
 
     async def _ask_about_repeat(self, context: NoticeContext, payment: Transaction) -> None:
         """Ask a person whether a capture that is told once more is one more, or the same."""
