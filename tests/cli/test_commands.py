@@ -147,6 +147,23 @@ def test_listen_shows_what_is_delivered_and_that_it_is_signed(running: Served) -
     assert api.call("GET", "/app/heard/endpoint")["data"] == []
 
 
+def test_lists_are_read_by_a_filter_and_a_wrong_one_is_marked(running: Served) -> None:
+    admin = running.environment(key_in(running.said))
+    api = ApiClient(f"http://127.0.0.1:{running.port}", Secret(key_in(running.said)))
+    api.call("POST", "/app", {"name": "Listed", "uid": "listed"})
+    api.call("POST", "/app/listed/endpoint", {"url": "http://127.0.0.1:9/", "uid": "down"})
+    sent = [tillbell("send", "listed", "order.paid", **admin).stdout.split()[0] for _ in range(2)]
+    listed = tillbell("list", "message", "--filter", "type:order.*", "--limit", "1", **admin)
+    assert sent[1] in listed.stdout
+    assert len(listed.stdout.splitlines()) == 1
+    rows = tillbell("list", "message", "--app", "listed", "--json", **admin).stdout.splitlines()
+    assert [json.loads(row)["id"] for row in rows] == sent[::-1]
+    wrong = tillbell("list", "message", "--filter", "typ:order.paid", **admin)
+    assert wrong.returncode == 1
+    assert "character 1" in wrong.stderr
+    assert "404" in tillbell("resend", "listed", "msg_0", "down", **admin).stderr
+
+
 def test_reseal_says_how_much_it_sealed(running: Served) -> None:
     admin = running.environment(key_in(running.said))
     done = tillbell("reseal", **admin)

@@ -75,6 +75,8 @@ _COMMANDS = {
         "Run a demo with a shop and six subscribers, one flaky and one down; nothing is kept.",
     ),
     "send": ("remote:send", "Publish a message to a running gateway."),
+    "list": ("lists:list_", "List messages, deliveries, callbacks and more, by a filter."),
+    "resend": ("lists:resend", "Send a message to an endpoint again."),
     "why": ("remote:why", "Tell why a message has not reached an endpoint, and what to do."),
     "release": ("remote:release", "Let a gateway send that was started with --hold."),
     "trigger": ("trigger:trigger", "Send a callback as a provider would, signed and realistic."),

@@ -99,5 +99,13 @@ def _reason(body: bytes) -> str:
         return body[:200].decode("utf-8", "replace")
     detail = problem.get("detail", problem) if isinstance(problem, dict) else problem
     if isinstance(detail, list):
-        return "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in detail)
+        return "; ".join(map(_described, detail))
     return str(detail)
+
+
+def _described(problem: Mapping[str, Any]) -> str:
+    """Return one problem: where it is, in a filter to the character, and what is wrong."""
+    place = ".".join(map(str, problem["loc"]))
+    if "position" in problem:
+        place += f", character {problem['position'] + 1}"
+    return f"{place}: {problem['msg']}"
