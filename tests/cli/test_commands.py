@@ -151,7 +151,6 @@ def test_lists_are_read_by_a_filter_and_a_wrong_one_is_marked(running: Served) -
     admin = running.environment(key_in(running.said))
     api = ApiClient(f"http://127.0.0.1:{running.port}", Secret(key_in(running.said)))
     api.call("POST", "/app", {"name": "Listed", "uid": "listed"})
-    api.call("POST", "/app/listed/endpoint", {"url": "http://127.0.0.1:9/", "uid": "down"})
     sent = [tillbell("send", "listed", "order.paid", **admin).stdout.split()[0] for _ in range(2)]
     listed = tillbell("list", "message", "--filter", "type:order.*", "--limit", "1", **admin)
     assert sent[1] in listed.stdout
