@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.cases import each
-from tests.web.served_gateway import ServedGateway
+from tests.patience import PATIENCE_S
+from tests.web.served_gateway import NOWHERE as NOWHERE_ELSE
+from tests.web.served_gateway import OWNER, ServedGateway
 from tests.web.test_access import (
     BODIES,
     IDS,
@@ -22,10 +25,12 @@ from tests.web.test_access import (
 from tillbell.model.people import Role
 from tillbell.model.records import ApiKey
 from tillbell.rules.rights import SCOPES_OF, Action, Rights, not_covered, refusal, roles_that_may
+from tillbell.vault import form_token
 from tillbell.web.api.routes import may
 from tillbell.web.edge.access import PAGES
 from tillbell.web.edge.auth import Principal, Tenant
 from tillbell.web.pages.page import MENU, SETTINGS, may_open, why_not
+from tillbell.web.pages.site import PAGES as SITE_PAGES
 
 pytestmark = pytest.mark.sqlite_first
 ROLES = ("owner", "admin", "developer", "operator", "finance", "viewer")
@@ -246,3 +251,103 @@ def test_a_refusal_names_the_role_and_who_may() -> None:
     assert refusal(Rights(), "message", Action.READ, None) == (
         "You have no role: ask an owner or admin."
     )
+
+
+# ── another application ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def foreign(served: ServedGateway) -> dict[str, str]:
+    """Ids of things of an application that is not the person's own, by their names in paths."""
+    app = served.http.post("/app", json={"name": "Foreign shop", "uid": "foreign"}).json()["id"]
+    base = f"/app/{app}"
+    hook = {"url": served.receiver.url("/foreign"), "description": "Foreign hook"}
+    endpoint = served.http.post(f"{base}/endpoint", json=hook).json()["id"]
+    message = served.http.post(f"{base}/msg", content=BODIES["message.create"]).json()["id"]
+    attempt = served.wait_for_attempts(message)[0]
+    begin = {"direction": "pay_in", "amount": "7.77", "currency": "EUR", "uid": "FOREIGN-1"}
+    transaction = served.http.post(f"{base}/transaction", json=begin).json()["id"]
+    made = {"name": "Foreign source", "provider": "kopa"}
+    source = served.http.post(f"{base}/source", json=made).json()["id"]
+    begun = served.http.post(
+        f"{base}/endpoint/{endpoint}/recover", json={"since": "2026-01-01T00:00:00Z"}
+    )
+    return {
+        "app": app,
+        "msg": message,
+        "endpoint": endpoint,
+        "attempt": attempt.id,
+        "delivery": attempt.delivery_id,
+        "trx": transaction,
+        "source": source,
+        "task": begun.json()["id"],
+        "callback": NOWHERE,
+        "conflict": NOWHERE,
+    }
+
+
+def signed_in_as(served: ServedGateway, email: str, role: str, app_id: str) -> httpx.Client:
+    """Invite somebody with a role in one application; return the browser that has accepted."""
+    sent = served.http.post("/person", json={"email": email, "appRoles": {app_id: role}})
+    token = sent.json()["link"].rpartition("/")[2]
+    session = served.do(
+        served.gateway.people.accept_invitation(token, "Pia", OWNER.password, NOWHERE_ELSE)
+    )
+    client = httpx.Client(base_url=served.url, timeout=PATIENCE_S, headers={"accept": "text/html"})
+    client.cookies.set("tillbell", session.token, "127.0.0.1")
+    return client
+
+
+@pytest.mark.slow
+def test_a_person_of_one_application_finds_nothing_of_another(
+    served: ServedGateway, foreign: dict[str, str]
+) -> None:
+    """Every page and act, with every id of another application, and with its name."""
+    own = str(served.http.post("/app", json={"name": "Own shop", "uid": "own-shop"}).json()["id"])
+    told = {*foreign.values(), "Foreign", "foreign"} - {NOWHERE}
+    with signed_in_as(served, "pia@shop.example", "admin", own) as client:
+        for page in SITE_PAGES:
+            path = re.sub(r"\{(\w+)(:path)?\}", lambda m: foreign.get(m[1], "x"), page.path)
+            asked = {value for value in foreign.values() if value in path}
+            topics = {"topics": "nothing"} if page.path == "/live" else {}  # or it never ends
+            shown = client.get(path, params=topics)
+            assert shown.status_code < 500, page
+            for text in told - asked:
+                assert text not in shown.text, (page.path, text)
+            if asked and "GET" in page.methods:
+                refusals = (403, 404) if page.path.startswith("/settings") else (404, 422)
+                assert shown.status_code in refusals, (page.path, shown.status_code)
+            if page.path.startswith(("/account", "/logout")):
+                continue
+            elsewhere = client.get(path, params={"app": foreign["app"]})
+            assert elsewhere.status_code in (404, 405), page
+            if "POST" in page.methods:
+                csrf = form_token(client.cookies["tillbell"])
+                sent = client.post(
+                    path, data={"csrf": csrf}, params={"app": own}, headers={"origin": served.url}
+                )
+                assert sent.status_code in (403, 404, 422) or not asked, (page.path, sent.text)
+        for query in (foreign["msg"], foreign["endpoint"], foreign["trx"], "FOREIGN-1", "foreign"):
+            assert "Foreign" not in client.get("/search", params={"q": query}).text
+            assert client.get("/search", params={"q": query}).status_code == 200
+        for name in ("messages", "endpoints", "transactions", "deliveries", "attempts"):
+            exported = client.get(f"/{name}", params={"format": "json"})
+            assert (exported.status_code, exported.text.strip()) == (200, ""), name
+    before = served.http.get(f"/app/{foreign['app']}/endpoint/{foreign['endpoint']}")
+    assert before.json()["description"] == "Foreign hook"
+
+
+def test_a_viewer_changes_and_exports_nothing(served: ServedGateway) -> None:
+    own = str(served.http.post("/app", json={"name": "Viewed"}).json()["id"])
+    with signed_in_as(served, "vic@shop.example", "viewer", own) as client:
+        csrf = form_token(client.cookies["tillbell"])
+        assert client.get("/messages").status_code == 200
+        refused = client.get("/messages", params={"format": "csv"})
+        assert refused.status_code == 403
+        assert "Your role viewer may not do this." in refused.text
+        for page in SITE_PAGES:
+            if "POST" not in page.methods or page.path.startswith(("/account", "/logout")):
+                continue
+            path = re.sub(r"\{(\w+)(:path)?\}", "x", page.path)
+            sent = client.post(path, data={"csrf": csrf}, headers={"origin": served.url})
+            assert sent.status_code == 403, page.path
