@@ -33,6 +33,11 @@ def test_every_setting_is_explained(provider: Provider) -> None:
     assert {setting.name for setting in provider.settings} <= told
 
 
+@each_provider
+def test_a_table_says_what_each_event_does(provider: Provider) -> None:
+    assert re.search(r"^\| .+ \| (what it )?does \|$", SECTIONS[provider.name], re.MULTILINE)
+
+
 def test_every_row_has_a_section_and_every_section_a_row() -> None:
     assert {f"[`{name}`](#{name})" for name in SECTIONS} == set(ROWS)
     assert SECTIONS.keys() >= PROVIDERS.keys()
