@@ -108,7 +108,8 @@ async def test_the_owner_comes_by_the_link_and_is_signed_in_at_every_process(pai
     assert signed_in.person == person
     assert (signed_in.session.address, signed_in.session.user_agent) == ("203.0.113.7", "Firefox")
     assert await pair.two.new_setup_link() is None
-    [entry] = await pair.log()
+    linked, entry = await pair.log()
+    assert (linked.action, linked.actor.id) == ("person.setup-link", "system")
     assert (entry.action, entry.actor.id, entry.actor.name) == (
         "person.create",
         person.id,
@@ -212,6 +213,7 @@ async def test_signing_out_ends_the_session_everywhere_at_once(pair: Pair) -> No
     assert await pair.sign_out_everywhere("ana@shop.example") == 2
     assert await pair.two.signed_in(second.token) is await pair.two.signed_in(third.token) is None
     assert [entry.action for entry in await pair.log()] == [
+        "person.setup-link",
         "person.create",
         "person.sign-in",
         "person.sign-in",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from tillbell.config import Settings
     from tillbell.configure.people import People
     from tillbell.configure.people_admin import Granter, PeopleAdmin
+    from tillbell.model.audit import Actor
     from tillbell.storage.ports.database import Database
 
 T = TypeVar("T")
@@ -174,6 +178,7 @@ async def _with_people(settings: Settings, work: Callable[[Beside], Awaitable[T]
     from tillbell.configure.passwords import Passwords
     from tillbell.configure.people import People
     from tillbell.configure.people_admin import EVERYTHING, PeopleAdmin
+    from tillbell.deliver.audit import acting_as
     from tillbell.ids import IdMaker
     from tillbell.storage.opening import store_at
 
@@ -182,9 +187,27 @@ async def _with_people(settings: Settings, work: Callable[[Beside], Awaitable[T]
     await database.open_beside()
     try:
         people = People(database, clock, ids, Passwords())
-        return await work(Beside(people, PeopleAdmin(database, clock, ids), EVERYTHING, database))
+        beside = Beside(people, PeopleAdmin(database, clock, ids), EVERYTHING, database)
+        with acting_as(command_actor()):
+            return await work(beside)
     finally:
         await database.close()
+
+
+def command_actor() -> Actor:
+    """Return who runs this command: the user of the operating system, on this machine."""
+    from tillbell.model.audit import Actor, ActorKind
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        user = str(os.getuid())
+    return Actor(
+        id=f"command:{user}",
+        name=f"{user}@{socket.gethostname()}",
+        kind=ActorKind.COMMAND,
+        user_agent="tillbell command line",
+    )
 
 
 def _address(settings: Settings) -> str:

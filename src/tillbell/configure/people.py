@@ -116,7 +116,8 @@ class People:
     async def new_setup_link(self) -> str | None:
         """Return the token of a link to make the first account; None if a person exists."""
         token, link = self._new_link(LinkPurpose.SETUP, "")
-        return token if await self._store.add_link(link, []) else None
+        entry = self._audit.act("person.setup-link", "")
+        return token if await self._store.add_link(link, [entry]) else None
 
     async def link(self, token: str) -> OneTimeLink:
         """Return a link that can be used now. `LinkGone` if it cannot."""
