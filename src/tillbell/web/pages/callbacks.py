@@ -116,7 +116,7 @@ async def list_(visit: Visit) -> Response:
         listed = await callback_page(visit.gateway, visit.app_id, wanted, page)
         return listed.with_rows([callback_line(visit, callback) for callback in listed.rows])
 
-    exported = await export(visit, "callbacks", fetch, _COLUMNS, _cells)
+    exported = await export(visit, "callback", fetch, _COLUMNS, _cells)
     if exported is not None:
         return exported
     page = page_by_time(visit)

@@ -94,7 +94,7 @@ async def list_(visit: Visit) -> Response:
         rows = await asyncio.gather(*(_delivery_line(visit, row) for row in listed.rows))
         return listed.with_rows(list(rows))
 
-    exported = await export(visit, "deliveries", fetch, _DELIVERY_COLUMNS, _delivery_cells)
+    exported = await export(visit, "delivery", fetch, _DELIVERY_COLUMNS, _delivery_cells)
     if exported is not None:
         return exported
     page = page_by_time(visit)
@@ -118,7 +118,7 @@ async def attempts(visit: Visit) -> Response:
         rows = await asyncio.gather(*(_attempt_line(visit, row) for row in listed.rows))
         return listed.with_rows(list(rows))
 
-    exported = await export(visit, "attempts", fetch, _ATTEMPT_COLUMNS, _attempt_cells)
+    exported = await export(visit, "attempt", fetch, _ATTEMPT_COLUMNS, _attempt_cells)
     if exported is not None:
         return exported
     page = page_by_time(visit)

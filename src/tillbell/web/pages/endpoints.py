@@ -161,7 +161,7 @@ async def list_(visit: Visit) -> Response:
     if visit.query("sort").removeprefix("-") in _SORTED_BY:
         in_order = await _sorted(visit, fetch)
     read = fetch if in_order is None else all_of(in_order.rows)
-    exported = await export(visit, "endpoints", read, _COLUMNS, _cells)
+    exported = await export(visit, "endpoint", read, _COLUMNS, _cells)
     if exported is not None:
         return exported
     page = page_of(visit)

@@ -73,7 +73,7 @@ async def list_(visit: Visit) -> Response:
     rows.sort(key=lambda row: (-row.counts.messages, row.group, row.name))
 
     rows = sorted_rows(visit, rows, _SORTED_BY)
-    exported = await export(visit, "event-types", all_of(rows), _COLUMNS, _cells)
+    exported = await export(visit, "event-type", all_of(rows), _COLUMNS, _cells)
     if exported is not None:
         return exported
     return visit.show("event_types.html", rows=rows)

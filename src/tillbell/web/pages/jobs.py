@@ -101,7 +101,7 @@ async def list_(visit: Visit) -> Response:
         )
         return listed.with_rows([await _row(visit, task) for task in listed.rows])
 
-    exported = await export(visit, "jobs", fetch, _COLUMNS, _cells)
+    exported = await export(visit, "background-task", fetch, _COLUMNS, _cells)
     if exported is not None:
         return exported
     page = page_by_time(visit)

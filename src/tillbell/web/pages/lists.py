@@ -131,13 +131,16 @@ async def export(
 ) -> Response | None:
     """Answer with all rows of this filter if the URL asks for `format=csv` or `json`; else None.
 
-    At most 10 000 rows: the answer says in a header whether more would follow.
+    At most 10 000 rows: the answer says in a header whether more would follow. `name` is that of
+    one row. The audit log has an entry of the export.
     """
     format_ = visit.query("format")
     if format_ not in ("csv", "json"):
         return None
     if visit.why_no_export is not None:
         raise Forbidden(visit.why_no_export)
+    query = {"filter": visit.query("filter"), "format": format_}
+    await visit.gateway.config_cache.note_export(name, visit.app_id, query)
     rows, is_whole = await _read_all(fetch, is_oldest_first=is_oldest_first(visit))
     tables = [list(cells(row)) for row in rows]
     if format_ == "csv":

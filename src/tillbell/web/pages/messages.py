@@ -93,7 +93,7 @@ async def list_(visit: Visit) -> Response:
             [_row(visit, message, contents[message.id]) for message in messages.rows]
         )
 
-    exported = await export(visit, "messages", fetch, _COLUMNS, _cells)
+    exported = await export(visit, "message", fetch, _COLUMNS, _cells)
     if exported is not None:
         return exported
     page = page_by_time(visit)

@@ -63,7 +63,7 @@ async def list_(visit: Visit) -> Response:
         for problem in listed.problems
     ]
     rows = sorted_rows(visit, rows, _SORTED_BY)
-    exported = await export(visit, "problems", all_of(rows), _COLUMNS, _cells)
+    exported = await export(visit, "problem", all_of(rows), _COLUMNS, _cells)
     if exported is not None:
         return exported
     return visit.show(

@@ -114,7 +114,7 @@ async def keys(visit: Visit) -> Response:
             list(await asyncio.gather(*(_key_row(visit, key) for key in listed.rows)))
         )
 
-    exported = await export(visit, "keys", fetch, _KEY_COLUMNS, _key_cells)
+    exported = await export(visit, "api-key", fetch, _KEY_COLUMNS, _key_cells)
     if exported is not None:
         return exported
     page = page_of(visit)
@@ -135,7 +135,7 @@ async def people(visit: Visit) -> Response:
         ],
         _PEOPLE_SORTED_BY,
     )
-    exported = await export(visit, "people", all_of(rows), _PERSON_COLUMNS, _person_cells)
+    exported = await export(visit, "person", all_of(rows), _PERSON_COLUMNS, _person_cells)
     if exported is not None:
         return exported
     return visit.show("settings_people.html", rows=rows)

@@ -74,7 +74,7 @@ async def list_(visit: Visit) -> Response:
     )
     lines = [await _line(visit, source) for source in compiled[:SOURCES_MAX]]
     rows = sorted_rows(visit, lines, _SORTED_BY)
-    exported = await export(visit, "sources", all_of(rows), _COLUMNS, _cells)
+    exported = await export(visit, "source", all_of(rows), _COLUMNS, _cells)
     if exported is not None:
         return exported
     return visit.show("sources.html", rows=rows, is_whole=len(compiled) <= SOURCES_MAX)

@@ -147,7 +147,7 @@ async def list_(visit: Visit) -> Response:
         listed = await transaction_page(visit.gateway, visit.app_id, wanted, page)
         return listed.with_rows([transaction_row(visit, row) for row in listed.rows])
 
-    exported = await export(visit, "transactions", fetch_rows, _COLUMNS, _cells)
+    exported = await export(visit, "transaction", fetch_rows, _COLUMNS, _cells)
     if exported is not None:
         return exported
     page = page_by_time(visit)
