@@ -106,6 +106,13 @@ _GROUPS = {
             "delete": ("remote:delete_key", "Delete an API key; it stops working at once."),
         },
     ),
+    "audit": (
+        "The proof of a running gateway's audit log; `tillbell list audit` lists it.",
+        {
+            "verify": ("audit:verify", "Check that no entry was altered or removed."),
+            "head": ("audit:head", "Print the hash of the newest entry, to be noted elsewhere."),
+        },
+    ),
     "people": (
         "People who sign in to the pages.",
         {
