@@ -59,6 +59,14 @@ PAGES = (
     Looked("people-role", "/settings/people/{person}/role", needs_data=True),
     Looked("people-disable", "/settings/people/{person}/disable", needs_data=True),
     Looked("settings-webhooks", "/settings/webhooks"),
+    Looked("settings-audit", "/settings/audit"),
+    Looked(
+        "settings-audit-endpoint",
+        "/settings/audit?filter=target:{down}&open={act}",
+        needs_data=True,
+    ),
+    Looked("settings-audit-entry", "/settings/audit/{act}", needs_data=True),
+    Looked("settings-audit-verify", "/settings/audit/verify"),
     Looked("delivery", "/messages/{message}/endpoints/{endpoint}?app={app}", needs_data=True),
     Looked(
         "delivery-failing", "/messages/{message}/endpoints/{failing}?app={app}", needs_data=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 import pytest
@@ -101,6 +102,42 @@ def test_a_list_is_given_as_csv_and_json(usual_world: World) -> None:
     assert len(rows) - 1 == len(lines) == len(listed)
     assert '"event_type":"order.paid"' in lines[-1]
     assert ",-312.40,EUR" in table.text
+
+
+def test_the_audit_log_is_read_filtered_exported_and_verified(usual_world: World) -> None:
+    served, names = usual_world.served, usual_world.names
+    target = names["down"]
+    wanted = {"filter": f"target:{target}"}
+    with served.client(None, cookies={"tillbell": served.session()}) as http:
+
+        def page(path: str, **query: str) -> str:
+            answer = http.get(f"{served.url}{path}", params=query)
+            assert answer.status_code == 200, answer.text
+            return answer.text
+
+        opened = page("/settings/audit", open=names["act"], **wanted)
+        for text in ("Partner in Beira", "description: Partner in Beira", "secrets: (secret)"):
+            assert text in opened
+        assert f'href="/endpoints/{target}?app=baobab"' in opened
+        rows = [
+            json.loads(line)
+            for line in page("/settings/audit", format="json", **wanted).splitlines()
+        ]
+        listed = served.http.get("/audit", params=wanted).json()["data"]
+        assert rows == listed
+        assert len(page("/settings/audit", format="csv", **wanted).splitlines()) == 1 + len(rows)
+        exports = served.http.get("/audit", params={"filter": "action:audit.export"}).json()["data"]
+        assert [(act["actorKind"], act["changes"]["filter"]["after"]) for act in exports] == [
+            ("person", wanted["filter"])
+        ] * 2
+        assert "Whole: " in page("/settings/audit/verify")
+        for path, id_ in (
+            (f"/endpoints/{target}", target),
+            (f"/transactions/{names['transaction']}", names["transaction"]),
+        ):
+            assert f"filter=target%3A{id_}" in page(path, app="baobab")
+        for path in ("/sources/cards", "/settings/keys", "/settings/applications"):
+            assert "/settings/audit?" in page(path, app="baobab")
 
 
 def test_a_filter_is_written_with_suggestions_and_taken_apart_again(visitor: Visitor) -> None:

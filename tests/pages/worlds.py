@@ -67,7 +67,13 @@ def usual(served: ServedGateway) -> Names:
     ends = {"endpoint": good, "failing": bad, "filters": filters, "gone": gone, "down": down}
     job = _recovery(served, app, good)
     person = _person(served, "vera@shop.example")
-    names = {"app": "baobab", "message": ids[0], "job": job, "person": person}
+    names = {
+        "app": "baobab",
+        "message": ids[0],
+        "job": job,
+        "person": person,
+        "act": _last_act(served, down),
+    }
     return names | _portal(served, app) | ends | money
 
 
@@ -94,8 +100,9 @@ def hostile(served: ServedGateway) -> Names:
     ends = dict(zip(("endpoint", "failing", "filters", "gone"), names, strict=True))
     job = _recovery(served, app, names[0])
     person = _person(served, "'onmouseover=alert`5`//@shop.example")
-    own = {"app": "hostile", "message": ids[0], "job": job, "person": person}
-    return own | _portal(served, app) | ends | money
+    act = _last_act(served, names[0])
+    own = {"app": "hostile", "message": ids[0], "job": job, "person": person, "act": act}
+    return own | _portal(served, app) | {"down": names[0]} | ends | money
 
 
 def _person(served: ServedGateway, email: str) -> str:
@@ -108,6 +115,12 @@ def _portal(served: ServedGateway, app: str) -> Names:
     """Make a link to the portal of an application."""
     link = _ok(served, f"/auth/app-portal-access/{app}", {})
     return {"portal": f"/portal/{app}", "portal_token": str(link["token"])}
+
+
+def _last_act(served: ServedGateway, target: str) -> str:
+    """Return the id of the newest entry of the audit log about something."""
+    listed = served.http.get("/audit", params={"target": target}).json()["data"]
+    return str(listed[0]["id"])
 
 
 def _payments(served: ServedGateway, app: str, source_name: str, text: str = "1001") -> Names:

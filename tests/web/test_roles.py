@@ -164,6 +164,9 @@ SHOWN = {
     "GET /search": "search",
     "GET /settings": "setting",
     "GET /settings/applications": "application",
+    "GET /settings/audit": "audit",
+    "GET /settings/audit/verify": "audit",
+    "GET /settings/audit/{entry}": "audit",
     "GET /settings/keys": "key",
     "GET /settings/people": "person",
     "GET /settings/webhooks": "operational-webhook",
@@ -177,6 +180,7 @@ FILES = ("GET /plots/{name}",)
 OF_THE_INSTALLATION = (
     "/settings",
     "/settings/applications",
+    "/settings/audit/verify",
     "/settings/webhooks",
 )  # not for who has a role in one application only
 

@@ -24,6 +24,7 @@ _EXAMPLES = {
     FilterList.ATTEMPT: "result:timed_out duration:>=5s since:1h",
     FilterList.CALLBACK: "provider:stripe verdict:refused since:24h",
     FilterList.TRANSACTION: "status:approved amount:>=100 currency:EUR",
+    FilterList.AUDIT: "action:endpoint.* name:ana@* since:7d",
     FilterList.ENDPOINT: "health:failing profile:shoppex url:https://erp.example/*",
 }
 

@@ -57,7 +57,13 @@ class Entry(NamedTuple):
     others: tuple[str, ...] = ()  # pages behind the same line, for who may not see the first
 
 
-SETTINGS = ("/settings/applications", "/settings/keys", "/settings/people", "/settings/webhooks")
+SETTINGS = (
+    "/settings/applications",
+    "/settings/keys",
+    "/settings/people",
+    "/settings/webhooks",
+    "/settings/audit",
+)
 MENU = (
     ("", (Entry("/", "home", "Home"), Entry("/plots", "gauge", "Plots"))),
     (

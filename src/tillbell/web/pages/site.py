@@ -24,6 +24,7 @@ from tillbell.web.edge.paths import ROUTE
 from tillbell.web.edge.problems import render_problem
 from tillbell.web.pages import (
     account,
+    audit,
     callbacks,
     components,
     deliveries,
@@ -86,6 +87,7 @@ PAGES: tuple[SitePage, ...] = (
     *event_types.PAGES,
     *problems.PAGES,
     *settings.PAGES,
+    *audit.PAGES,
     *delivery.PAGES,
     *jobs.PAGES,
     *transactions.PAGES,
