@@ -479,6 +479,27 @@ def sign_in_and_out(
 # ── the own account ──────────────────────────────────────────────────────────────────────────────
 
 
+class _Factor:
+    """The second factor of the owner, as an authenticator app has it."""
+
+    def __init__(self, gateway: ServedGateway, clock: ManualClock, secret: bytes) -> None:
+        self.gateway = gateway
+        self.clock = clock
+        self.secret = secret
+
+    def code(self) -> str:
+        """Return the code of this moment."""
+        return code_of(self.secret, self.clock.now() // SECOND // 30)
+
+    def step(self) -> tuple[Client, dict[str, str]]:
+        """Sign in with the password; return the browser and the form that asks for a code."""
+        visitor = Client(self.gateway)
+        asked = visitor.login()
+        assert asked.status_code == 200
+        assert visitor.get("/messages").status_code == 303  # the password alone opens nothing
+        return visitor, dict(re.findall(r'name="(csrf|step)" value="([^"]+)"', asked.text))
+
+
 def test_a_second_factor_is_turned_on_asked_for_and_turned_off(
     gateway: ServedGateway, clock: ManualClock
 ) -> None:
@@ -486,66 +507,61 @@ def test_a_second_factor_is_turned_on_asked_for_and_turned_off(
     served.second_factors = SecondFactors(served.database, clock, served.ids, served.vault)
     client = Client(gateway, gateway.session())
     page = client.get("/account/totp").text
-    secret = secret_of(page.split('data-copy="')[1].split('"')[0])
+    factor = _Factor(gateway, clock, secret_of(page.split('data-copy="')[1].split('"')[0]))
     sealed = page.split('name="secret" value="')[1].split('"')[0]
-
-    def code() -> str:
-        return code_of(secret, clock.now() // SECOND // 30)
-
     form = {**client.csrf("/account/totp"), "secret": sealed}
     wrong = client.post("/account/totp", {**form, "code": "000000"})
     assert wrong.status_code == 422
-    assert secret_of(wrong.text.split('data-copy="')[1].split('"')[0]) == secret
-    shown = client.post("/account/totp", {**form, "code": code()})
+    assert secret_of(wrong.text.split('data-copy="')[1].split('"')[0]) == factor.secret
+    shown = client.post("/account/totp", {**form, "code": factor.code()})
     codes = re.findall(r"\b[a-z2-9]{5}-[a-z2-9]{5}-[a-z2-9]{5}\b", shown.text)
     assert (shown.status_code, len(codes)) == (200, 10)
+    _uses_each_code_once(factor, factor.code(), codes)
+    _is_asked_by_a_link_too(factor)
+    _is_turned_off(factor)
 
-    def step() -> tuple[Client, dict[str, str]]:
-        """Sign in with the password; return the browser and the form that asks for a code."""
-        visitor = Client(gateway)
-        asked = visitor.login()
-        assert asked.status_code == 200
-        assert visitor.get("/messages").status_code == 303  # the password alone opens nothing
-        fields = dict(re.findall(r'name="(csrf|step)" value="([^"]+)"', asked.text))
-        return visitor, fields
 
-    used = code()
-    visitor, fields = step()
+def _uses_each_code_once(factor: _Factor, used: str, codes: list[str]) -> None:
+    visitor, fields = factor.step()
     replayed = visitor.post("/login/code", {**fields, "code": used})
     assert replayed.status_code == 422  # it has turned the factor on already
-    clock.advance(30)
-    fresh = code()
+    factor.clock.advance(30)
+    fresh = factor.code()
     assert visitor.post("/login/code", {**fields, "code": fresh}).status_code == 303
     assert visitor.get("/messages").status_code == 200
-    again, fields = step()
+    again, fields = factor.step()
     assert again.post("/login/code", {**fields, "code": fresh}).status_code == 422
     assert again.post("/login/code", {**fields, "code": codes[0].upper()}).status_code == 303
-    third, fields = step()
+    third, fields = factor.step()
     assert third.post("/login/code", {**fields, "code": codes[0]}).status_code == 422
     answers = [third.post("/login/code", {**fields, "code": "123456"}) for _ in range(6)]
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["retry-after"]) > 0
-    clock.advance(300)
-    gone = third.post("/login/code", {**fields, "code": code()})
+    factor.clock.advance(300)
+    gone = third.post("/login/code", {**fields, "code": factor.code()})
     assert (gone.status_code, "took too long" in gone.text) == (422, True)
 
-    # A link to choose a password does not get past it.
-    choosing = Client(gateway)
-    link = f"/setup/{password_link(gateway)}"
+
+def _is_asked_by_a_link_too(factor: _Factor) -> None:
+    """A link to choose a password does not get past it."""
+    choosing = Client(factor.gateway)
+    link = f"/setup/{password_link(factor.gateway)}"
     chosen = choosing.send(link, password=PASSWORD, again=PASSWORD)
     assert (chosen.status_code, "Enter your code" in chosen.text) == (200, True)
     assert choosing.get("/messages").status_code == 303
 
-    owner, fields = step()
-    clock.advance(30)
-    owner.post("/login/code", {**fields, "code": code()})
-    clock.advance(30)
-    off = owner.post("/account/totp-off", {**owner.csrf("/account"), "code": code()})
+
+def _is_turned_off(factor: _Factor) -> None:
+    owner, fields = factor.step()
+    factor.clock.advance(30)
+    owner.post("/login/code", {**fields, "code": factor.code()})
+    factor.clock.advance(30)
+    off = owner.post("/account/totp-off", {**owner.csrf("/account"), "code": factor.code()})
     assert off.status_code == 303
-    assert Client(gateway).login().status_code == 303
-    written = gateway.http.get("/audit", params={"limit": 250}).text
+    assert Client(factor.gateway).login().status_code == 303
+    written = factor.gateway.http.get("/audit", params={"limit": 250}).text
     assert "person.turn-on-totp" in written
-    assert secret_text(secret) not in written
+    assert secret_text(factor.secret) not in written
 
 
 def test_a_person_ends_its_sessions_and_changes_its_password(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -33,12 +34,23 @@ _COLUMNS = {
 }
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ListOptions:
+    """Which rows are listed."""
+
+    app: str | None = None
+    """Id or uid of an application. Without it, those of all applications."""
+    filter: str | None = None
+    """As the pages take it: "status:failed code:410 since:24h"."""
+    limit: int = 50
+    """How many rows at most."""
+
+
 def list_(
     kind: ListKind,
     *,
-    app: str | None = None,
-    filter_: Annotated[str | None, Parameter("--filter")] = None,
-    limit: int = 50,
+    options: ListOptions | None = None,
     as_json: Annotated[bool, Parameter(("--json",), negative="")] = False,
     flags: RemoteFlags | None = None,
 ) -> None:
@@ -48,16 +60,10 @@ def list_(
     ----------
     kind
         What is listed.
-    app
-        Id or uid of an application. Without it, those of all applications.
-    filter_
-        As the pages take it: "status:failed code:410 since:24h".
-    limit
-        How many rows at most.
     as_json
         Write each row as a JSON object in a line of its own.
     """
-    for row in _rows(api_of(flags), kind, app, filter_, limit):
+    for row in _rows(api_of(flags), kind, options or ListOptions()):
         if as_json:
             print(json.dumps(row, ensure_ascii=False))
         else:
@@ -82,11 +88,10 @@ def resend(app: str, message: str, endpoint: str, *, flags: RemoteFlags | None =
     print("it is sent now")
 
 
-def _rows(
-    api: ApiClient, kind: str, app: str | None, filter_: str | None, limit: int
-) -> Iterator[dict[str, Any]]:
+def _rows(api: ApiClient, kind: str, options: ListOptions) -> Iterator[dict[str, Any]]:
     """Yield the rows of a list, page by page."""
-    asked = {"app": app, "filter": filter_}
+    asked = {"app": options.app, "filter": options.filter}
+    limit = options.limit
     query = {name: value for name, value in asked.items() if value is not None}
     while limit > 0:
         query["limit"] = str(min(limit, _PAGE))

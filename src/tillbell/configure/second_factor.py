@@ -120,7 +120,7 @@ class SecondFactors:
         entry = self._entry("sign-in", person, visitor, {"by": [None, used.kind]})
         replaced = hash_key(replaces) if replaces else ""
         if not await self._store.add_session_by_code(
-            link.id, person, used, session, replaced, [entry]
+            person, used._replace(link_id=link.id), session, replaced, [entry]
         ):
             raise WrongCode
         return NewSession(person, session_token)

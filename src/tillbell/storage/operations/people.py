@@ -233,17 +233,11 @@ def add_session(
 
 @write()
 def add_session_by_code(
-    db: DbTransaction,
-    link_id: str,
-    person: Person,
-    used: UsedCode,
-    session: Session,
-    replaces: str,
-    audit: Audit,
+    db: DbTransaction, person: Person, used: UsedCode, session: Session, replaces: str, audit: Audit
 ) -> bool:
     """Store a session by a code of a second factor, which is used up."""
     now = session.created_at
-    link = db.query_one("use_one_time_link", (link_id, LinkPurpose.SECOND_STEP, now))
+    link = db.query_one("use_one_time_link", (used.link_id, LinkPurpose.SECOND_STEP, now))
     if link != (person.id,):
         return False
     columns = dict(zip(Person._fields, _row(person), strict=True))

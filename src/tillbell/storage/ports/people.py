@@ -33,6 +33,7 @@ class UsedCode(NamedTuple):
     kind: str  # totp or recovery code
     step: int  # of the last code that was used
     recovery_codes: tuple[str, ...]  # hashes of those that are not used
+    link_id: str = ""  # of the link that asked for the code
 
 
 class PersonChange(StrEnum):
@@ -140,13 +141,7 @@ class PeopleStore(Protocol):
         ...
 
     async def add_session_by_code(
-        self,
-        link_id: str,
-        person: Person,
-        used: UsedCode,
-        session: Session,
-        replaces: str,
-        audit: Audit,
+        self, person: Person, used: UsedCode, session: Session, replaces: str, audit: Audit
     ) -> bool:
         """Sign a person in by a second factor; the session `replaces` ("": none) ends.
 
