@@ -678,6 +678,21 @@ ANSWERED: dict[str, Any] = {
 }
 
 
+async def test_what_has_a_question_has_more_versions_than_steps(payments: PaymentHarness) -> None:
+    psp = await payments.source()
+    for uid in ("clean", "asked"):
+        await payments.create(uid)
+    authorized = news("clean", PENDING, substate="authorized", psp_transaction_id="A")
+    await payments.tell(psp, authorized)
+    await payments.tell(psp, news("asked", APPROVED, amount="130.00"))  # a step and a question
+
+    clean, asked = await payments.read("clean"), await payments.read("asked")
+    assert (clean.version, await payments.conflicts("clean")) == (clean.sequence, [])
+    assert asked.status is APPROVED
+    assert len(await payments.conflicts("asked")) == 1
+    assert asked.version > asked.sequence
+
+
 async def test_a_question_that_later_news_answers_is_closed(payments: PaymentHarness) -> None:
     psp = await payments.source()
     for uid, (told, trust, answer, balance) in ANSWERED.items():

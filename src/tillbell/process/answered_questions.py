@@ -15,7 +15,6 @@ from tillbell.storage.ports.inbound import InboundReads
 from tillbell.storage.ports.outbound import Page
 
 _CONFLICTS = Page(limit=100)
-_FIRST_VERSION = 1  # of a transaction as it was created: nobody has been asked about it
 
 
 async def close_answered(reads: InboundReads, decision: Decision) -> None:
@@ -27,7 +26,7 @@ async def close_answered(reads: InboundReads, decision: Decision) -> None:
     changed = [before for before, _ in decision.changed_transactions if before is not None]
     for before in changed:
         is_owner = before.id in owners or before.id in {t.id for t in advanced}
-        if not is_owner or before.version == _FIRST_VERSION:
+        if not is_owner or before.version == before.sequence:  # nobody has been asked about it
             continue
         for conflict in await reads.conflicts(before.app_id, _CONFLICTS, before.id, open_only=True):
             about = decision.current(before)

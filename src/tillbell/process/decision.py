@@ -215,11 +215,10 @@ class Decision:
     def open_conflict(self, transaction: Transaction, conflict: MoneyConflict) -> None:
         """Open a conflict about a transaction, and publish it.
 
-        The transaction gets a new version: one that is stored as it was created has no conflict.
+        The transaction gets a new version: one whose versions are its steps alone has no conflict.
         """
         current = self.current(transaction)
-        if transaction.id not in self._steps:
-            self.update_transaction(current, current._replace(version=current.version + 1))
+        self.update_transaction(current, current._replace(version=current.version + 1))
         conflict = conflict._replace(
             id=self.new_id("cfl"),
             app_id=transaction.app_id,
