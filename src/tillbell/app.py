@@ -53,6 +53,8 @@ from tillbell.process.manual.conflicts import ConflictResolver
 from tillbell.process.manual.resend import MessageResender
 from tillbell.process.process import CallbackProcessor
 from tillbell.process.provider_lookup import ProviderLookup
+from tillbell.process.shop_records import ShopRecords
+from tillbell.process.shop_shipments import ShopShipments
 from tillbell.process.status_checks import StatusChecker
 from tillbell.process.unmatched import UnmatchedCallbacks
 from tillbell.providers import PROVIDERS
@@ -205,6 +207,8 @@ class Gateway:
         self.reprocessor = Reprocessor(
             self.database, self.source_cache, self.vault, self.receiver, self.clock
         )
+        self.shop_records = ShopRecords(self.decisions)
+        self.shop_shipments = ShopShipments(self.decisions)
         self.audited_decisions = AuditedDecisions(self.decisions, four_eyes=self.settings.four_eyes)
         self.manual_actions = ManualActions(self.decisions, self.audited_decisions)
         self.conflict_resolver = ConflictResolver(

@@ -146,6 +146,30 @@ def read_attempt_cursor(cursor: str) -> tuple[Micros, str]:
     return started_at, f"atmpt_{rest[_CURSOR_TIME:]}"
 
 
+def record_cursor(id_: str, updated_at: Micros) -> str:
+    """Return a record's place in a list by its last change: that time, then its id.
+
+    >>> record_cursor("ord_01k0000000000000000000000a", 1_760_000_000_123_000)
+    'ord_01j0pqqczr3r01k0000000000000000000000a'
+    """
+    prefix, _, rest = id_.partition("_")
+    time_text = "".join([_PAIRS[updated_at >> shift & 1023] for shift in _CURSOR_SHIFTS])
+    return f"{prefix}_{time_text}{rest}"
+
+
+def read_record_cursor(cursor: str) -> tuple[Micros, str]:
+    """Return the time of the change and the id that a cursor names; any text is taken.
+
+    >>> read_record_cursor("ord_01j0pqqczr3r01k0000000000000000000000a")
+    (1760000000123000, 'ord_01k0000000000000000000000a')
+    """
+    prefix, _, rest = cursor.partition("_")
+    updated_at = 0
+    for letter in rest[:_CURSOR_TIME]:
+        updated_at = updated_at << 5 | max(_ALPHABET.find(letter), 0)
+    return updated_at, f"{prefix}_{rest[_CURSOR_TIME:]}"
+
+
 def new_request_id() -> str:
     """Return an id for one HTTP request, which is in its answer and in logs. It opens nothing.
 

@@ -19,6 +19,7 @@ from tillbell.errors import Misconfigured
 from tillbell.model.audit import Actor, AuditedAct
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.model.records import Application
+from tillbell.model.shop import Product
 from tillbell.model.statistics import Marker, MarkerKind
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.statistics import RollupProgress
@@ -71,6 +72,7 @@ async def filled_store(kind: str, seed: int, folder: Path, clock: ManualClock) -
         changes={"name": [None, "one"]},
     )
     await real.put(Application(id="app_1", name="one", uid="shop"), audit=[change])
+    await real.put(Product(id="prd_1", scope="app_1", uid="p1", data={"sku": "P-1", "stock": 5}))
     await add_person(real, clock)
     hour = clock.now() // HOUR * HOUR
     await real.store_hours(hour, hour + HOUR, await real.hour_sums(hour))

@@ -18,7 +18,7 @@ from tillbell.storage.sqlite.connection import open_writer
 sql = load("sqlite")
 SOURCES = Path(tillbell.storage.__file__).parent
 GROWING = (
-    "messages|bodies|deliveries|attempts|totals|idempotency|records|[mdab]"
+    "messages|bodies|deliveries|attempts|totals|idempotency|records|shop_records|[mdabr]"
     "|callbacks|callback_requests|callback_keys|callback_waits|seen_items"
     "|payment_attempts|sessions|one_time_links"
     "|transactions|transitions|effects|conflicts|audit|[cktsefuwix]|child|parent|sibling"
@@ -80,8 +80,9 @@ def test_attempts_of_one_thing_do_not_read_those_of_all(
     assert not [line for line in plan if "attempts_started" in line], plan
 
 
-# Sorted on purpose: of one message, whose attempts stand together by id and are few.
-SHORT_LISTS = {"attempts_of_message"}
+# Sorted on purpose: of one message, whose attempts stand together by id and are few; and records
+# that one text names.
+SHORT_LISTS = {"attempts_of_message", "shop_records_named"}
 PAGED = [
     name
     for name, text in QUERIES.items()

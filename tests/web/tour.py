@@ -380,6 +380,7 @@ def _callbacks(tour: Tour) -> None:
     task = ask("POST", "/app/shop/callback/replay", {"outcomes": ["unmatched"]})["taskId"]
     tour.served.wait_for_task(task)
     _sent(tour, "dexpress", "delivered")
+    _records(tour)
     ask("GET", "/app/shop/shipment")
     ask("GET", "/app/shop/shipment/dexpress:TT0000000001")
     _sent(tour, "resend", "bounced")
@@ -390,6 +391,57 @@ def _callbacks(tour: Tour) -> None:
     ask("DELETE", "/app/shop/suppression/ada@example.com")
     ask("GET", "/provider/dexpress")
     ask("GET", "/provider")
+
+
+def _records(tour: Tour) -> None:
+    ask = tour.ask
+    buyer = {"id": "cus-1001", "name": "Ada Lovelace", "email": "ada@example.com"}
+    price = {"price": "49.90", "currency": "EUR"}
+    ask("PUT", "/app/shop/product/course", {"name": "Starter course", **price, "stock": 5})
+    ask("PUT", "/app/shop/product/course", {"name": "Starter course", **price, "stock": 5})
+    ask("PATCH", "/app/shop/product/course", {"stock": 4})
+    consent = {"isGiven": True, "source": "checkout", "at": "2026-05-01T08:29:00Z"}
+    customer = {"name": buyer["name"], "email": buyer["email"], "consent": consent}
+    ask("PUT", "/app/shop/customer/cus-1001", customer)
+    ask("PUT", "/app/shop/customer/cus-1001", customer)
+    ask("PATCH", "/app/shop/customer/cus-1001", {"phoneNumber": "+258840000000"})
+    line: dict[str, Any] = {"productId": "course", "quantity": 1}
+    line |= {"productName": "Starter course", "unitPrice": "49.90", "totalPrice": "49.90"}
+    order: dict[str, Any] = {
+        "number": "1001",
+        "amount": "49.90",
+        "currency": "EUR",
+        "customer": buyer,
+    }
+    order |= {"createdAt": "2026-05-01T08:30:00Z", "items": [line]}
+    ask("PUT", "/app/shop/order/ORD-2001", order)
+    ask("PUT", "/app/shop/order/ORD-2001", order)
+    ask("PATCH", "/app/shop/order/ORD-2001", {"affiliateId": "partner-7"})
+    box: dict[str, Any] = {
+        "plan": "Monthly box",
+        "amount": "29.99",
+        "currency": "EUR",
+        "status": "active",
+    }
+    box |= {"interval": "month", "intervalCount": 1, "currentPeriodEnd": "2026-06-01T00:00:00Z"}
+    ask("PUT", "/app/shop/subscription/box-1001", {**box, "customer": buyer})
+    ask("PUT", "/app/shop/subscription/box-1001", {**box, "customer": buyer})
+    ask("PATCH", "/app/shop/subscription/box-1001", {"currentPeriodEnd": "2026-07-01T00:00:00Z"})
+    parcel = {"carrier": "dhl", "trackingNumber": "00340434292135100186"}
+    ask("PUT", "/app/shop/shipment/parcel-1001", {**parcel, "orderId": "ORD-2001"})
+    ask("PUT", "/app/shop/shipment/parcel-1001", {**parcel, "orderId": "ORD-2001"})
+    ask("PATCH", "/app/shop/shipment/parcel-1001", {"status": "in_transit"})
+    for path, uid in (
+        ("product", "course"),
+        ("customer", "cus-1001"),
+        ("order", "ORD-2001"),
+        ("subscription", "box-1001"),
+    ):
+        _await_attempts(tour, [m["id"] for m in ask("GET", "/app/shop/msg")["data"]])
+        ask("GET", f"/app/shop/{path}", params={"limit": 1})
+        ask("GET", f"/app/shop/{path}/{uid}")
+    ask("DELETE", "/app/shop/product/course")
+    ask("DELETE", "/app/shop/customer/cus-1001")
 
 
 def _money(tour: Tour) -> None:

@@ -85,6 +85,7 @@ ORDER: Shape = {
     "cancelReason": text("`cancelled`, `expired` or the shop's own word", None),
     "refundedAt": moment("When money was last given back", None),
     "refundedAmount": amount("All money given back so far", None),
+    "paidAmount": amount("What its transactions have credited", None),
     "affiliateId": text("Who sent the customer", None),
     "customer": part("Who bought", _CUSTOMER),
     "shippingAddress": part("Where it goes", _ADDRESS),
@@ -149,10 +150,17 @@ SUBSCRIPTION: Shape = {
     "createdAt": moment("When it began", "2026-05-01T00:00:00Z"),
 }
 
+_CONSENT: Shape = {
+    "isGiven": required(boolean("Whether they agreed", sample=True)),
+    "source": text("Where they said so", "checkout"),
+    "at": moment("When they said so", "2026-05-01T08:29:00Z"),
+}
+
 CUSTOMER: Shape = {
     **_CUSTOMER,
     "id": required(_CUSTOMER["id"]),
     "address": part("Where they live", _ADDRESS),
+    "consent": part("Whether they agreed to be written to", _CONSENT),
     "tags": texts("The shop's labels", ["newsletter"]),
     "metadata": open_object("What the shop keeps with them", {}),
     "createdAt": moment("When they first came", "2026-04-28T12:00:00Z"),

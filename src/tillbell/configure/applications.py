@@ -15,7 +15,12 @@ from tillbell.errors import NotFound
 from tillbell.model.records import Application
 
 # Replacing an application resets these fields unless they are named.
-_UNSET: Mapping[str, Any] = {"throttle_rate": None, "metadata": {}, "check_schemas": False}
+_UNSET: Mapping[str, Any] = {
+    "throttle_rate": None,
+    "metadata": {},
+    "check_schemas": False,
+    "order_reference": "orderId",
+}
 
 
 class Applications:

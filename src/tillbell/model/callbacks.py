@@ -186,6 +186,7 @@ class OrderNotice(NamedTuple):
     data: dict[str, Any]
     moves_money: bool = True  # paid, refunded: not published unless it is proven
     is_test: bool | None = None  # the shop's own mark of test orders; None: it has none
+    occurred_at: Micros | None = None  # the shop's time of the order's last change
 
 
 class ForwardNotice(NamedTuple):

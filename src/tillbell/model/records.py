@@ -36,6 +36,8 @@ class Application(Record, frozen=True, kw_only=True):
     throttle_rate: int | None = None
     metadata: dict[str, str] = {}
     check_schemas: bool = False  # refuse messages that do not fit their event type's schema
+    # What of a transaction names the order it pays: `merchantReference`, `metadata.<name>`, or
+    order_reference: str = "orderId"
 
 
 class EventType(Record, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from tillbell.ids import IdMaker
 from tillbell.model.audit import Actor, ActorKind, AuditedAct
 from tillbell.model.callbacks import Callback, Outcome, References
 from tillbell.model.records import Record
+from tillbell.model.shop import HISTORY_MAX, PublishedAbout, ShopDocument
 from tillbell.model.transactions import (
     AuditEntry,
     MoneyConflict,
@@ -28,6 +29,7 @@ from tillbell.model.transactions import (
     Transition,
 )
 from tillbell.rules.delivery.hops import hop_tags
+from tillbell.rules.orders import BY_ORDER_ID
 from tillbell.rules.payments.booking import (
     REVERSING,
     BookedStep,
@@ -43,6 +45,7 @@ from tillbell.rules.payments.conflicts import JANITOR
 from tillbell.storage.ports.inbound import (
     CallbackConclusion,
     ChangeSet,
+    PaymentsRead,
     RecordWrite,
     TransactionWrite,
 )
@@ -86,8 +89,18 @@ class _StepWithMessage(NamedTuple):
 class Decision:
     """What one callback or one action changes. `now` is the time of all its changes."""
 
-    def __init__(self, app_id: str, ids: IdMaker, now: Micros, by: DecidedBy) -> None:
+    def __init__(
+        self,
+        app_id: str,
+        ids: IdMaker,
+        now: Micros,
+        by: DecidedBy,
+        order_reference: str = BY_ORDER_ID,
+    ) -> None:
         self.app_id = app_id
+        self.order_reference = (
+            order_reference  # the application's: what of a payment names its order
+        )
         self.now = now
         self.callback = by.callback
         self._actor = by.actor
@@ -101,7 +114,10 @@ class Decision:
         self.asked_again: set[str] = set()  # ids of open conflicts whose cause is still there
         self._records: dict[tuple[type[Record], str], RecordWrite] = {}  # by kind and uid
         self._removed_records: list[Record] = []
+        self._absent_orders: list[tuple[str, str]] = []
+        self._payments_read: list[PaymentsRead] = []
         self._drafts: list[MessageDraft] = []
+        self._told: dict[tuple[type[Record], str], list[int]] = {}  # drafts about a record
         self._audit: list[AuditEntry] = []
         self._acts: list[AuditedAct] = []
         self._item_keys: tuple[tuple[str, str], ...] = ()
@@ -288,6 +304,28 @@ class Decision:
         write = self._records.get((kind, uid))
         return cast("R", write.record) if write is not None else None
 
+    def expect_no_order(self, uid: str) -> None:
+        """Rest on there being no order with this uid."""
+        self._absent_orders.append((self.app_id, uid))
+
+    def expect_payments(self, uid: str, transactions: Iterable[Transaction]) -> None:
+        """Rest on these being the transactions that name an order, as they are."""
+        versions = frozenset((transaction.id, transaction.version) for transaction in transactions)
+        self._payments_read.append(PaymentsRead(self.app_id, uid, versions))
+
+    def publish_about(self, record: ShopDocument, type_: str, data: dict[str, Any]) -> None:
+        """Publish a message about a record that is written; the record will name it.
+
+        Messages about one record are delivered in order.
+        """
+        payload = _encode({"type": type_, "timestamp": iso(self.now), "data": data})
+        draft = self.publish_payload(type_, payload, order_key=record.id)
+        self._told.setdefault((type(record), record.uid or record.id), []).append(draft)
+
+    def has_published_about(self, record: ShopDocument) -> bool:
+        """Tell whether a message about a record is among the drafts."""
+        return (type(record), record.uid or record.id) in self._told
+
     def write_audit_entry(
         self, action: str, target: str, reason: str, details: dict[str, Any] | None = None
     ) -> None:
@@ -440,13 +478,27 @@ class Decision:
             conclusion=self._conclusion(publications),
             conflicts=tuple(self._conflicts),
             resolved=tuple(self._resolved),
-            record_writes=tuple(self._records.values()),
+            record_writes=tuple(self._record_writes(publications)),
             removed_records=tuple(self._removed_records),
+            absent_orders=tuple(self._absent_orders),
+            payments_read=tuple(self._payments_read),
             publications=tuple(publications),
             item_keys=self._item_keys,
             audit=tuple(self._audit),
             acts=tuple(act._replace(changes=self._changes_of(act.target)) for act in self._acts),
         )
+
+    def _record_writes(self, publications: Sequence[Publication]) -> Iterable[RecordWrite]:
+        for key, write in self._records.items():
+            drafts = self._told.get(key)
+            if drafts and isinstance(write.record, ShopDocument):
+                messages = [publications[draft].message for draft in drafts]
+                published = tuple(PublishedAbout(m.id, m.event_type, self.now) for m in messages)
+                messages_of_record = (*write.record.messages, *published)[-HISTORY_MAX:]
+                record = msgspec.structs.replace(write.record, messages=messages_of_record)
+                yield write._replace(record=record)
+            else:
+                yield write
 
     def _changes_of(self, target: str) -> dict[str, list[Any]]:
         """Return what this decision changes of a transaction, conflict or record."""

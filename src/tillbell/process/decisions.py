@@ -20,6 +20,7 @@ from tillbell.ids import IdMaker
 from tillbell.model.callbacks import Callback
 from tillbell.process.answered_questions import close_answered
 from tillbell.process.decision import DecidedBy, Decision
+from tillbell.process.order_payments import pay_orders
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import ChangeSet, PreconditionFailed
 
@@ -78,8 +79,10 @@ class Decisions:
             view = await self.config_cache.view(app_id)
             if view is None:
                 raise NotFound("There is no such application.")
-            decision = Decision(app_id, self.ids, self.clock.now(), by)
+            reference = view.application.order_reference
+            decision = Decision(app_id, self.ids, self.clock.now(), by, reference)
             result = await decide(decision)
+            await pay_orders(self.database, decision)
             await close_answered(self.database, decision)
             failed = await self._store(view, decision, by.callback)
             if failed is None:

@@ -2,10 +2,8 @@
 
 | a notice of | does |
 | --- | --- |
-| a parcel, an e-mail | changes its record and is published, in one commit |
-| an order, another gateway's event, analytics | is published |
-
-An order notice that says money moved needs the same proof as a notice about a transaction.
+| a parcel, an e-mail, an order | changes its record and is published, in one commit |
+| another gateway's event, analytics | is published |
 """
 
 from __future__ import annotations
@@ -29,9 +27,9 @@ from tillbell.model.shipments import Shipment
 from tillbell.model.sources import Trust
 from tillbell.process.decision import Decision
 from tillbell.process.emails import EmailDecider
+from tillbell.process.order_notices import decide_order
 from tillbell.receive.source_cache import CompiledSource
 from tillbell.rules.payments.lifecycles import DELIVERED, ParcelState, judge_parcel, shipment_event
-from tillbell.rules.payments.trust import confirmation_policy, reason_unproven
 from tillbell.storage.ports.database import Database
 
 
@@ -51,7 +49,7 @@ class OtherNoticeDecider:
         elif isinstance(notice, EmailNotice):
             await self._emails.decide(decision, compiled, notice)
         elif isinstance(notice, OrderNotice):
-            _decide_order(decision, compiled, trust, notice)
+            await decide_order(self._database, decision, compiled, trust, notice)
         elif isinstance(notice, ForwardNotice):
             await self._pass_on(decision, compiled, notice)
         elif isinstance(notice, NoteNotice):
@@ -104,18 +102,6 @@ class OtherNoticeDecider:
         decision.publish_event(shipment_event(after.status), shipment_data(after) | extra)
 
 
-def _decide_order(
-    decision: Decision, compiled: CompiledSource, trust: Trust, notice: OrderNotice
-) -> None:
-    policy = confirmation_policy(compiled.config)
-    unproven = reason_unproven(trust, policy, is_hint=False) if notice.moves_money else None
-    if unproven is not None:
-        decision.add_outcome(Outcome.NOTED, unproven)
-        return
-    decision.publish_event(notice.event_type, notice.data)
-    decision.add_outcome(Outcome.NOTED, f"Passed on as {notice.event_type}.")
-
-
 def _new_shipment(
     decision: Decision, compiled: CompiledSource, notice: ShipmentNotice, uid: str
 ) -> Shipment:
@@ -164,6 +150,7 @@ def _parcel_state(shipment: Shipment | None) -> ParcelState | None:
 def shipment_data(shipment: Shipment) -> dict[str, Any]:
     """Return `data` of `shipment.*` messages. The API shows the same."""
     delivered_at, news_at = shipment.delivered_at, shipment.news_at
+    estimated = shipment.estimated_delivery_at
     return {
         "id": shipment.id,
         "status": shipment.status,
@@ -172,11 +159,11 @@ def shipment_data(shipment: Shipment) -> dict[str, Any]:
         "orderId": shipment.reference,
         "carrier": shipment.carrier,
         "trackingNumber": shipment.tracking_number,
-        "trackingUrl": None,
+        "trackingUrl": shipment.tracking_url,
         "rawStatus": shipment.raw_status,
         "message": None,
-        "estimatedDeliveryAt": None,
+        "estimatedDeliveryAt": iso(estimated) if estimated is not None else None,
         "deliveredAt": iso(delivered_at) if delivered_at is not None else None,
-        "metadata": {},
+        "metadata": shipment.metadata,
         "occurredAt": iso(news_at) if news_at is not None else None,
     }

@@ -203,7 +203,13 @@ def _order(topic: str, order: dict[str, Any], setup: SourceSetup) -> tuple[Notic
         return (NoteNotice(f"{topic}: the order is not cancelled."),)
     paid_at = moment(order, "updated_at") if event == "order.paid" else None
     data = _order_data(order, state, paid_at)
-    notice = OrderNotice(event, data, moves_money=state != "pending", is_test=_is_test(order))
+    notice = OrderNotice(
+        event,
+        data,
+        moves_money=state != "pending",
+        is_test=_is_test(order),
+        occurred_at=iso_time(order.get("updated_at")),
+    )
     return (notice,) if word in _REFUNDED else (notice, transaction)
 
 

@@ -152,6 +152,7 @@ def _of_order(
         event.replace(":", "."),
         _order_data(data, state, at),
         moves_money=state not in _UNPAID,
+        occurred_at=at,
     )
     if meaning.status is None:
         return [notice]

@@ -154,7 +154,12 @@ def _order(event: str, order: dict[str, Any], setup: SourceSetup) -> list[Notice
     if is_paid and state == "pending" and meaning == APPROVED:
         state = of_payment
     data = _order_data(order, state, of_payment)
-    notice = OrderNotice(event, data, moves_money=is_paid or state != "pending")
+    notice = OrderNotice(
+        event,
+        data,
+        moves_money=is_paid or state != "pending",
+        occurred_at=iso_time(order.get("date_modified_gmt")),
+    )
     payment = [] if meaning is None else [_payment(order, word, meaning, setup)]
     return [notice, *payment, *refunds]
 

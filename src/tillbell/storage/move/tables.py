@@ -44,6 +44,9 @@ LINKED = TRANSACTIONS._replace(form=("linked",))  # refunds, chargebacks: they n
 # Tables whose rows are copied as they are, and the statement that writes them.
 PLAIN = {
     Table("records", "move_read_records", (0, 1, 2), ("", "", "")): "move_put_records",
+    Table(
+        "shop_records", "move_read_shop_records", (0, 1, 2), ("", "", "")
+    ): "move_put_shop_records",
     Table("messages", "move_read_messages", (1, 0), ("", "")): "insert_message",
     Table("bodies", "move_read_bodies", (0, 1, 2), ("", "", ""), WIDE): "insert_body",
     Table("deliveries", "move_read_deliveries", (0,), ("",)): "move_put_deliveries",

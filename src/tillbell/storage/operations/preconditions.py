@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from tillbell.model.shop import Order
 from tillbell.model.transactions import EffectKind, TransactionKind
 from tillbell.storage.operations import records
 from tillbell.storage.operations.messages import find_event_ids
@@ -74,13 +75,19 @@ def keys_of(changes: ChangeSet) -> Iterator[tuple[str, ...]]:
     for message in (publication.message for publication in changes.publications):
         if message.event_id is not None:
             yield "event", message.app_id, message.event_id
-    written = (write.record for write in changes.record_writes)
-    for record in (*written, *changes.removed_records):
-        yield from records.keys(record)
+    yield from _keys_of_records(changes)
     for conflict in changes.resolved:
         yield "conflict", conflict.id
     for source_id, item_key in changes.item_keys:
         yield "item", source_id, item_key
+
+
+def _keys_of_records(changes: ChangeSet) -> Iterator[tuple[str, ...]]:
+    written = (write.record for write in changes.record_writes)
+    for record in (*written, *changes.removed_records):
+        yield from records.keys(record)
+    for app_id, uid in changes.absent_orders:
+        yield records.uid_key(Order, app_id, uid)
 
 
 # ── what is stored ───────────────────────────────────────────────────────────────────────────────
@@ -132,6 +139,7 @@ class Preconditions:
         for record in changes.removed_records:
             if records.version_of(self._db, record) != record.version:
                 yield "version"
+        yield from self._of_orders(changes)
         for conflict in changes.resolved:
             if self._db.query_one("open_conflict", (conflict.app_id, conflict.id)) is None:
                 yield "resolved"
@@ -172,6 +180,16 @@ class Preconditions:
             yield "version"
         if records.is_uid_taken(self._db, write.record):
             yield "uid"
+
+    def _of_orders(self, changes: ChangeSet) -> Iterator[str]:
+        """Check that no order missed a payment that came at the same time."""
+        for app_id, uid in changes.absent_orders:
+            if self._db.query_one("shop_record_id_of_uid", (Order.__name__, app_id, uid, "")):
+                yield "version"
+        for app_id, uid, versions in changes.payments_read:
+            rows = self._db.query("payments_of_order", (app_id, uid))
+            if {(str(id_), int(version)) for id_, version in rows} != versions:
+                yield "version"
 
     def _of_items(self, changes: ChangeSet) -> Iterator[str]:
         app_id = changes.conclusion.app_id if changes.conclusion is not None else ""

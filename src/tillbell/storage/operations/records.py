@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from tillbell.errors import ConflictError, VersionConflict
 from tillbell.model.audit import AuditedAct
 from tillbell.model.endpoints import Endpoint, EndpointHealth
 from tillbell.model.records import Application, Record
+from tillbell.model.shop import ShopRecord
 from tillbell.storage.engine.methods import read, write
 from tillbell.storage.operations.audit_log import write_audit
 from tillbell.storage.operations.pages import page_bounds
@@ -25,6 +26,43 @@ from tillbell.storage.session.connection import DbReader
 from tillbell.storage.session.transaction import DbTransaction
 
 R = TypeVar("R", bound=Record)
+
+
+class _RecordStatements(NamedTuple):
+    """The statements of one table of records."""
+
+    get: str
+    of_any_scope: str
+    id_of_uid: str
+    in_scope: str
+    of_kind: str
+    present: str
+    delete: str
+
+
+_CONFIGURED = _RecordStatements(
+    get="record",
+    of_any_scope="record_of_any_scope",
+    id_of_uid="record_id_of_uid",
+    in_scope="records_in_scope",
+    of_kind="records_of_kind",
+    present="present_record",
+    delete="delete_record",
+)
+_OF_SHOP = _RecordStatements(
+    get="shop_record",
+    of_any_scope="shop_record_of_any_scope",
+    id_of_uid="shop_record_id_of_uid",
+    in_scope="shop_records_in_scope",
+    of_kind="shop_records_of_kind",
+    present="present_shop_record",
+    delete="delete_shop_record",
+)
+
+
+def _statements(kind: type[Record]) -> _RecordStatements:
+    """Return the statements of the table that holds a kind."""
+    return _OF_SHOP if issubclass(kind, ShopRecord) else _CONFIGURED
 
 
 @write()
@@ -49,12 +87,13 @@ def put(
 @read
 def ids_named(db: DbReader, kind: type[Record], id_or_uid: str) -> list[str]:
     """Read the ids of records in all applications."""
-    if db.query("record_of_any_scope", (kind.__name__, id_or_uid)):
+    statements = _statements(kind)
+    if db.query(statements.of_any_scope, (kind.__name__, id_or_uid)):
         return [id_or_uid]
     return [
         str(id_)
         for (app_id,) in db.query("application_ids")
-        for (id_,) in db.query("record_id_of_uid", (kind.__name__, app_id, id_or_uid, ""))
+        for (id_,) in db.query(statements.id_of_uid, (kind.__name__, app_id, id_or_uid, ""))
     ]
 
 
@@ -63,26 +102,48 @@ def keys(record: Record) -> Iterator[tuple[str, ...]]:
     kind = type(record).__name__
     yield "record", kind, record.scope, record.id
     if record.uid is not None:
-        yield "record", kind, record.scope, "", record.uid
+        yield uid_key(type(record), record.scope, record.uid)
+
+
+def uid_key(kind: type[Record], scope: str, uid: str) -> tuple[str, ...]:
+    """Name who has a uid."""
+    return "record", kind.__name__, scope, "", uid
 
 
 def version_of(db: DbTransaction, record: Record) -> int:
     """Return the version that is stored of a record, and keep it from being removed; 0: none."""
     kind = type(record)
-    row = db.query_one("present_record", (kind.__name__, record.scope, record.id))
+    row = db.query_one(_statements(kind).present, (kind.__name__, record.scope, record.id))
     return decode(kind, row[0]).version if row else 0
 
 
 def is_uid_taken(db: DbTransaction, record: Record) -> bool:
     """Tell whether another record of its kind and scope has its uid."""
     key = type(record).__name__, record.scope, record.uid, record.id
-    return record.uid is not None and db.query_one("record_id_of_uid", key) is not None
+    statement = _statements(type(record)).id_of_uid
+    return record.uid is not None and db.query_one(statement, key) is not None
 
 
 def store(db: DbTransaction, record: Record) -> None:
     """Insert or replace a record."""
     key = type(record).__name__, record.scope, record.id, record.uid
-    db.query("put_record", (*key, msgspec.json.encode(record)))
+    if isinstance(record, ShopRecord):
+        record = _placed_last(db, record)
+        state = record.updated_at, *record.columns
+        db.query("put_shop_record", (*key, *state, msgspec.json.encode(record)))
+    else:
+        db.query("put_record", (*key, msgspec.json.encode(record)))
+
+
+def _placed_last(db: DbTransaction, record: ShopRecord) -> ShopRecord:
+    """Return a record with a time of change after all others of its kind.
+
+    So what is committed later stands later in the list, and who follows it misses nothing.
+    """
+    row = db.query_one("last_shop_change", (record.scope, type(record).__name__))
+    if row is None or row[0] < record.updated_at:
+        return record
+    return msgspec.structs.replace(record, updated_at=row[0] + 1)
 
 
 @write()
@@ -97,6 +158,7 @@ def remove(
     was_there = delete(db, kind, id_, scope)
     if was_there and kind is Application:
         db.query("delete_scope", (id_,))
+        db.query("delete_shop_records_of", (id_,))
         remove_inbound(db, id_)
         remove_application_rollups(db, id_)
     if was_there and kind is Endpoint:
@@ -108,16 +170,16 @@ def remove(
 
 def delete(db: DbTransaction, kind: type[Record], id_: str, scope: str) -> bool:
     """Delete a record alone; True if it was there."""
-    return db.execute_each("delete_record", [(kind.__name__, scope, id_)]).rowcount == 1
+    return db.execute_each(_statements(kind).delete, [(kind.__name__, scope, id_)]).rowcount == 1
 
 
 @read
 def get(db: DbReader, kind: type[R], id_or_uid: str, scope: str | None = "") -> R | None:
     """Read one record."""
     if scope is None:
-        rows = db.query("record_of_any_scope", (kind.__name__, id_or_uid))
+        rows = db.query(_statements(kind).of_any_scope, (kind.__name__, id_or_uid))
     else:
-        rows = db.query("record", (kind.__name__, scope, id_or_uid))
+        rows = db.query(_statements(kind).get, (kind.__name__, scope, id_or_uid))
     return next((decode(kind, doc) for (doc,) in rows), None)
 
 
@@ -126,7 +188,8 @@ def list_(db: DbReader, kind: type[R], scope: str | None = "", page: Page = ALL)
     """Read records in the order of their ids."""
     bounds = page_bounds(page)
     bindings = bounds.bindings | {"kind": kind.__name__, "scope": scope}
-    name = "records_of_kind" if scope is None else "records_in_scope"
+    statements = _statements(kind)
+    name = statements.of_kind if scope is None else statements.in_scope
     rows = db.query(name, bindings, bounds.order)
     return bounds.in_list_order([decode(kind, doc) for (doc,) in rows])
 

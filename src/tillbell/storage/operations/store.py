@@ -17,6 +17,7 @@ from tillbell.storage.operations import (
     probe,
     records,
     retention,
+    shop_reads,
     statistics,
 )
 
@@ -75,6 +76,7 @@ class RegistryMethods:
     list = records.list_
     ids_named = records.ids_named
     failing_endpoints = records.failing_endpoints
+    shop_records = shop_reads.shop_records
     remove = records.remove
 
 

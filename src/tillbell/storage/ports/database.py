@@ -18,6 +18,7 @@ from tillbell.storage.ports.outbound import (
 )
 from tillbell.storage.ports.overviews import OverviewLists
 from tillbell.storage.ports.people import PeopleStore
+from tillbell.storage.ports.shop import ShopLists
 from tillbell.storage.ports.statistics import StatisticsStore
 
 
@@ -35,6 +36,7 @@ class Database(
     PeopleStore,
     StatisticsStore,
     FilteredLists,
+    ShopLists,
     ClusterStore,
     Protocol,
 ):

@@ -83,6 +83,14 @@ class RecordWrite(NamedTuple):
     expected_version: int
 
 
+class PaymentsRead(NamedTuple):
+    """The transactions by which a new order was found to be paid, with their versions."""
+
+    app_id: str
+    order_uid: str
+    versions: frozenset[tuple[str, int]]  # of all that name the order
+
+
 class ChangeSet(NamedTuple):
     """All that one decision changes, for one commit. `resolved`: conflicts with resolution."""
 
@@ -92,6 +100,8 @@ class ChangeSet(NamedTuple):
     resolved: tuple[MoneyConflict, ...] = ()
     record_writes: tuple[RecordWrite, ...] = ()
     removed_records: tuple[Record, ...] = ()  # as they are stored: of another version none goes
+    absent_orders: tuple[tuple[str, str], ...] = ()  # (application, uid): there must be none
+    payments_read: tuple[PaymentsRead, ...] = ()
     publications: tuple[Publication, ...] = ()
     item_keys: tuple[tuple[str, str], ...] = ()  # (source id, item key) of items of batches
     audit: tuple[AuditEntry, ...] = ()  # manual actions, which stay with the books
@@ -105,9 +115,9 @@ class ChangesCommitted(NamedTuple):
 class PreconditionFailed(NamedTuple):
     """Nothing was stored, because a precondition failed. Read again and decide again.
 
-    `why` is one of: "version" (of a transaction or record), "concluded" (the callback), "uid",
-    "psp_transaction_id" and "event_id" (it is taken), "refunds" (more than was captured),
-    "resolved" (the conflict), "seen" (an item).
+    `why` is one of: "version" (of a transaction or record; an order's payments), "concluded" (the
+    callback), "uid", "psp_transaction_id" and "event_id" (it is taken), "refunds" (more than was
+    captured), "resolved" (the conflict), "seen" (an item).
     """
 
     why: str

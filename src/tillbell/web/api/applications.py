@@ -25,7 +25,18 @@ from tillbell.web.api.routes import (
 from tillbell.web.api.shapes import Flag, Listed, Metadata, Name, Out, Rated, Uid
 from tillbell.web.edge.access import ACCESS
 from tillbell.web.edge.auth import Principal
+from tillbell.web.edge.patterns import ORDER_REFERENCE
 from tillbell.web.edge.problems import invalid_from
+
+OrderReference = Annotated[
+    str,
+    Field(
+        pattern=ORDER_REFERENCE,
+        max_length=140,
+        description="What of a transaction names the order that it pays: `orderId`, "
+        "`merchantReference`, or `metadata.` and a name.",
+    ),
+]
 
 
 class ApplicationIn(Rated):
@@ -37,6 +48,7 @@ class ApplicationIn(Rated):
     check_schemas: Flag = Field(
         default=False, description="Refuse messages that break their event type's schema."
     )
+    order_reference: OrderReference = "orderId"
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of the record."""
@@ -46,6 +58,7 @@ class ApplicationIn(Rated):
             "throttle_rate": self.rate,
             "metadata": self.metadata or {},
             "check_schemas": self.check_schemas,
+            "order_reference": self.order_reference,
         }
 
 
@@ -58,10 +71,11 @@ class ApplicationPatch(Rated):
     check_schemas: Flag = Field(
         default=False, description="Refuse messages that break their event type's schema."
     )
+    order_reference: OrderReference = "orderId"
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of the record that the body names."""
-        named = self.model_fields_set & {"name", "uid", "check_schemas"}
+        named = self.model_fields_set & {"name", "uid", "check_schemas", "order_reference"}
         fields: dict[str, Any] = {name: getattr(self, name) for name in named}
         if self.names_rate:
             fields["throttle_rate"] = self.rate
@@ -84,6 +98,7 @@ class ApplicationOut(Out):
     check_schemas: bool = Field(
         description="Whether messages that break their event type's schema are refused."
     )
+    order_reference: str = Field(description="What of a transaction names the order that it pays.")
     created_at: datetime
     updated_at: datetime
 
@@ -98,6 +113,7 @@ class ApplicationOut(Out):
             rate_limit=application.throttle_rate,
             metadata=application.metadata,
             check_schemas=application.check_schemas,
+            order_reference=application.order_reference,
             created_at=to_datetime(application.created_at),
             updated_at=to_datetime(application.updated_at),
         )

@@ -82,14 +82,18 @@ _KINDS = {
     "background-task": "qtask",
     "callback": "cbk",
     "conflict": "cfl",
+    "customer": "cus",
     "delivery": "dlv",
     "email": "eml",
     "endpoint": "ep",
     "event-type": "et",
     "key": "key",
     "msg": "msg",
+    "order": "ord",
+    "product": "prd",
     "shipment": "shp",
     "source": "src",
+    "subscription": "sub",
     "suppression": "sup",
     "transaction": "trx",
 }
@@ -181,12 +185,22 @@ def unknown_members(shape: type[In], value: dict[str, Any], loc: Loc) -> Iterato
     known, decides = _members(shape)
     for name, member in value.items():
         if name in known:
-            inner = known[name]
-            if inner is not None and isinstance(member, dict):
-                yield from unknown_members(inner, member, (*loc, name))
+            yield from _unknown_inside(known[name], member, (*loc, name))
         elif member is not None:
             near = nearest(name, known)
             yield UnknownMember((*loc, name), near, decides or near is not None)
+
+
+def _unknown_inside(shape: type[In] | None, member: Any, loc: Loc) -> Iterator[UnknownMember]:
+    """Find them in a member that is an object, or a list of objects."""
+    if shape is None:
+        return
+    if isinstance(member, dict):
+        yield from unknown_members(shape, member, loc)
+    elif isinstance(member, list):
+        for number, part in enumerate(member):
+            if isinstance(part, dict):
+                yield from unknown_members(shape, part, (*loc, number))
 
 
 def _member_problem(member: UnknownMember) -> Problem:

@@ -17,6 +17,7 @@ KEY_SCOPE = (
 )
 METHOD = "^[A-Z]{3,7}$"
 AMOUNT = r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?$"
+ORDER_REFERENCE = r"^(orderId|merchantReference|metadata\.[^.]{1,128})$"
 PROVIDER = r"^[a-z0-9\-]+$"
 COLOUR = "^#[0-9a-fA-F]{6}$"
 
@@ -31,5 +32,6 @@ RULES: Mapping[str, str] = {
     METHOD: "must be an HTTP method in capitals, such as POST",
     AMOUNT: "must be an amount above or equal to zero in whole units, such as 100.00",
     COLOUR: "must be a colour such as #0a7ea4",
+    ORDER_REFERENCE: "must be orderId, merchantReference, or metadata. and the name of a member",
     PROVIDER: "may have small letters, digits and '-', as `GET /api/v1/provider` lists it",
 }

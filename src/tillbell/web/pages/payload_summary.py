@@ -25,7 +25,7 @@ class Summary(NamedTuple):
 NOTHING = Summary()
 
 
-class _Customer(msgspec.Struct):
+class _PayloadCustomer(msgspec.Struct):
     name: msgspec.Raw = msgspec.Raw(b"")
     email: msgspec.Raw = msgspec.Raw(b"")
 
@@ -69,7 +69,7 @@ def _customer(raw: msgspec.Raw) -> str:
     if not raw:
         return ""
     try:
-        person = msgspec.json.decode(raw, type=_Customer)
+        person = msgspec.json.decode(raw, type=_PayloadCustomer)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return _text(raw)
     return _text(person.name) or _text(person.email)

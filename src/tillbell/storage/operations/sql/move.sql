@@ -6,6 +6,12 @@
 SELECT kind, scope, id, uid, doc FROM records
 WHERE (kind, scope, id) > (?1, ?2, ?3) ORDER BY kind, scope, id LIMIT ?4;
 
+-- name: move_read_shop_records
+SELECT kind, scope, id, uid, updated_at, number, status, payment_status, customer_id, email,
+       order_id, doc
+FROM shop_records
+WHERE (kind, scope, id) > (?1, ?2, ?3) ORDER BY kind, scope, id LIMIT ?4;
+
 -- name: move_read_messages
 SELECT {message} FROM messages m
 WHERE (m.app_id, m.id) > (?1, ?2) ORDER BY m.app_id, m.id LIMIT ?3;

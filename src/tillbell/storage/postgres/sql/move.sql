@@ -20,6 +20,7 @@ UPDATE moves SET finished_at = ?2 WHERE id = ?1;
 -- Which tables hold anything: also a process that runs there and has done nothing yet. An hour
 -- that counts nothing is what a test of the disk leaves.
 SELECT 'records' WHERE EXISTS (SELECT 1 FROM records)
+UNION ALL SELECT 'shop_records' WHERE EXISTS (SELECT 1 FROM shop_records)
 UNION ALL SELECT 'members' WHERE EXISTS (SELECT 1 FROM members)
 UNION ALL SELECT 'messages' WHERE EXISTS (SELECT 1 FROM messages)
 UNION ALL SELECT 'bodies' WHERE EXISTS (SELECT 1 FROM bodies)
@@ -45,6 +46,14 @@ UNION ALL SELECT 'markers' WHERE EXISTS (SELECT 1 FROM markers);
 -- name: move_put_records
 INSERT INTO records (kind, scope, id, uid, doc)
 SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::bytea[]);
+
+-- name: move_put_shop_records
+INSERT INTO shop_records
+    (kind, scope, id, uid, updated_at, number, status, payment_status, customer_id, email, order_id,
+     doc)
+SELECT * FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[], ?6::text[], ?7::text[],
+    ?8::text[], ?9::text[], ?10::text[], ?11::text[], ?12::bytea[]);
 
 -- name: move_put_deliveries
 -- As they are, also those that another of their order key holds. ?4 is part of the id.
@@ -102,9 +111,9 @@ GROUP BY app_id, endpoint_id, hour ORDER BY app_id, endpoint_id, hour LIMIT ?4;
 
 -- name: move_analyze
 -- What the planner knows of tables that were empty a moment ago.
-ANALYZE records, messages, bodies, deliveries, attempts, totals, idempotency, callbacks,
-    callback_requests, callback_keys, callback_waits, seen_items, payment_attempts, transactions,
-    transitions, effects, conflicts, audit, people, sessions, one_time_links, rollup_minutes,
+ANALYZE records, shop_records, messages, bodies, deliveries, attempts, totals, idempotency,
+    callbacks, callback_requests, callback_keys, callback_waits, seen_items, payment_attempts,
+    transactions, transitions, effects, conflicts, audit, people, sessions, one_time_links, rollup_minutes,
     rollup_hours, markers;
 
 -- name: move_read_bodies

@@ -1,0 +1,56 @@
+"""Order notices: what a shop's callback about an order does to its record.
+
+The members that the callback names replace those of the record, the others stay. A notice that says
+money moved needs the same proof as a notice about a transaction. One that is older than the last
+one, or that would move the order back and has no time, changes nothing.
+"""
+
+from __future__ import annotations
+
+from tillbell.model.callbacks import OrderNotice, Outcome
+from tillbell.model.shop import Order
+from tillbell.model.sources import Trust
+from tillbell.process.decision import Decision
+from tillbell.process.order_payments import create_document
+from tillbell.process.shop_documents import News, is_late, rewrite, written
+from tillbell.receive.source_cache import CompiledSource
+from tillbell.rules.orders import moves_back
+from tillbell.rules.payments.trust import confirmation_policy, reason_unproven
+from tillbell.storage.ports.database import Database
+
+
+async def decide_order(
+    database: Database,
+    decision: Decision,
+    compiled: CompiledSource,
+    trust: Trust,
+    notice: OrderNotice,
+) -> None:
+    """Change the order that a notice is about, and publish what has changed."""
+    policy = confirmation_policy(compiled.config)
+    unproven = reason_unproven(trust, policy, is_hint=False) if notice.moves_money else None
+    uid = notice.data.get("id")
+    if unproven is not None:
+        decision.add_outcome(Outcome.NOTED, unproven)
+        return
+    if not isinstance(uid, str) or not uid:
+        decision.publish_event(notice.event_type, notice.data)
+        decision.add_outcome(Outcome.NOTED, f"It names no order. Passed on as {notice.event_type}.")
+        return
+    members = {name: value for name, value in notice.data.items() if name != "id"}
+    news = News(members, notice.occurred_at, compiled.source.id, notice.event_type)
+    order = await written(database, decision, Order, uid)
+    if order is None:
+        await create_document(database, decision, Order, uid, news)
+        decision.add_outcome(Outcome.NOTED, f"New order {uid}: {notice.event_type}.")
+    elif is_late(order, news) or (_is_undated(order, news) and moves_back(order.data, members)):
+        decision.add_outcome(Outcome.STALE, f"It is older than what is known of order {uid}.")
+    elif rewrite(decision, order, {**order.data, **members}, news).updated_at == order.updated_at:
+        decision.add_outcome(Outcome.DUPLICATE, f"Order {uid} is so already.")
+    else:
+        decision.add_outcome(Outcome.NOTED, f"Order {uid} changed: {notice.event_type}.")
+
+
+def _is_undated(order: Order, news: News) -> bool:
+    """Tell whether time does not say which news came first."""
+    return news.platform_at is None or news.platform_at == order.platform_at

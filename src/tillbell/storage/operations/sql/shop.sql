@@ -1,0 +1,66 @@
+-- The shop's records: orders, products, customers, subscriptions, shipments (model/shop.py).
+
+-- name: put_shop_record
+INSERT INTO shop_records
+    (kind, scope, id, uid, updated_at, number, status, payment_status, customer_id, email, order_id,
+     doc)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+ON CONFLICT (kind, scope, id) DO UPDATE SET
+    uid = excluded.uid, updated_at = excluded.updated_at, number = excluded.number,
+    status = excluded.status, payment_status = excluded.payment_status,
+    customer_id = excluded.customer_id, email = excluded.email, order_id = excluded.order_id,
+    doc = excluded.doc;
+
+-- name: shop_record_id_of_uid
+-- Another record with that uid. Index: shop_records_uid.
+SELECT id FROM shop_records WHERE kind = ?1 AND scope = ?2 AND uid = ?3 AND id <> ?4;
+
+-- name: shop_record_of_any_scope
+-- Index: shop_records_id.
+SELECT doc FROM shop_records WHERE kind = ?1 AND id = ?2;
+
+-- name: shop_records_in_scope
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- Index: primary key.
+SELECT doc FROM shop_records
+WHERE kind = :kind AND scope = :scope AND id > :low AND id < :high
+ORDER BY id {order} LIMIT :limit;
+
+-- name: shop_records_of_kind
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- Index: shop_records_id.
+SELECT doc FROM shop_records
+WHERE kind = :kind AND id > :low AND id < :high
+ORDER BY id {order} LIMIT :limit;
+
+-- name: delete_shop_record
+DELETE FROM shop_records WHERE kind = ?1 AND scope = ?2 AND id = ?3;
+
+-- name: delete_shop_records_of
+-- Index: shop_records_scope.
+DELETE FROM shop_records WHERE scope = ?1;
+
+-- name: last_shop_change
+-- Index: shop_records_scope.
+SELECT updated_at FROM shop_records WHERE scope = ?1 AND kind = ?2
+ORDER BY updated_at DESC LIMIT 1;
+
+-- name: shop_records_changed
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- form {by} any: r.kind = :kind
+-- form {by} status: r.kind = :kind AND r.status = :status
+-- form {by} order_id: r.kind = :kind AND r.order_id = :order_id
+-- Indexes: shop_records_scope, shop_records_status, shop_records_order.
+SELECT doc FROM shop_records r
+WHERE r.scope = :scope AND {by}
+  AND (r.updated_at, r.id) > (:low_at, :low_id) AND (r.updated_at, r.id) < (:high_at, :high_id)
+ORDER BY r.updated_at {order}, r.id {order} LIMIT :limit;
+
+-- name: payments_of_order
+-- What names an order, in a commit that makes it. Indexes: transactions_order,
+-- transactions_merchant.
+SELECT t.id, t.version FROM transactions t WHERE t.app_id = ?1 AND t.order_id = ?2
+UNION SELECT t.id, t.version FROM transactions t WHERE t.app_id = ?1 AND t.merchant_reference = ?2;

@@ -1,0 +1,34 @@
+"""The port to the shop's records: lists in the order in which they changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+from tillbell.clock import Micros
+from tillbell.model.shop import ShopRecord
+from tillbell.storage.ports.outbound import Page
+
+S = TypeVar("S", bound=ShopRecord)
+
+
+class ShopFilter(NamedTuple):
+    """Which records are listed. `text` is any id, number or e-mail address; it goes alone."""
+
+    text: str | None = None
+    status: str | None = None
+    order_id: str | None = None
+    since: Micros | None = None  # changed at that time or later
+
+
+class ShopLists(Protocol):
+    """Lists of the shop's records."""
+
+    async def shop_records(
+        self, kind: type[S], app_id: str, filter_: ShopFilter, page: Page
+    ) -> Sequence[S]:
+        """List records by their last change, the latest first unless `ascending`.
+
+        The page's iterator is the `record_cursor` of a record.
+        """
+        ...

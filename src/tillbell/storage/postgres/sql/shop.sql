@@ -1,0 +1,36 @@
+-- name: present_shop_record
+-- What a record's change rests on; its removal waits for this commit. Index: primary key.
+SELECT doc FROM shop_records WHERE kind = ?1 AND scope = ?2 AND id = ?3 FOR UPDATE;
+
+-- name: shop_record
+-- By id or uid, an id first. Indexes: primary key, shop_records_uid.
+SELECT r.doc FROM (
+    SELECT ?3::text AS id
+    UNION SELECT id FROM shop_records WHERE kind = ?1 AND scope = ?2 AND uid = ?3::text) found
+CROSS JOIN LATERAL (
+    SELECT id, doc FROM shop_records
+    WHERE kind = ?1 AND scope = ?2 AND shop_records.id = found.id OFFSET 0) r
+ORDER BY r.id = ?3::text DESC LIMIT 1;
+
+-- name: shop_records_named
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- Those that a text names: few. Indexes: primary key, shop_records_uid, shop_records_number,
+-- shop_records_email, shop_records_customer, shop_records_order.
+SELECT r.doc FROM (
+    SELECT :text::text AS id
+    UNION SELECT id FROM shop_records
+    WHERE kind = :kind AND scope = :scope AND uid = :text::text
+    UNION SELECT id FROM shop_records
+    WHERE scope = :scope AND kind = :kind AND number = :text::text
+    UNION SELECT id FROM shop_records
+    WHERE scope = :scope AND kind = :kind AND email = :small_text::text
+    UNION SELECT id FROM shop_records
+    WHERE scope = :scope AND kind = :kind AND customer_id = :text::text
+    UNION SELECT id FROM shop_records
+    WHERE scope = :scope AND kind = :kind AND order_id = :text::text) named
+CROSS JOIN LATERAL (
+    SELECT id, updated_at, doc FROM shop_records
+    WHERE kind = :kind AND scope = :scope AND shop_records.id = named.id OFFSET 0) r
+WHERE (r.updated_at, r.id) > (:low_at, :low_id) AND (r.updated_at, r.id) < (:high_at, :high_id)
+ORDER BY r.updated_at {order}, r.id {order} LIMIT :limit;

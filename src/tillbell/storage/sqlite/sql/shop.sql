@@ -1,0 +1,25 @@
+-- name: present_shop_record
+-- What a record's change rests on. Index: primary key.
+SELECT doc FROM shop_records WHERE kind = ?1 AND scope = ?2 AND id = ?3;
+
+-- name: shop_record
+-- By id or uid, an id first. Indexes: primary key, shop_records_uid.
+SELECT doc FROM shop_records
+WHERE kind = ?1 AND scope = ?2 AND (id = ?3 OR uid = ?3)
+ORDER BY id = ?3 DESC LIMIT 1;
+
+-- name: shop_records_named
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- Those that a text names: few. Indexes: primary key, shop_records_uid, shop_records_number,
+-- shop_records_email, shop_records_customer, shop_records_order.
+SELECT doc FROM shop_records r
+WHERE r.kind = :kind AND r.scope = :scope AND r.id IN (
+    SELECT :text
+    UNION SELECT id FROM shop_records WHERE kind = :kind AND scope = :scope AND uid = :text
+    UNION SELECT id FROM shop_records WHERE scope = :scope AND kind = :kind AND number = :text
+    UNION SELECT id FROM shop_records WHERE scope = :scope AND kind = :kind AND email = :small_text
+    UNION SELECT id FROM shop_records WHERE scope = :scope AND kind = :kind AND customer_id = :text
+    UNION SELECT id FROM shop_records WHERE scope = :scope AND kind = :kind AND order_id = :text)
+  AND (r.updated_at, r.id) > (:low_at, :low_id) AND (r.updated_at, r.id) < (:high_at, :high_id)
+ORDER BY r.updated_at {order}, r.id {order} LIMIT :limit;
