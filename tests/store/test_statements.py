@@ -18,7 +18,7 @@ from tillbell.storage.sqlite.connection import open_writer
 sql = load("sqlite")
 SOURCES = Path(tillbell.storage.__file__).parent
 GROWING = (
-    "messages|bodies|deliveries|attempts|totals|idempotency|records|shop_records|[mdabr]"
+    "messages|bodies|deliveries|attempts|totals|idempotency|records|shop_records|[mdab]"
     "|callbacks|callback_requests|callback_keys|callback_waits|seen_items"
     "|payment_attempts|sessions|one_time_links"
     "|transactions|transitions|effects|conflicts|audit|[cktsefuwix]|child|parent|sibling"

@@ -417,6 +417,22 @@ def _records(tour: Tour) -> None:
     ask("PUT", "/app/shop/order/ORD-2001", order)
     ask("PUT", "/app/shop/order/ORD-2001", order)
     ask("PATCH", "/app/shop/order/ORD-2001", {"affiliateId": "partner-7"})
+    _subscriptions_and_parcels(tour, buyer)
+    for path, uid in (
+        ("product", "course"),
+        ("customer", "cus-1001"),
+        ("order", "ORD-2001"),
+        ("subscription", "box-1001"),
+    ):
+        _await_attempts(tour, [m["id"] for m in ask("GET", "/app/shop/msg")["data"]])
+        ask("GET", f"/app/shop/{path}", params={"limit": 1})
+        ask("GET", f"/app/shop/{path}/{uid}")
+    ask("DELETE", "/app/shop/product/course")
+    ask("DELETE", "/app/shop/customer/cus-1001")
+
+
+def _subscriptions_and_parcels(tour: Tour, buyer: dict[str, str]) -> None:
+    ask = tour.ask
     box: dict[str, Any] = {
         "plan": "Monthly box",
         "amount": "29.99",
@@ -431,17 +447,6 @@ def _records(tour: Tour) -> None:
     ask("PUT", "/app/shop/shipment/parcel-1001", {**parcel, "orderId": "ORD-2001"})
     ask("PUT", "/app/shop/shipment/parcel-1001", {**parcel, "orderId": "ORD-2001"})
     ask("PATCH", "/app/shop/shipment/parcel-1001", {"status": "in_transit"})
-    for path, uid in (
-        ("product", "course"),
-        ("customer", "cus-1001"),
-        ("order", "ORD-2001"),
-        ("subscription", "box-1001"),
-    ):
-        _await_attempts(tour, [m["id"] for m in ask("GET", "/app/shop/msg")["data"]])
-        ask("GET", f"/app/shop/{path}", params={"limit": 1})
-        ask("GET", f"/app/shop/{path}/{uid}")
-    ask("DELETE", "/app/shop/product/course")
-    ask("DELETE", "/app/shop/customer/cus-1001")
 
 
 def _money(tour: Tour) -> None:

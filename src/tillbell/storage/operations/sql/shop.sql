@@ -50,14 +50,14 @@ ORDER BY updated_at DESC LIMIT 1;
 -- name: shop_records_changed
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- form {by} any: r.kind = :kind
--- form {by} status: r.kind = :kind AND r.status = :status
--- form {by} order_id: r.kind = :kind AND r.order_id = :order_id
+-- form {by} any: s.kind = :kind
+-- form {by} status: s.kind = :kind AND s.status = :status
+-- form {by} order_id: s.kind = :kind AND s.order_id = :order_id
 -- Indexes: shop_records_scope, shop_records_status, shop_records_order.
-SELECT doc FROM shop_records r
-WHERE r.scope = :scope AND {by}
-  AND (r.updated_at, r.id) > (:low_at, :low_id) AND (r.updated_at, r.id) < (:high_at, :high_id)
-ORDER BY r.updated_at {order}, r.id {order} LIMIT :limit;
+SELECT doc FROM shop_records s
+WHERE s.scope = :scope AND {by}
+  AND (s.updated_at, s.id) > (:low_at, :low_id) AND (s.updated_at, s.id) < (:high_at, :high_id)
+ORDER BY s.updated_at {order}, s.id {order} LIMIT :limit;
 
 -- name: payments_of_order
 -- What names an order, in a commit that makes it. Indexes: transactions_order,

@@ -4,20 +4,20 @@ SELECT doc FROM shop_records WHERE kind = ?1 AND scope = ?2 AND id = ?3 FOR UPDA
 
 -- name: shop_record
 -- By id or uid, an id first. Indexes: primary key, shop_records_uid.
-SELECT r.doc FROM (
+SELECT s.doc FROM (
     SELECT ?3::text AS id
     UNION SELECT id FROM shop_records WHERE kind = ?1 AND scope = ?2 AND uid = ?3::text) found
 CROSS JOIN LATERAL (
     SELECT id, doc FROM shop_records
-    WHERE kind = ?1 AND scope = ?2 AND shop_records.id = found.id OFFSET 0) r
-ORDER BY r.id = ?3::text DESC LIMIT 1;
+    WHERE kind = ?1 AND scope = ?2 AND shop_records.id = found.id OFFSET 0) s
+ORDER BY s.id = ?3::text DESC LIMIT 1;
 
 -- name: shop_records_named
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
 -- Those that a text names: few. Indexes: primary key, shop_records_uid, shop_records_number,
 -- shop_records_email, shop_records_customer, shop_records_order.
-SELECT r.doc FROM (
+SELECT s.doc FROM (
     SELECT :text::text AS id
     UNION SELECT id FROM shop_records
     WHERE kind = :kind AND scope = :scope AND uid = :text::text
@@ -31,6 +31,6 @@ SELECT r.doc FROM (
     WHERE scope = :scope AND kind = :kind AND order_id = :text::text) named
 CROSS JOIN LATERAL (
     SELECT id, updated_at, doc FROM shop_records
-    WHERE kind = :kind AND scope = :scope AND shop_records.id = named.id OFFSET 0) r
-WHERE (r.updated_at, r.id) > (:low_at, :low_id) AND (r.updated_at, r.id) < (:high_at, :high_id)
-ORDER BY r.updated_at {order}, r.id {order} LIMIT :limit;
+    WHERE kind = :kind AND scope = :scope AND shop_records.id = named.id OFFSET 0) s
+WHERE (s.updated_at, s.id) > (:low_at, :low_id) AND (s.updated_at, s.id) < (:high_at, :high_id)
+ORDER BY s.updated_at {order}, s.id {order} LIMIT :limit;

@@ -13,13 +13,13 @@ ORDER BY id = ?3 DESC LIMIT 1;
 -- form {order} ascending: ASC
 -- Those that a text names: few. Indexes: primary key, shop_records_uid, shop_records_number,
 -- shop_records_email, shop_records_customer, shop_records_order.
-SELECT doc FROM shop_records r
-WHERE r.kind = :kind AND r.scope = :scope AND r.id IN (
+SELECT doc FROM shop_records s
+WHERE s.kind = :kind AND s.scope = :scope AND s.id IN (
     SELECT :text
     UNION SELECT id FROM shop_records WHERE kind = :kind AND scope = :scope AND uid = :text
     UNION SELECT id FROM shop_records WHERE scope = :scope AND kind = :kind AND number = :text
     UNION SELECT id FROM shop_records WHERE scope = :scope AND kind = :kind AND email = :small_text
     UNION SELECT id FROM shop_records WHERE scope = :scope AND kind = :kind AND customer_id = :text
     UNION SELECT id FROM shop_records WHERE scope = :scope AND kind = :kind AND order_id = :text)
-  AND (r.updated_at, r.id) > (:low_at, :low_id) AND (r.updated_at, r.id) < (:high_at, :high_id)
-ORDER BY r.updated_at {order}, r.id {order} LIMIT :limit;
+  AND (s.updated_at, s.id) > (:low_at, :low_id) AND (s.updated_at, s.id) < (:high_at, :high_id)
+ORDER BY s.updated_at {order}, s.id {order} LIMIT :limit;
