@@ -14,6 +14,7 @@ from tillbell.model.callbacks import (
     NoteNotice,
     Notice,
     OrderNotice,
+    RecordNotice,
     ShipmentNotice,
     TransactionNotice,
 )
@@ -40,6 +41,7 @@ _NOTICES: dict[str, Any] = {
         EmailNotice,
         AnalyticsNotice,
         OrderNotice,
+        RecordNotice,
         ForwardNotice,
         NoteNotice,
     )

@@ -28,6 +28,7 @@ from tillbell.model.callbacks import (
     NoteNotice,
     Notice,
     OrderNotice,
+    RecordNotice,
     ShipmentNotice,
     TransactionNotice,
 )
@@ -82,6 +83,8 @@ def said(notice: Notice) -> dict[str, Any]:
         return _said_of_parcel(notice)
     if isinstance(notice, OrderNotice):
         return _said_of_order(notice)
+    if isinstance(notice, RecordNotice):
+        return _said_of_record(notice)
     if isinstance(notice, AnalyticsNotice):
         data = {name: value for name, value in notice.data.items() if value is not None}
         return {"kind": "analytics", "event": notice.event, "data": data}
@@ -121,6 +124,12 @@ def _said_of_order(notice: OrderNotice) -> dict[str, Any]:
         "isTest": notice.is_test,
     }
     return {name: value for name, value in members.items() if value is not None}
+
+
+def _said_of_record(notice: RecordNotice) -> dict[str, Any]:
+    names = ("id", "name", "email", "price", "sku", "stock")
+    members = {name: notice.data[name] for name in names if name in notice.data}
+    return {"kind": notice.kind, **members, "at": notice.occurred_at}
 
 
 def _said_of_email(notice: EmailNotice) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from tillbell.model.callbacks import (
     NoteNotice,
     Notice,
     OrderNotice,
+    RecordNotice,
     TransactionNotice,
 )
 from tillbell.model.sources import Trust
@@ -158,7 +159,8 @@ def test_a_refund_is_the_same_by_both_topics() -> None:
     "topic", ["customers/data_request", "customers/redact", "shop/redact", "products/update"]
 )
 def test_other_topics_are_passed_on(topic: str) -> None:
-    (notice,) = sent(topic, {"id": 1}).notices
+    *records, notice = sent(topic, {"id": 1}).notices
+    assert [type(record) for record in records] == [RecordNotice] * (topic == "products/update")
     assert isinstance(notice, ForwardNotice)
     assert (notice.event_type, notice.payload) == (
         f"shopify.{topic.replace('/', '.')}",

@@ -10,6 +10,7 @@ from tillbell.model.callbacks import (
     NoteNotice,
     OrderNotice,
     ProviderAmount,
+    RecordNotice,
     TransactionNotice,
 )
 from tillbell.model.sources import Trust
@@ -168,7 +169,8 @@ def test_the_order_has_the_catalogues_shape() -> None:
 @pytest.mark.parametrize("topic", ["order.deleted", "product.updated", "action.woocommerce_x"])
 def test_other_topics_are_passed_on(topic: str) -> None:
     parsed = sent(topic, {"id": 727})
-    (notice,) = parsed.notices
+    *records, notice = parsed.notices
+    assert [type(record) for record in records] == [RecordNotice] * (topic == "product.updated")
     assert isinstance(notice, ForwardNotice)
     assert (notice.event_type, notice.payload) == (f"woocommerce.{topic}", b'{"id":727}')
     assert parsed.dedupe_key is None  # the header is that of all deliveries of one second

@@ -11,7 +11,13 @@ import pytest
 from tests.money.payment_harness import APPROVED, FAILED, linked, news
 from tests.web.served_gateway import ServedGateway
 from tests.web.shop_client import ShopClient, problem
-from tillbell.model.callbacks import Notice, OrderNotice, ProviderAmount, ShipmentNotice
+from tillbell.model.callbacks import (
+    Notice,
+    OrderNotice,
+    ProviderAmount,
+    RecordNotice,
+    ShipmentNotice,
+)
 from tillbell.model.transactions import TransactionKind
 
 ORDER: dict[str, Any] = {
@@ -359,6 +365,28 @@ def test_an_order_and_its_payment_in_one_callback_are_told_once(records: Records
     records.shop.tell(order, news("w1", APPROVED, amount=ProviderAmount("10.00", "EUR")))
     assert records.types() == ["created", "paid"]
     assert records.shop.get("order/w1")["paidAmount"] == "10.00"
+
+
+@pytest.mark.parametrize("kind", ["product", "customer"])
+def test_a_platform_tells_of_products_and_customers(records: Records, kind: str) -> None:
+    shop = records.shop
+
+    def tell(at: int | None, *, is_removed: bool = False, **data: Any) -> list[str]:
+        when = None if at is None else 1_777_000_000_000_000 + at
+        shop.tell(RecordNotice(kind, {"id": "7", **data}, when, is_removed))
+        return records.types(kind)
+
+    assert tell(1, name="Ada") == ["created"]
+    assert tell(1, name="Ada") == []
+    assert tell(3, name="Ada L.") == ["updated"]
+    assert tell(2, name="late") == []
+    assert shop.get(f"{kind}/7")["name"] == "Ada L."
+    records.patch(f"{kind}/7", {"metadata": {"shelf": "3"}})
+    assert records.types(kind) == ["updated"]
+    assert tell(4, name="Ada") == ["updated"]
+    assert shop.get(f"{kind}/7")["metadata"] == {"shelf": "3"}
+    assert tell(None, is_removed=True) == ["deleted"]
+    assert tell(None, is_removed=True) == []
 
 
 # ── products, customers, subscriptions ───────────────────────────────────────────────────────────

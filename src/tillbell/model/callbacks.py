@@ -189,6 +189,18 @@ class OrderNotice(NamedTuple):
     occurred_at: Micros | None = None  # the shop's time of the order's last change
 
 
+class RecordNotice(NamedTuple):
+    """A shop's notice about a product or customer: its kind, and what is now known of it.
+
+    `data` has the catalogue's shape, with `id`. None but the id: it was removed.
+    """
+
+    kind: str  # "product", "customer"
+    data: dict[str, Any]
+    occurred_at: Micros | None = None  # the shop's time of its last change
+    is_removed: bool = False
+
+
 class ForwardNotice(NamedTuple):
     """An event to publish as a message of that type, with its payload as it came.
 
@@ -212,6 +224,7 @@ Notice = (
     | EmailNotice
     | AnalyticsNotice
     | OrderNotice
+    | RecordNotice
     | ForwardNotice
     | NoteNotice
 )

@@ -2,7 +2,7 @@
 
 | a notice of | does |
 | --- | --- |
-| a parcel, an e-mail, an order | changes its record and is published, in one commit |
+| a parcel, e-mail, order, product, customer | changes its record and is published with it |
 | another gateway's event, analytics | is published |
 """
 
@@ -21,13 +21,14 @@ from tillbell.model.callbacks import (
     Notice,
     OrderNotice,
     Outcome,
+    RecordNotice,
     ShipmentNotice,
 )
 from tillbell.model.shipments import Shipment
 from tillbell.model.sources import Trust
 from tillbell.process.decision import Decision
 from tillbell.process.emails import EmailDecider
-from tillbell.process.order_notices import decide_order
+from tillbell.process.shop_notices import decide_order, decide_record
 from tillbell.receive.source_cache import CompiledSource
 from tillbell.rules.payments.lifecycles import DELIVERED, ParcelState, judge_parcel, shipment_event
 from tillbell.storage.ports.database import Database
@@ -50,6 +51,8 @@ class OtherNoticeDecider:
             await self._emails.decide(decision, compiled, notice)
         elif isinstance(notice, OrderNotice):
             await decide_order(self._database, decision, compiled, trust, notice)
+        elif isinstance(notice, RecordNotice):
+            await decide_record(self._database, decision, compiled, notice)
         elif isinstance(notice, ForwardNotice):
             await self._pass_on(decision, compiled, notice)
         elif isinstance(notice, NoteNotice):

@@ -40,6 +40,10 @@ PREFIXES: Mapping[type[ShopDocument], str] = {
     Customer: "cus",
     Subscription: "sub",
 }
+_REMOVED: Mapping[type[ShopDocument], str] = {
+    Product: "product.deleted",
+    Customer: "customer.deleted",
+}
 
 
 class News(NamedTuple):
@@ -100,6 +104,12 @@ def rewrite(
         for event in _events(decision, after, before, news):
             decision.publish_about(after, event.type, document_data(after) | dict(event.extra))
     return after
+
+
+def remove(decision: Decision, record: ShopDocument) -> None:
+    """Remove a product or customer, and publish it with what was known of it."""
+    decision.remove_record(record)
+    decision.publish_about(record, _REMOVED[type(record)], document_data(record))
 
 
 def document_data(record: ShopDocument) -> dict[str, Any]:

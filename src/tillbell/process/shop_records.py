@@ -5,29 +5,22 @@ Each is one decision: record and messages are one commit, decided again if anoth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 from tillbell.errors import NotFound
-from tillbell.model.shop import Customer, Product, ShopDocument
+from tillbell.model.shop import ShopDocument
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import Decisions
 from tillbell.process.order_payments import create_document
 from tillbell.process.shop_documents import (
     News,
-    document_data,
     is_late,
+    remove,
     rewrite,
     written,
 )
 
 D = TypeVar("D", bound=ShopDocument)
-
-_REMOVED: Mapping[type[ShopDocument], str] = {
-    Product: "product.deleted",
-    Customer: "customer.deleted",
-}
-REMOVABLE = tuple(_REMOVED)
 
 
 class PutRecord(NamedTuple, Generic[D]):
@@ -79,8 +72,7 @@ class ShopRecords:
 
         async def decide(decision: Decision) -> None:
             record = await self._present(decision, kind, id_or_uid)
-            decision.remove_record(record)
-            decision.publish_about(record, _REMOVED[kind], document_data(record))
+            remove(decision, record)
 
         await self._decisions.commit(app_id, DecidedBy(actor=actor), decide)
 

@@ -28,7 +28,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.model.callbacks import NoteNotice, Notice, OrderNotice, References, TransactionNotice
+from tillbell.model.callbacks import (
+    NoteNotice,
+    Notice,
+    OrderNotice,
+    RecordNotice,
+    References,
+    TransactionNotice,
+)
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit.base import (
@@ -176,7 +183,20 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         return ParsedNotices(_refund(body, setup), key)
     if topic in ("disputes/create", "disputes/update"):
         return ParsedNotices(_dispute(body, setup), key)
-    return ParsedNotices((forwarded_event("shopify", topic.replace("/", "."), incoming.body),), key)
+    passed_on = forwarded_event("shopify", topic.replace("/", "."), incoming.body)
+    record = _record(topic, body)
+    return ParsedNotices((record, passed_on) if record is not None else (passed_on,), key)
+
+
+def _record(topic: str, body: dict[str, Any]) -> RecordNotice | None:
+    """Read a product or customer; None: the topic is about something else, or names none."""
+    kind, _, action = topic.partition("/")
+    read = {"products": ("product", _product_data), "customers": ("customer", _customer_data)}
+    if kind not in read or action not in ("create", "update", "delete") or not text(body, "id"):
+        return None
+    name, data_of = read[kind]
+    at = iso_time(body.get("updated_at"))
+    return RecordNotice(name, data_of(body), at, is_removed=action == "delete")
 
 
 def _once(incoming: Incoming) -> str | None:
@@ -420,6 +440,50 @@ def _item(line: dict[str, Any], code: str | None) -> dict[str, Any]:
 def _attributes(order: dict[str, Any]) -> dict[str, Any]:
     pairs = parts(order, "note_attributes")
     return {name: plain_json(pair.get("value")) for pair in pairs if (name := text(pair, "name"))}
+
+
+def _product_data(product: dict[str, Any]) -> dict[str, Any]:
+    """Return a product: its first variant's price, and what is in stock of all variants."""
+    variants = parts(product, "variants")
+    first = variants[0] if variants else {}
+    stocks = [count(variant, "inventory_quantity") for variant in variants]
+    stock = [number for number in stocks if number is not None]
+    return known(
+        {
+            "id": text(product, "id"),
+            "name": text(product, "title"),
+            "description": text(product, "body_html"),
+            "price": amount(first, "price", None),
+            "sku": text(first, "sku"),
+            "stock": sum(stock) if stock else None,
+            "imageUrl": text(object_member(product, "image"), "src"),
+            "createdAt": moment(product, "created_at"),
+        }
+    )
+
+
+def _customer_data(customer: dict[str, Any]) -> dict[str, Any]:
+    consent = object_member(customer, "email_marketing_consent")
+    state, names = (
+        text(consent, "state"),
+        (text(customer, "first_name"), text(customer, "last_name")),
+    )
+    agreed = {
+        "isGiven": state == "subscribed",
+        "source": "shopify",
+        "at": moment(consent, "consent_updated_at"),
+    }
+    return known(
+        {
+            "id": text(customer, "id"),
+            "name": " ".join(name for name in names if name) or None,
+            "email": text(customer, "email"),
+            "phoneNumber": text(customer, "phone"),
+            "address": _address(object_member(customer, "default_address")),
+            "consent": known(agreed) if state is not None else None,
+            "createdAt": moment(customer, "created_at"),
+        }
+    )
 
 
 PROVIDER = Provider(

@@ -27,6 +27,7 @@ from tillbell.model.callbacks import (
     Notice,
     OrderNotice,
     ProviderAmount,
+    RecordNotice,
     References,
     TransactionNotice,
 )
@@ -134,8 +135,23 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         raise Unreadable("The header x-wc-webhook-topic is missing.")
     is_order = topic in ORDERS and text(body, "id") is not None and "status" in body
     if not is_order:
-        return ParsedNotices((forwarded_event("woocommerce", topic, incoming.body),))
+        passed_on, record = (
+            forwarded_event("woocommerce", topic, incoming.body),
+            _record(topic, body),
+        )
+        return ParsedNotices((record, passed_on) if record is not None else (passed_on,))
     return ParsedNotices(tuple(_order(ORDERS[topic], body, setup)))
+
+
+def _record(topic: str, body: dict[str, Any]) -> RecordNotice | None:
+    """Read a product or customer; None: the topic is about something else, or names none."""
+    kind, _, action = topic.partition(".")
+    read = {"product": _product_data, "customer": _customer_data}
+    is_change = action in ("created", "updated", "restored", "deleted")
+    if kind not in read or not is_change or not text(body, "id"):
+        return None
+    at = iso_time(body.get("date_modified_gmt"))
+    return RecordNotice(kind, read[kind](body), at, is_removed=action == "deleted")
 
 
 def _order(event: str, order: dict[str, Any], setup: SourceSetup) -> list[Notice]:
@@ -301,6 +317,37 @@ def _metadata(order: dict[str, Any]) -> dict[str, Any]:
     """Return the order's own metadata. Names that begin with `_` belong to plug-ins."""
     pairs = [(text(pair, "key"), pair.get("value")) for pair in parts(order, "meta_data")]
     return {name: plain_json(value) for name, value in pairs if name and name[0] != "_"}
+
+
+def _product_data(product: dict[str, Any]) -> dict[str, Any]:
+    images = parts(product, "images")
+    return known(
+        {
+            "id": text(product, "id"),
+            "name": text(product, "name"),
+            "description": text(product, "short_description"),
+            "price": amount(product, "price", None),
+            "sku": text(product, "sku"),
+            "stock": count(product, "stock_quantity"),
+            "imageUrl": text(images[0], "src") if images else None,
+            "createdAt": _moment(product, "date_created_gmt"),
+        }
+    )
+
+
+def _customer_data(customer: dict[str, Any]) -> dict[str, Any]:
+    billing = object_member(customer, "billing")
+    names = (text(customer, "first_name"), text(customer, "last_name"))
+    return known(
+        {
+            "id": text(customer, "id"),
+            "name": " ".join(name for name in names if name) or None,
+            "email": text(customer, "email"),
+            "phoneNumber": text(billing, "phone"),
+            "address": _address(billing),
+            "createdAt": _moment(customer, "date_created_gmt"),
+        }
+    )
 
 
 PROVIDER = Provider(

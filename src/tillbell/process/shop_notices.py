@@ -1,4 +1,4 @@
-"""Order notices: what a shop's callback about an order does to its record.
+"""Shop notices: what a shop's callback about an order, product or customer does to its record.
 
 The members that the callback names replace those of the record, the others stay. A notice that says
 money moved needs the same proof as a notice about a transaction. One that is older than the last
@@ -7,12 +7,14 @@ one, or that would move the order back and has no time, changes nothing.
 
 from __future__ import annotations
 
-from tillbell.model.callbacks import OrderNotice, Outcome
-from tillbell.model.shop import Order
+from collections.abc import Mapping
+
+from tillbell.model.callbacks import OrderNotice, Outcome, RecordNotice
+from tillbell.model.shop import Customer, Order, Product, ShopDocument
 from tillbell.model.sources import Trust
 from tillbell.process.decision import Decision
 from tillbell.process.order_payments import create_document
-from tillbell.process.shop_documents import News, is_late, rewrite, written
+from tillbell.process.shop_documents import News, is_late, remove, rewrite, written
 from tillbell.receive.source_cache import CompiledSource
 from tillbell.rules.orders import moves_back
 from tillbell.rules.payments.trust import confirmation_policy, reason_unproven
@@ -49,6 +51,34 @@ async def decide_order(
         decision.add_outcome(Outcome.DUPLICATE, f"Order {uid} is so already.")
     else:
         decision.add_outcome(Outcome.NOTED, f"Order {uid} changed: {notice.event_type}.")
+
+
+_KINDS: Mapping[str, type[ShopDocument]] = {"product": Product, "customer": Customer}
+
+
+async def decide_record(
+    database: Database, decision: Decision, compiled: CompiledSource, notice: RecordNotice
+) -> None:
+    """Change the product or customer that a notice is about, and publish what has changed."""
+    kind, uid = _KINDS[notice.kind], str(notice.data["id"])
+    members = {name: value for name, value in notice.data.items() if name != "id"}
+    news = News(members, notice.occurred_at, compiled.source.id)
+    record = await written(database, decision, kind, uid)
+    name = f"{notice.kind} {uid}"
+    if record is None and notice.is_removed:
+        decision.add_outcome(Outcome.NOTED, f"There is no {name}.")
+    elif record is None:
+        await create_document(database, decision, kind, uid, news)
+        decision.add_outcome(Outcome.NOTED, f"New {name}.")
+    elif notice.is_removed:
+        remove(decision, record)
+        decision.add_outcome(Outcome.NOTED, f"Removed {name}.")
+    elif is_late(record, news):
+        decision.add_outcome(Outcome.STALE, f"It is older than what is known of {name}.")
+    elif rewrite(decision, record, {**record.data, **members}, news).data == record.data:
+        decision.add_outcome(Outcome.DUPLICATE, f"The {name} is so already.")
+    else:
+        decision.add_outcome(Outcome.NOTED, f"The {name} changed.")
 
 
 def _is_undated(order: Order, news: News) -> bool:
