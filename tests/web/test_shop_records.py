@@ -124,6 +124,7 @@ def test_each_step_of_an_order_is_told_once(records: Records) -> None:
     for body, types in steps:
         shown = records.patch("order/o1", body)
         assert (body, records.types()) == (body, types)
+        assert shown["paymentStatus"] == shown["status"]
     assert shown["paidAt"] is not None
     assert shown["refundedAt"] is not None
     assert shown["affiliateId"] is None

@@ -109,7 +109,7 @@ def completed(
     computed = payment_status(order_amount(data), payments)
     data["status"] = data.get("status") or PENDING
     if computed is None:
-        data["paymentStatus"] = data.get("paymentStatus") or data["status"]
+        data["paymentStatus"] = _told_payment_status(earlier, data)
     else:
         data |= {name: earlier[name] for name in _OF_PAYMENTS if name in earlier}
         for name in _NAMED_BY_PAYMENT:
@@ -123,6 +123,17 @@ def completed(
     if is_in(data, REFUNDED) and data.get("refundedAmount") is None:
         data["refundedAmount"] = earlier.get("refundedAmount") or data.get("amount")
     return {name: value for name, value in data.items() if value is not None}
+
+
+def _told_payment_status(earlier: Data, data: Data) -> str:
+    """Return the payment status that the shop says, or that its new status says."""
+    status, payment = str(data["status"]), data.get("paymentStatus")
+    if payment is None:
+        return status
+    is_silent = payment == earlier.get("paymentStatus") and status != earlier.get("status")
+    if is_silent and (status in _WAS_PAID or (status == CANCELLED and payment == PENDING)):
+        return status
+    return str(payment)
 
 
 def order_amount(data: Data) -> int | None:
