@@ -538,6 +538,11 @@ def test_orders_are_found_by_what_names_them(five: Records) -> None:
         "nobody": [],
     }.items():
         assert uids(shop.get("order", q=text)) == expected, text
+    for text in ("N3", "o3", "buyer3@example.com"):
+        query = {"q": text, "app": shop.app_id}
+        hits = shop.http.get("/search", params=query).json()["data"]
+        titles = [(hit["type"], hit["title"], hit["detail"]) for hit in hits]
+        assert ("order", "N3", "pending pending") in titles, text
     five.patch("order/o3", {"status": "cancelled"})
     assert uids(shop.get("order", status="cancelled")) == ["o3"]
     other = ShopClient(shop.served)

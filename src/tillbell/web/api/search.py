@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 
@@ -14,8 +14,10 @@ from tillbell.model.emails import Email, Suppression
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Record
 from tillbell.model.shipments import Shipment
+from tillbell.model.shop import Order
 from tillbell.rules.filters.clauses import Clause, ListFilter, OneOf
 from tillbell.storage.ports.outbound import Page
+from tillbell.storage.ports.shop import ShopFilter
 from tillbell.web.api.overviews import ScopeOf
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, may, resource
 from tillbell.web.api.shapes import Out, words
@@ -25,7 +27,7 @@ from tillbell.web.edge.paths import BASE
 HITS_MAX = 20  # of one kind
 _TYPES = (
     *("application", "message", "delivery", "attempt", "endpoint", "event-type", "source"),
-    *("callback", "transaction", "conflict", "shipment", "email", "suppression"),
+    *("callback", "transaction", "conflict", "order", "shipment", "email", "suppression"),
 )
 
 
@@ -164,6 +166,23 @@ async def _shipments(search: _Search) -> list[_Hit]:
     ]
 
 
+async def _orders(search: _Search) -> list[_Hit]:
+    orders: Sequence[Order] = await _records(search, Order)
+    if not orders and search.scope is not None:
+        page, filter_ = Page(limit=HITS_MAX), ShopFilter(text=search.text)
+        orders = await search.gateway.database.shop_records(Order, search.scope, filter_, page)
+    return [
+        _Hit(
+            order.id,
+            order.scope,
+            order.columns.number or order.uid or order.id,
+            f"{order.columns.status or ''} {order.columns.payment_status or ''}".strip(),
+            f"/order/{order.id}",
+        )
+        for order in orders
+    ]
+
+
 async def _emails(search: _Search) -> list[_Hit]:
     records = await _records(search, Email)
     return [_Hit(e.id, e.scope, ", ".join(e.to), e.status, f"/email/{e.id}") for e in records]
@@ -269,6 +288,7 @@ _LOOK_UPS: tuple[tuple[str, str, LookUp], ...] = (
     ("endpoint", "endpoint.list", _endpoints),
     ("source", "source.list", _sources),
     ("event-type", "event-type.list", _event_types),
+    ("order", "order.list", _orders),
     ("shipment", "shipment.list", _shipments),
     ("email", "email.list", _emails),
     ("suppression", "suppression.list", _suppressions),

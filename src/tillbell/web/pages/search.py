@@ -22,6 +22,7 @@ _ICONS = {
     "callback": "callback",
     "transaction": "transaction",
     "conflict": "review",
+    "order": "list",
     "shipment": "truck",
     "email": "mail",
     "suppression": "ban",
