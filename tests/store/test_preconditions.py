@@ -13,10 +13,12 @@ from tests.store.inbound_harness import (
     InboundHarness,
 )
 from tillbell.model.callbacks import Outcome
+from tillbell.model.shop import Order
 from tillbell.model.sources import Source
 from tillbell.storage.ports.inbound import (
     ChangesCommitted,
     ChangeSet,
+    PaymentsRead,
     PreconditionFailed,
     RecordWrite,
 )
@@ -221,6 +223,22 @@ async def test_a_record_of_another_version_crosses(inbound: InboundHarness) -> N
     await inbound.do(record_writes=(RecordWrite(newer, 1),))
     assert await inbound.store.get(Source, "main", inbound.outbound.app) == newer
     await crosses(inbound, "uid", record_writes=(RecordWrite(inbound.record(uid="main"), 0),))
+
+
+async def test_an_order_and_its_payment_that_come_together_cross(inbound: InboundHarness) -> None:
+    app = inbound.outbound.app
+    payment = inbound.transaction(order_id="o1")
+    order = Order(id=inbound.outbound.new("ord"), scope=app, uid="o1")
+    write, nothing_read = RecordWrite(order, 0), PaymentsRead(app, "o1", frozenset())
+    await inbound.do(transaction_writes=(inbound.opening(payment),), absent_orders=((app, "o1"),))
+
+    await crosses(inbound, "version", record_writes=(write,), payments_read=(nothing_read,))
+    assert await inbound.store.get(Order, "o1", app) is None
+    read = nothing_read._replace(versions=frozenset({(payment.id, 1)}))
+    await inbound.do(record_writes=(write,), payments_read=(read,))
+    assert await inbound.store.get(Order, "o1", app) == order
+    await crosses(inbound, "version", absent_orders=((app, "o1"),))
+    await inbound.do(absent_orders=((app, "o2"),))
 
 
 async def test_a_record_of_another_version_is_not_removed(inbound: InboundHarness) -> None:
