@@ -76,13 +76,17 @@ async def test_only_the_named_states_are_resent(outbound: OutboundHarness) -> No
     assert await outbound.reread(succeeded) == succeeded
 
 
-async def test_discarded_and_unknown_deliveries_are_not_resent(outbound: OutboundHarness) -> None:
+async def test_a_canceled_delivery_is_resent_and_an_unknown_one_is_not(
+    outbound: OutboundHarness,
+) -> None:
     delivery = await outbound.the_delivery(await outbound.publish())
-    await outbound.store.discard(outbound.app, outbound.endpoint, outbound.now, 10)
+    assert await outbound.store.cancel(outbound.app, [delivery.id, delivery.id + "x"]) == 1
+    assert (await outbound.reread(delivery)).state is DISCARDED
+    assert await outbound.store.cancel(outbound.app, [delivery.id]) == 0
 
     both = [delivery.id, delivery.id + "x"]
-    assert await outbound.store.resend(outbound.app, both, outbound.now) == (0, 0)
-    assert (await outbound.reread(delivery)).state is DISCARDED
+    assert await outbound.store.resend(outbound.app, both, outbound.now) == (1, 0)
+    assert (await outbound.reread(delivery)).state is WAITING
 
 
 @pytest.mark.parametrize("state", [WAITING, SUCCEEDED, FAILED])

@@ -51,6 +51,10 @@ ASKED = {
 }.values()
 
 
+# Where the answers of this file have what is asked for, whatever the provider's own have.
+FLAT = {"status": "/status", "amount": "/amount", "currency": "/currency", "minorUnits": False}
+
+
 class Doubted:
     """A payment that is open, and the callback that hints at it."""
 
@@ -128,7 +132,7 @@ def test_no_hint_moves_anything_where_nobody_can_be_asked(served: ServedGateway,
 def test_what_the_provider_confirms_is_credited_once(
     served: ServedGateway, state_url: str, name: str
 ) -> None:
-    doubted = Doubted(served, name, lookupUrl=state_url)
+    doubted = Doubted(served, name, lookupUrl=state_url, lookup=FLAT)
     amount, currency = doubted.payment["amount"], doubted.payment["currency"]
     doubted.knows(status=doubted.approved, amount=amount, currency=currency)
     doubted.told(3)
@@ -156,7 +160,7 @@ WRONG = {
 def test_a_look_up_that_does_not_tell_changes_nothing(
     served: ServedGateway, state_url: str, wrong: str
 ) -> None:
-    doubted = Doubted(served, "forumpay:changed", lookupUrl=state_url)
+    doubted = Doubted(served, "forumpay:changed", lookupUrl=state_url, lookup=FLAT)
     said = WRONG[wrong]
     served.receiver.on(f"/state/{doubted.id}", resets if said is None else raw(said))
     doubted.told(2)
@@ -186,7 +190,7 @@ def test_where_nobody_answers_it_stays_open(served: ServedGateway, name: str) ->
 def test_a_look_up_that_tells_of_other_money_asks_a_person(
     served: ServedGateway, state_url: str, name: str, amount: str | None, currency: str | None
 ) -> None:
-    doubted = Doubted(served, name, lookupUrl=state_url)
+    doubted = Doubted(served, name, lookupUrl=state_url, lookup=FLAT)
     due = doubted.payment
     doubted.knows(
         status=doubted.approved,
@@ -199,7 +203,7 @@ def test_a_look_up_that_tells_of_other_money_asks_a_person(
 
 @pytest.mark.parametrize("name", SOME)
 def test_a_look_up_that_says_no_ends_it(served: ServedGateway, state_url: str, name: str) -> None:
-    doubted = Doubted(served, name, lookupUrl=state_url)
+    doubted = Doubted(served, name, lookupUrl=state_url, lookup=FLAT)
     doubted.knows(status="Declined")
     doubted.told(2)
     assert doubted.stands() == ("Declined", [], [])
