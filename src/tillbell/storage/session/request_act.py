@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from tillbell.model.audit import AuditedAct
+from tillbell.storage.ports.inbound import PreconditionFailed
 from tillbell.storage.session.transaction import DbTransaction, Operation
 
 
@@ -52,10 +53,15 @@ def request_act() -> RequestAct | None:
     return None if request is None or request.act is None else request
 
 
+def _is_refusal(result: Any) -> bool:
+    """Tell whether an operation says that it has written nothing: another was first."""
+    return isinstance(result, PreconditionFailed) or result is False
+
+
 def with_request_act(operation: Operation, request: RequestAct) -> Operation:
     """Attach an act to an operation, which is then run alone.
 
-    If the write is refused nothing of it is stored, and the act goes with the next one.
+    If the write is refused, or writes nothing, the act goes with the next one.
     """
     act, request.act = request.act, None
     assert act is not None
@@ -67,7 +73,9 @@ def with_request_act(operation: Operation, request: RequestAct) -> Operation:
         except BaseException:  # all of it is undone
             request.act = act
             raise
-        if not db.has_own_acts:
+        if all(map(_is_refusal, results)):
+            request.act = act
+        elif not db.has_own_acts:
             db.audited_acts.append(act)
         return results
 
