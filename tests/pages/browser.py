@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, expect, sync_playwright
 
 from tests.patience import PATIENCE_S
 
@@ -38,13 +38,19 @@ def running_browser(*more: str) -> Iterator[Browser]:
             pytest.fail("no chromium: apt-get install chromium")
         pytest.skip("no chromium")
     expect.set_options(timeout=PATIENCE_S * 1_000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", *more],
-        )
+    with sync_playwright() as playwright, launched(playwright.chromium, *more) as browser:
         yield browser
-        browser.close()
+
+
+@contextmanager
+def launched(chromium: BrowserType, *more: str) -> Iterator[Browser]:
+    """Start one more browser beside one that runs (`browser.browser_type`)."""
+    browser = chromium.launch(
+        executable_path=CHROMIUM,
+        args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", *more],
+    )
+    yield browser
+    browser.close()
 
 
 class Visitor:

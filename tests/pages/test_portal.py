@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, Request, expect
 
-from tests.pages.browser import running_browser
+from tests.pages.browser import launched
 from tests.web.served_gateway import ServedGateway
 from tillbell.web.pages.portal_look import DARK, LIGHT, contrast, stylesheet, tokens
 
@@ -102,9 +102,9 @@ def framed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Framed]:
 
 
 @pytest.fixture(scope="module")
-def strict_browser() -> Iterator[Browser]:
-    with running_browser("--test-third-party-cookie-phaseout") as browser:
-        yield browser
+def strict_browser(browser: Browser) -> Iterator[Browser]:
+    with launched(browser.browser_type, "--test-third-party-cookie-phaseout") as strict:
+        yield strict
 
 
 def enter(framed: Framed, page: Page, body: dict[str, object]) -> FrameLocator:

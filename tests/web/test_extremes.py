@@ -32,6 +32,7 @@ ITEM = 0  # a step into a list
 # Members that are needed, where their shape does not say which texts are valid.
 TEXTS = {
     "name": "n",
+    "kind": "failed",
     "eventType": "order.paid",
     "scopes": "read",
     "provider": "hint",
@@ -44,6 +45,9 @@ TEXTS = {
     "userId": "u",
     "baseamount": "1.00",
 }
+
+# One of several members is needed, which a schema does not say.
+ONE_OF = {"/api/v1/key": {"scopes": ["read"]}}
 
 
 class Place(NamedTuple):
@@ -78,7 +82,7 @@ class Document:
 
     def _members(self, method: str, path: str, operation: Any) -> Iterator[Place]:
         for media in operation.get("requestBody", {}).get("content", {}).values():
-            body = json.dumps(self._sample(media["schema"]))
+            body = json.dumps(self._sample(media["schema"]) | ONE_OF.get(path, {}))
             for steps, kind in self._extreme_steps(media["schema"]):
                 yield Place(method, path, steps, kind, body)
 

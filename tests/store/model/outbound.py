@@ -151,7 +151,8 @@ class ModelStore(ModelInbound, ModelMessages):
             started_at=delivery.started_at,
             duration_us=0,
             error="interrupted",
-            detail="The process that made this attempt ended before it could record an answer.",
+            detail="The process that made this attempt ended before it could record an answer. "
+            "It is made again.",
         )
         self.known_attempts[attempt.id] = attempt
 

@@ -57,14 +57,14 @@ class PersonOut(Out):
     """Somebody who may sign in to the pages."""
 
     id: str
-    email: str
+    email: str = Field(description="What the person signs in with.")
     name: str = Field(description="Empty until the invitation is accepted.")
     role: Role | None = Field(description="The role in all applications; null: none.")
     app_roles: dict[str, Role] = Field(description="Roles in single applications, by their ids.")
-    status: PersonStatus
+    status: PersonStatus = Field(description="How the account stands.")
     has_second_factor: bool = Field(description="Whether it needs a code besides its password.")
     created_at: datetime
-    last_sign_in_at: datetime | None
+    last_sign_in_at: datetime | None = Field(description="null: never.")
 
     @classmethod
     def of(cls, person: Person, granter: Granter) -> PersonOut:

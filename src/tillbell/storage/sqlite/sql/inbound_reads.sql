@@ -58,20 +58,20 @@ WITH wanted (number, app_id, source_id, value, is_ours) AS MATERIALIZED (
     VALUES (?1, ?2, ?3, ?4, ?5)),
 named (number, app_id, id) AS (
     SELECT number, app_id, value FROM wanted WHERE is_ours
-    UNION SELECT w.number, w.app_id, x.id FROM wanted w
-    {ordered_join} transactions x ON x.app_id = w.app_id AND x.uid = w.value WHERE w.is_ours
-    UNION SELECT w.number, w.app_id, x.id FROM wanted w
-    {ordered_join} transactions x ON x.app_id = w.app_id AND x.order_id = w.value WHERE w.is_ours
-    UNION SELECT w.number, w.app_id, x.id FROM wanted w
-    {ordered_join} transactions x ON x.app_id = w.app_id AND x.merchant_reference = w.value
-    WHERE w.is_ours
-    UNION SELECT w.number, w.app_id, x.id FROM wanted w
-    {ordered_join} transactions x ON x.app_id = w.app_id AND x.psp_transaction_id = w.value
-    WHERE NOT w.is_ours AND (x.source_id = w.source_id OR x.source_id IS NULL)
-    UNION SELECT w.number, w.app_id, x.transaction_id FROM wanted w
-    {ordered_join} payment_attempts x ON x.app_id = w.app_id
-        AND x.psp_transaction_id = w.value AND x.source_id = w.source_id
-    WHERE NOT w.is_ours)
+    UNION SELECT wanted.number, wanted.app_id, x.id FROM wanted
+    {ordered_join} transactions x ON x.app_id = wanted.app_id AND x.uid = wanted.value WHERE wanted.is_ours
+    UNION SELECT wanted.number, wanted.app_id, x.id FROM wanted
+    {ordered_join} transactions x ON x.app_id = wanted.app_id AND x.order_id = wanted.value WHERE wanted.is_ours
+    UNION SELECT wanted.number, wanted.app_id, x.id FROM wanted
+    {ordered_join} transactions x ON x.app_id = wanted.app_id AND x.merchant_reference = wanted.value
+    WHERE wanted.is_ours
+    UNION SELECT wanted.number, wanted.app_id, x.id FROM wanted
+    {ordered_join} transactions x ON x.app_id = wanted.app_id AND x.psp_transaction_id = wanted.value
+    WHERE NOT wanted.is_ours AND (x.source_id = wanted.source_id OR x.source_id IS NULL)
+    UNION SELECT wanted.number, wanted.app_id, x.transaction_id FROM wanted
+    {ordered_join} payment_attempts x ON x.app_id = wanted.app_id
+        AND x.psp_transaction_id = wanted.value AND x.source_id = wanted.source_id
+    WHERE NOT wanted.is_ours)
 SELECT named.number, {transaction} FROM named
 {ordered_join} transactions t ON t.id = named.id AND {no_index}t.app_id = named.app_id
 LIMIT 1000;
