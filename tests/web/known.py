@@ -37,6 +37,17 @@ class Known:
         self.ids |= self.inbound(app)
         begun = {"direction": "pay_out", "amount": "1.00", "currency": "EUR"}
         self.ids["transaction_id"] = self.post(f"/app/{app}/transaction", begun)["id"]
+        money = {"amount": "1.00", "currency": "EUR"}
+        for kind, body in (
+            ("order", money),
+            ("subscription", money),
+            ("shipment", {"carrier": "dhl", "trackingNumber": "T-1"}),
+            ("product", {}),
+            ("customer", {}),
+        ):
+            answer = self.served.http.put(f"/app/{app}/{kind}/known", json=body)
+            assert answer.is_success, answer.text
+            self.ids |= {f"{kind}_id": answer.json()["id"], f"{kind}_uid": "known"}
         self.operational_id = self.post("/operational-webhook/endpoint", url)["id"]
 
     def inbound(self, app: str) -> dict[str, str]:

@@ -33,6 +33,9 @@ ITEM = 0  # a step into a list
 TEXTS = {
     "name": "n",
     "kind": "failed",
+    "amount": "1.00",
+    "carrier": "dhl",
+    "trackingNumber": "T-2",
     "eventType": "order.paid",
     "scopes": "read",
     "provider": "hint",

@@ -87,6 +87,7 @@ PARAMETERS: Mapping[str, str] = {
     "event_type_name": "Name of the event type, e.g. `order.paid`.",
     "key_id": "Id of the API key.",
     "name": "Name of the provider, e.g. `stripe`.",
+    "person_id": "Id of the person.",
     "task_id": "Id of the background task.",
 }
 # In the order of the document: what a newcomer needs first.
@@ -124,6 +125,7 @@ TAGS: Mapping[str, str] = {
     "Background Task": "Long work that goes on after the answer.",
     "Master Key": "The key that seals secrets in the store, and sealing them under a new one.",
     "Hold": "Whether a gateway that was started with `--hold` sends, and its release.",
+    "Person": "People who sign in to the pages: who is invited, with which roles.",
     "API Key": "Keys that open the API, with what each may do.",
     "Health": "Whether the API answers.",
 }

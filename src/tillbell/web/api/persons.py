@@ -40,14 +40,18 @@ class InvitationIn(In):
 
     email: Annotated[str, Field(min_length=3, max_length=254, description="To sign in with.")]
     role: GeneralRole = None
-    app_roles: AppRoles = Field(default_factory=dict)
+    app_roles: AppRoles = Field(
+        default_factory=dict, description="Roles in single applications, by their ids or uids."
+    )
 
 
 class PersonPatch(In):
     """What changes of a person; what is left out stays."""
 
     role: GeneralRole = None
-    app_roles: AppRoles | None = None
+    app_roles: AppRoles | None = Field(
+        default=None, description="All roles in single applications, by their ids; {} ends them."
+    )
     disabled: Annotated[bool, Field(strict=True)] | None = Field(
         default=None, description="Whether the person is kept out; its sessions end at once."
     )
@@ -95,7 +99,7 @@ class InvitedOut(PersonOut):
 class SignedOutOut(Out):
     """How many sessions have ended."""
 
-    sessions: int
+    sessions: int = Field(description="Sessions that were open.")
 
 
 router = resource("/person", "Person")
