@@ -42,6 +42,8 @@ OF_ALL = {
         "filtered_attempts_of_id",
         "audit_rows",
         "filtered_audit",
+        "shop_record_of_any_scope",
+        "shop_records_of_kind",
         "filtered_callbacks",
         "filtered_deliveries",
         "filtered_deliveries_end",

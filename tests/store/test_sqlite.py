@@ -161,6 +161,7 @@ WITHOUT_SUMS = """
     DROP TABLE markers;
     DROP TABLE audit_log;
     DROP TABLE audit_chain;
+    DROP TABLE shop_records;
     DROP TABLE people;
     DROP TABLE sessions;
     DROP TABLE one_time_links;

@@ -56,6 +56,7 @@ APPLICATION: dict[str, tuple[Any, ...]] = {
     "throttleRate": (*NUMBERS, 65_535, 65_536),
     "metadata": (None, {}, {"a": "b"}, {"a": 1}, []),
     "checkSchemas": (True, False, "true", 1),
+    "orderReference": ("orderId", "merchantReference", "metadata.order", 1),
 }
 
 

@@ -158,7 +158,7 @@ def remove(
     was_there = delete(db, kind, id_, scope)
     if was_there and kind is Application:
         db.query("delete_scope", (id_,))
-        db.query("delete_shop_records_of", (id_,))
+        db.query("remove_shop_records", (id_,))
         remove_inbound(db, id_)
         remove_application_rollups(db, id_)
     if was_there and kind is Endpoint:

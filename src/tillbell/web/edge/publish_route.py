@@ -70,6 +70,7 @@ class ApplicationDraft(msgspec.Struct, forbid_unknown_fields=True):
     throttleRate: int | None = None  # noqa: N815 - the wire's name
     metadata: dict[str, str] | None = None
     checkSchemas: bool = False  # noqa: N815 - the wire's name
+    orderReference: str = "orderId"  # noqa: N815 - the wire's name
 
 
 class MessageCreateBody(msgspec.Struct, forbid_unknown_fields=True):

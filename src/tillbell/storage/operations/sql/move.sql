@@ -7,10 +7,10 @@ SELECT kind, scope, id, uid, doc FROM records
 WHERE (kind, scope, id) > (?1, ?2, ?3) ORDER BY kind, scope, id LIMIT ?4;
 
 -- name: move_read_shop_records
-SELECT kind, scope, id, uid, updated_at, number, status, payment_status, customer_id, email,
+SELECT kind, app_id, id, uid, updated_at, number, status, payment_status, customer_id, email,
        order_id, doc
 FROM shop_records
-WHERE (kind, scope, id) > (?1, ?2, ?3) ORDER BY kind, scope, id LIMIT ?4;
+WHERE (kind, app_id, id) > (?1, ?2, ?3) ORDER BY kind, app_id, id LIMIT ?4;
 
 -- name: move_read_messages
 SELECT {message} FROM messages m

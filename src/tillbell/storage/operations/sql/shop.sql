@@ -2,10 +2,10 @@
 
 -- name: put_shop_record
 INSERT INTO shop_records
-    (kind, scope, id, uid, updated_at, number, status, payment_status, customer_id, email, order_id,
+    (kind, app_id, id, uid, updated_at, number, status, payment_status, customer_id, email, order_id,
      doc)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-ON CONFLICT (kind, scope, id) DO UPDATE SET
+ON CONFLICT (kind, app_id, id) DO UPDATE SET
     uid = excluded.uid, updated_at = excluded.updated_at, number = excluded.number,
     status = excluded.status, payment_status = excluded.payment_status,
     customer_id = excluded.customer_id, email = excluded.email, order_id = excluded.order_id,
@@ -13,7 +13,7 @@ ON CONFLICT (kind, scope, id) DO UPDATE SET
 
 -- name: shop_record_id_of_uid
 -- Another record with that uid. Index: shop_records_uid.
-SELECT id FROM shop_records WHERE kind = ?1 AND scope = ?2 AND uid = ?3 AND id <> ?4;
+SELECT id FROM shop_records WHERE kind = ?1 AND app_id = ?2 AND uid = ?3 AND id <> ?4;
 
 -- name: shop_record_of_any_scope
 -- Index: shop_records_id.
@@ -24,7 +24,7 @@ SELECT doc FROM shop_records WHERE kind = ?1 AND id = ?2;
 -- form {order} ascending: ASC
 -- Index: primary key.
 SELECT doc FROM shop_records
-WHERE kind = :kind AND scope = :scope AND id > :low AND id < :high
+WHERE kind = :kind AND app_id = :scope AND id > :low AND id < :high
 ORDER BY id {order} LIMIT :limit;
 
 -- name: shop_records_of_kind
@@ -36,15 +36,15 @@ WHERE kind = :kind AND id > :low AND id < :high
 ORDER BY id {order} LIMIT :limit;
 
 -- name: delete_shop_record
-DELETE FROM shop_records WHERE kind = ?1 AND scope = ?2 AND id = ?3;
+DELETE FROM shop_records WHERE kind = ?1 AND app_id = ?2 AND id = ?3;
 
--- name: delete_shop_records_of
+-- name: remove_shop_records
 -- Index: shop_records_scope.
-DELETE FROM shop_records WHERE scope = ?1;
+DELETE FROM shop_records WHERE app_id = ?1;
 
 -- name: last_shop_change
 -- Index: shop_records_scope.
-SELECT updated_at FROM shop_records WHERE scope = ?1 AND kind = ?2
+SELECT updated_at FROM shop_records WHERE app_id = ?1 AND kind = ?2
 ORDER BY updated_at DESC LIMIT 1;
 
 -- name: shop_records_changed
@@ -55,7 +55,7 @@ ORDER BY updated_at DESC LIMIT 1;
 -- form {by} order_id: s.kind = :kind AND s.order_id = :order_id
 -- Indexes: shop_records_scope, shop_records_status, shop_records_order.
 SELECT doc FROM shop_records s
-WHERE s.scope = :scope AND {by}
+WHERE s.app_id = :scope AND {by}
   AND (s.updated_at, s.id) > (:low_at, :low_id) AND (s.updated_at, s.id) < (:high_at, :high_id)
 ORDER BY s.updated_at {order}, s.id {order} LIMIT :limit;
 

@@ -49,7 +49,7 @@ SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::bytea[]
 
 -- name: move_put_shop_records
 INSERT INTO shop_records
-    (kind, scope, id, uid, updated_at, number, status, payment_status, customer_id, email, order_id,
+    (kind, app_id, id, uid, updated_at, number, status, payment_status, customer_id, email, order_id,
      doc)
 SELECT * FROM unnest(
     ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[], ?6::text[], ?7::text[],

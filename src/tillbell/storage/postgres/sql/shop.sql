@@ -1,15 +1,15 @@
 -- name: present_shop_record
 -- What a record's change rests on; its removal waits for this commit. Index: primary key.
-SELECT doc FROM shop_records WHERE kind = ?1 AND scope = ?2 AND id = ?3 FOR UPDATE;
+SELECT doc FROM shop_records WHERE kind = ?1 AND app_id = ?2 AND id = ?3 FOR UPDATE;
 
 -- name: shop_record
 -- By id or uid, an id first. Indexes: primary key, shop_records_uid.
 SELECT s.doc FROM (
     SELECT ?3::text AS id
-    UNION SELECT id FROM shop_records WHERE kind = ?1 AND scope = ?2 AND uid = ?3::text) found
+    UNION SELECT id FROM shop_records WHERE kind = ?1 AND app_id = ?2 AND uid = ?3::text) found
 CROSS JOIN LATERAL (
     SELECT id, doc FROM shop_records
-    WHERE kind = ?1 AND scope = ?2 AND shop_records.id = found.id OFFSET 0) s
+    WHERE kind = ?1 AND app_id = ?2 AND shop_records.id = found.id OFFSET 0) s
 ORDER BY s.id = ?3::text DESC LIMIT 1;
 
 -- name: shop_records_named
@@ -20,17 +20,17 @@ ORDER BY s.id = ?3::text DESC LIMIT 1;
 SELECT s.doc FROM (
     SELECT :text::text AS id
     UNION SELECT id FROM shop_records
-    WHERE kind = :kind AND scope = :scope AND uid = :text::text
+    WHERE kind = :kind AND app_id = :scope AND uid = :text::text
     UNION SELECT id FROM shop_records
-    WHERE scope = :scope AND kind = :kind AND number = :text::text
+    WHERE app_id = :scope AND kind = :kind AND number = :text::text
     UNION SELECT id FROM shop_records
-    WHERE scope = :scope AND kind = :kind AND email = :small_text::text
+    WHERE app_id = :scope AND kind = :kind AND email = :small_text::text
     UNION SELECT id FROM shop_records
-    WHERE scope = :scope AND kind = :kind AND customer_id = :text::text
+    WHERE app_id = :scope AND kind = :kind AND customer_id = :text::text
     UNION SELECT id FROM shop_records
-    WHERE scope = :scope AND kind = :kind AND order_id = :text::text) named
+    WHERE app_id = :scope AND kind = :kind AND order_id = :text::text) named
 CROSS JOIN LATERAL (
     SELECT id, updated_at, doc FROM shop_records
-    WHERE kind = :kind AND scope = :scope AND shop_records.id = named.id OFFSET 0) s
+    WHERE kind = :kind AND app_id = :scope AND shop_records.id = named.id OFFSET 0) s
 WHERE (s.updated_at, s.id) > (:low_at, :low_id) AND (s.updated_at, s.id) < (:high_at, :high_id)
 ORDER BY s.updated_at {order}, s.id {order} LIMIT :limit;

@@ -1,11 +1,11 @@
 -- name: present_shop_record
 -- What a record's change rests on. Index: primary key.
-SELECT doc FROM shop_records WHERE kind = ?1 AND scope = ?2 AND id = ?3;
+SELECT doc FROM shop_records WHERE kind = ?1 AND app_id = ?2 AND id = ?3;
 
 -- name: shop_record
 -- By id or uid, an id first. Indexes: primary key, shop_records_uid.
 SELECT doc FROM shop_records
-WHERE kind = ?1 AND scope = ?2 AND (id = ?3 OR uid = ?3)
+WHERE kind = ?1 AND app_id = ?2 AND (id = ?3 OR uid = ?3)
 ORDER BY id = ?3 DESC LIMIT 1;
 
 -- name: shop_records_named
@@ -14,12 +14,12 @@ ORDER BY id = ?3 DESC LIMIT 1;
 -- Those that a text names: few. Indexes: primary key, shop_records_uid, shop_records_number,
 -- shop_records_email, shop_records_customer, shop_records_order.
 SELECT doc FROM shop_records s
-WHERE s.kind = :kind AND s.scope = :scope AND s.id IN (
+WHERE s.kind = :kind AND s.app_id = :scope AND s.id IN (
     SELECT :text
-    UNION SELECT id FROM shop_records WHERE kind = :kind AND scope = :scope AND uid = :text
-    UNION SELECT id FROM shop_records WHERE scope = :scope AND kind = :kind AND number = :text
-    UNION SELECT id FROM shop_records WHERE scope = :scope AND kind = :kind AND email = :small_text
-    UNION SELECT id FROM shop_records WHERE scope = :scope AND kind = :kind AND customer_id = :text
-    UNION SELECT id FROM shop_records WHERE scope = :scope AND kind = :kind AND order_id = :text)
+    UNION SELECT id FROM shop_records WHERE kind = :kind AND app_id = :scope AND uid = :text
+    UNION SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND number = :text
+    UNION SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND email = :small_text
+    UNION SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND customer_id = :text
+    UNION SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND order_id = :text)
   AND (s.updated_at, s.id) > (:low_at, :low_id) AND (s.updated_at, s.id) < (:high_at, :high_id)
 ORDER BY s.updated_at {order}, s.id {order} LIMIT :limit;
