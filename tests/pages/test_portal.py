@@ -245,7 +245,13 @@ def _act_on_it(framed: Framed, page: Page, frame: FrameLocator) -> None:
 
 
 def _act(frame: FrameLocator, word: str, verb: str = "") -> None:
-    """Open the page of an act, which says what will happen, and do it."""
+    """Open the page of an act, which says what will happen, and do it.
+
+    A click is lost while the page in the frame is still loading.
+    """
+    inside = frame.owner.element_handle().content_frame()
+    assert inside is not None
+    inside.wait_for_load_state("load")
     frame.get_by_role("link", name=word, exact=True).click()
     expect(frame.get_by_role("heading", name="What will happen")).to_be_visible()
     frame.get_by_role("button", name=verb or word, exact=True).click()

@@ -133,7 +133,7 @@ class Tour:
         if name in _VARYING and value is not None:
             return _VARYING[name]
         if isinstance(value, dict):
-            return {key: self.plain(item, key) for key, item in value.items()}
+            return {self._plain_text(key): self.plain(item, key) for key, item in value.items()}
         if isinstance(value, list):
             return [self.plain(item) for item in value]
         return self._plain_text(value) if isinstance(value, str) else value
@@ -491,6 +491,19 @@ def _intent(psp_transaction_id: str) -> dict[str, Any]:
     return {"id": f"evt_{psp_transaction_id}", "data": {"object": intent}}
 
 
+def _give_second_factor(tour: Tour, person_id: str) -> None:
+    """Let a person need a code besides the password."""
+    gateway = tour.served.gateway
+
+    async def give() -> None:
+        person = await gateway.database.person(person_id)
+        assert person is not None
+        factored = person._replace(totp_secret="sealed")
+        await gateway.database.change_person(person, factored, gateway.clock.now(), [])
+
+    tour.served.do(give())
+
+
 def _operators(tour: Tour) -> None:
     ask = tour.ask
     messages = tour.served.http.get("/app/shop/msg", params={"limit": 250}).json()["data"]
@@ -517,6 +530,7 @@ def _operators(tour: Tour) -> None:
     ask("GET", "/person", params={"limit": 2})
     ask("PATCH", one, {"role": "viewer"})
     ask("POST", f"{one}/link")
+    _give_second_factor(tour, person["id"])
     ask("POST", f"{one}/reset-totp")
     ask("POST", f"{one}/sign-out")
     ask("DELETE", one)

@@ -159,8 +159,13 @@ class PeopleAdmin:
         return await self._store.revoke_sessions_of(person.id, self._clock.now(), [entry])
 
     async def reset_totp(self, granter: Granter, person: Person) -> Person:
-        """Turn off the second factor of a person who has lost it; its sessions end."""
+        """Turn off the second factor of a person who has lost it; its sessions end.
+
+        `ConflictError` if there is none.
+        """
         granter.check_all(person)
+        if not person.totp_secret:
+            raise ConflictError("This person has no second factor.", code="no_second_factor")
         after = person._replace(totp_secret="", recovery_codes=())
         return await self._change("reset-totp", person, after, ends_sessions=True)
 

@@ -187,7 +187,10 @@ async def sign_out(person: PersonOf, gateway: GatewayOf, granter: GranterOf) -> 
 
 @router.post("/{person_id}/reset-totp")
 async def reset_totp(person: PersonOf, gateway: GatewayOf, granter: GranterOf) -> PersonOut:
-    """Turn off the second factor of a person who has lost it; its sessions end."""
+    """Turn off the second factor of a person who has lost it; its sessions end.
+
+    409 `no_second_factor` if the person has none.
+    """
     return PersonOut.of(await gateway.people_admin.reset_totp(granter, person), granter)
 
 
