@@ -3,8 +3,8 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 # Else each worker of the tests, and each gateway that they start, compiles every module again.
 unexport PYTHONDONTWRITEBYTECODE
-# Twice as many workers as cores: half of what tests do is waiting for clocks and leases.
-TESTS = $(PY) -m pytest -n $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) * 2)') \
+# Half as many workers again as cores: half of what tests do is waiting for clocks and leases.
+TESTS = $(PY) -m pytest -n $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)') \
 	--dist loadfile --no-loadscope-reorder
 # What the product does, tried again on PostgreSQL: where the store matters (not `sqlite_first`)
 # with every change, all of it in the soak.
