@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from tests.web.served_gateway import ServedGateway
 from tillbell.deliver.expunge import EXPUNGE_ALL
 from tillbell.deliver.resend import RECOVER
+from tillbell.deliver.tasks import TaskProgress
 from tillbell.model.records import Task, TaskStatus
 
 OLD = "2026-05-01T00:00:00Z"
@@ -55,6 +57,7 @@ def test_operators_cancel_edit_plan_and_stop(served: ServedGateway) -> None:
     _edits(operator)
     _plans(operator)
     _stops(operator)
+    _keeps_the_step_in_which_it_was_paused(operator)
 
 
 def _cancels(operator: Operator) -> None:
@@ -142,3 +145,35 @@ def _stops(operator: Operator) -> None:
         third, erasing = served.do(store()).id, served.do(store(EXPUNGE_ALL)).id
         assert resender.post(f"/background-task/{third}/cancel").is_success
         assert resender.post(f"/background-task/{erasing}/cancel").status_code == 403
+
+
+def _keeps_the_step_in_which_it_was_paused(operator: Operator) -> None:
+    """What a task did while it was paused is done once: a resume goes on behind it."""
+    gateway = operator.served.gateway
+    cursors: list[str] = []
+
+    async def pause_within_a_step() -> Task | None:
+        begun, may_end = asyncio.Event(), asyncio.Event()
+
+        async def step(task: Task) -> TaskProgress:
+            cursors.append(task.cursor)
+            begun.set()
+            await may_end.wait()
+            return TaskProgress(f"{len(cursors)}", 10, is_last=len(cursors) == 2)
+
+        gateway.tasks.register("paused-within", step)
+        task = await gateway.tasks.begin("paused-within", operator.app_id, {})
+        await begun.wait()
+        await gateway.tasks.control(task, TaskStatus.PAUSED)
+        may_end.set()
+        await gateway.tasks.wait_idle()
+        paused = await gateway.database.get(Task, task.id, operator.app_id)
+        assert paused is not None
+        assert (paused.status, paused.cursor, paused.result["count"]) == ("paused", "1", 10)
+        await gateway.tasks.control(paused, TaskStatus.RUNNING)
+        await gateway.tasks.wait_idle()
+        return await gateway.database.get(Task, task.id, operator.app_id)
+
+    finished = operator.served.do(pause_within_a_step())
+    assert finished is not None
+    assert (finished.status, finished.result["count"], cursors) == ("finished", 20, ["", "1"])

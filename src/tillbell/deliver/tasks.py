@@ -140,10 +140,16 @@ class TaskRunner:
             return await self._store(task, _failed)
 
     async def _store(self, task: Task, apply: Callable[[Task], Task]) -> Task | None:
-        """Store the result of a step, unless another process has changed the task meanwhile."""
+        """Store the result of a step, unless another process has done that step meanwhile.
+
+        It is stored also if somebody has paused or canceled the task: the step is done, and must
+        not be done again.
+        """
 
         def apply_to_same(stored: Task) -> Task:
-            return apply(stored) if stored.version == task.version else stored
+            is_same = (stored.cursor, stored.result) == (task.cursor, task.result)
+            is_over = stored.status in (TaskStatus.FINISHED, TaskStatus.FAILED)
+            return apply(stored) if is_same and not is_over else stored
 
         try:
             changed = await self._config_cache.change(Task, task.scope, task.id, apply_to_same)
@@ -153,11 +159,12 @@ class TaskRunner:
 
 
 def _advanced(task: Task, progress: TaskProgress) -> Task:
+    is_finished = progress.is_last and task.status in _OPEN
     return msgspec.structs.replace(
         task,
         cursor=progress.cursor,
         result=_result(task, progress),
-        status=TaskStatus.FINISHED if progress.is_last else TaskStatus.RUNNING,
+        status=TaskStatus.FINISHED if is_finished else task.status,
     )
 
 
@@ -170,4 +177,5 @@ def _result(task: Task, progress: TaskProgress) -> dict[str, Any]:
 
 
 def _failed(task: Task) -> Task:
-    return msgspec.structs.replace(task, status=TaskStatus.FAILED)
+    status = TaskStatus.FAILED if task.status in _OPEN else task.status
+    return msgspec.structs.replace(task, status=status)
