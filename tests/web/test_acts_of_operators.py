@@ -93,6 +93,14 @@ def _edits(operator: Operator) -> None:
     polled = operator.ask("GET", "/poller/sink?limit=250")["data"]
     assert edited["id"] not in {each["id"] for each in polled}
     assert operator.ask("POST", path, {"payload": "no json"}, status=422)
+    url = operator.served.receiver.url("/zenofy")
+    shop = operator.ask("POST", "/endpoint", {"url": url, "profile": "zenofy"})["id"]
+    raw = {"rawPayload": "<paid/>", "headers": {"content-type": "text/xml"}}
+    text = operator.publish(payload={}, transformationsParams=raw)
+    path = f"/msg/{text}/endpoint/{shop}/send-edited"
+    refused = operator.ask("POST", path, {"payload": "<paid>1</paid>"}, status=409)
+    assert refused["code"] == "not_in_profile"
+    operator.served.wait_for_attempts(text, 2)  # of the first endpoint and of the other
 
 
 def _plans(operator: Operator) -> None:
@@ -101,7 +109,7 @@ def _plans(operator: Operator) -> None:
     assert operator.ask("POST", plan, {"kind": "failed", "since": OLD})["count"] == 0
     filtered = {"kind": "filter", "since": OLD, "filter": "type:order.paid"}
     planned = operator.ask("POST", plan, filtered)
-    assert (planned["count"], planned["isWhole"], planned["obstacle"]) == (3, True, None)
+    assert (planned["count"], planned["isWhole"], planned["obstacle"]) == (4, True, None)
     assert planned["oldest"] < planned["newest"] < planned["until"]
     late = operator.ask("POST", "/endpoint", {"url": operator.served.receiver.url("/late")})["id"]
     missing = {"kind": "missing", "since": OLD}

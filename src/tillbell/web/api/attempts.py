@@ -12,6 +12,7 @@ from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.clock import iso
+from tillbell.deliver.fanout import carrying
 from tillbell.deliver.publish import MessageDraft, PublishReceipt
 from tillbell.deliver.resend import refuse_stopped
 from tillbell.errors import ConflictError, Invalid, NotFound, Problem
@@ -344,16 +345,17 @@ async def send_edited(
 
     It is a message of its own, with the event type, channels and order key of the first. Its tags
     `tillbell-edited` and `tillbell-edited:<id>` say where it comes from, and no poller reads it.
-    409 `not_in_profile` if the endpoint's profile has no such event.
+    409 `not_in_profile` if the endpoint's profile has no such event, or cannot carry the payload.
     """
     refuse_stopped(endpoint)
     payload = body.payload.encode()
     if message.content_type is None and not is_json_object(payload):
         raise Invalid(Problem(("body", "payload"), "must be a JSON object", "json"))
     view = await view_of_one(gateway, app, endpoint)
-    if not view.routes(message.event_type, message.channels):
+    if not carrying(view.routes(message.event_type, message.channels), message, payload):
         raise ConflictError(
-            f"The profile {endpoint.profile} has no event for {message.event_type}.",
+            f"The profile {endpoint.profile} has no event for {message.event_type}, or cannot "
+            "carry this payload.",
             code="not_in_profile",
         )
     draft = MessageDraft(
