@@ -5,38 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Response
 from pydantic import Field
 
 from tillbell.model.shop import Order
 from tillbell.web.api.amounts import AmountText
-from tillbell.web.api.routes import (
-    ApplicationOf,
-    GatewayOf,
-    PrincipalOf,
-    also_answers,
-    resource,
-)
 from tillbell.web.api.shapes import Decides, Flag, In, Listed, Out, Time
 from tillbell.web.api.shop_records import (
     AddressIn,
     BuyerIn,
     Currency,
-    ListedRecordsOf,
     Members,
     PlatformTime,
-    RecordId,
-    RecordUid,
     ShortText,
     TimelineEntry,
-    answer_list,
-    news_of,
-    present,
-    shown,
     timeline_of_order,
     with_exact_amounts,
     with_exact_lines,
 )
+from tillbell.web.api.shop_routes import Shapes, Words, document_resource, shop_router
 
 OrderStatus = Literal["pending", "paid", "cancelled", "refunded", "partially_refunded", "disputed"]
 PaymentStatus = Literal[
@@ -148,11 +134,6 @@ class OrderOut(Out):
     created_at: datetime
     updated_at: datetime
 
-    @classmethod
-    def of(cls, order: Order) -> OrderOut:
-        """Return an order in the shape that callers see."""
-        return OrderOut.model_validate(shown(order))
-
 
 class OrderDetailOut(OrderOut):
     """An order with what happened to it."""
@@ -160,61 +141,16 @@ class OrderDetailOut(OrderOut):
     timeline: list[TimelineEntry] = Field(description="What happened, the oldest first.")
 
 
-router = resource("/app/{app_id}/order", "Order")
-
-
-@router.get("")
-async def list_(
-    app: ApplicationOf, wanted: ListedRecordsOf, gateway: GatewayOf
-) -> Listed[OrderOut]:
-    """List orders by their last change, the latest first."""
-    return await answer_list(gateway, Order, app.id, wanted, OrderOut.of)
-
-
-@router.get("/{order_id}")
-async def get(app: ApplicationOf, order_id: RecordId, gateway: GatewayOf) -> OrderDetailOut:
-    """Show an order with what happened to it."""
-    record = await present(gateway, Order, app.id, order_id)
-    members = OrderOut.of(record).model_dump()
-    return OrderDetailOut(**members, timeline=await timeline_of_order(gateway, record))
-
-
-@router.put("/{order_uid}", responses=also_answers(201, OrderOut, "Created."))
-async def upsert(
-    app: ApplicationOf,
-    order_uid: RecordUid,
-    body: OrderIn,
-    gateway: GatewayOf,
-    principal: PrincipalOf,
-    response: Response,
-) -> OrderOut:
-    """Replace an order, or create it (201). What changes nothing publishes nothing."""
-    news = news_of(body)
-    news = news._replace(data=_checked(dict(news.data)))
-    put = await gateway.shop_records.put(app.id, Order, order_uid, news, principal.key.id)
-    response.status_code = 201 if put.is_new else 200
-    return OrderOut.of(put.record)
-
-
-@router.patch("/{order_id}")
-async def patch(
-    app: ApplicationOf,
-    order_id: RecordId,
-    body: OrderPatch,
-    gateway: GatewayOf,
-    principal: PrincipalOf,
-) -> OrderOut:
-    """Change the named members of an order; null removes one."""
-    news = news_of(body)
-    record = await present(gateway, Order, app.id, order_id)
-    checked = _checked({**record.data, **news.data})
-    news = news._replace(data={name: checked[name] for name in news.data})
-    patched = await gateway.shop_records.patch(
-        app.id, Order, record.uid or record.id, news, principal.key.id
-    )
-    return OrderOut.of(patched)
-
-
 def _checked(data: dict[str, Any]) -> dict[str, Any]:
     """Return an order whose amounts are exact."""
     return with_exact_lines(with_exact_amounts(data, ("amount", "refundedAmount")))
+
+
+RESOURCE = document_resource(
+    Order,
+    Words("order", "an order", "orders"),
+    Shapes(OrderIn, OrderPatch, OrderOut, Listed[OrderOut], OrderDetailOut),
+    _checked,
+    timeline_of_order,
+)
+router = shop_router(RESOURCE)

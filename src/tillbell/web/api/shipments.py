@@ -5,30 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from fastapi import Response
 from pydantic import Field
 
+from tillbell.app import Gateway
 from tillbell.clock import from_datetime, to_datetime
 from tillbell.model.shipments import Shipment
-from tillbell.web.api.routes import (
-    ApplicationOf,
-    GatewayOf,
-    PrincipalOf,
-    also_answers,
-    resource,
-)
 from tillbell.web.api.shapes import In, Listed, Out, Time, optional_time
 from tillbell.web.api.shop_records import (
-    ListedRecordsOf,
     LongText,
     Members,
     PlatformTime,
-    RecordId,
-    RecordUid,
     ShortText,
-    answer_list,
-    present,
 )
+from tillbell.web.api.shop_routes import Put, Shapes, ShopResource, Words, shop_router
 
 ShipmentStatus = Literal["created", "in_transit", "exception", "delivered", "returned", "cancelled"]
 
@@ -127,48 +116,37 @@ class ShipmentOut(Out):
         )
 
 
-router = resource("/app/{app_id}/shipment", "Shipment")
+async def _detail_of(_: Gateway, shipment: Shipment) -> ShipmentOut:
+    return ShipmentOut.of(shipment)
 
 
-@router.get("")
-async def list_(
-    app: ApplicationOf, wanted: ListedRecordsOf, gateway: GatewayOf
-) -> Listed[ShipmentOut]:
-    """List parcels by their last change, the latest first."""
-    return await answer_list(gateway, Shipment, app.id, wanted, ShipmentOut.of)
+async def _put(
+    gateway: Gateway, app_id: str, uid: str, body: ShipmentIn, key_id: str
+) -> Put[Shipment]:
+    put = await gateway.shop_shipments.put(app_id, uid, body.fields(), key_id)
+    return Put(put.shipment, put.is_new)
 
 
-@router.get("/{shipment_id}")
-async def get(app: ApplicationOf, shipment_id: RecordId, gateway: GatewayOf) -> ShipmentOut:
-    """Show a parcel, by its id, your id or `provider:number`."""
-    return ShipmentOut.of(await present(gateway, Shipment, app.id, shipment_id))
+async def _patch(
+    gateway: Gateway, app_id: str, id_: str, body: ShipmentPatch, key_id: str
+) -> Shipment:
+    return await gateway.shop_shipments.patch(app_id, id_, body.fields(), key_id)
 
 
-@router.put("/{shipment_uid}", responses=also_answers(201, ShipmentOut, "Created."))
-async def upsert(
-    app: ApplicationOf,
-    shipment_uid: RecordUid,
-    body: ShipmentIn,
-    gateway: GatewayOf,
-    principal: PrincipalOf,
-    response: Response,
-) -> ShipmentOut:
-    """Replace a parcel, or create it (201). A new status is published, once."""
-    put = await gateway.shop_shipments.put(app.id, shipment_uid, body.fields(), principal.key.id)
-    response.status_code = 201 if put.is_new else 200
-    return ShipmentOut.of(put.shipment)
-
-
-@router.patch("/{shipment_id}")
-async def patch(
-    app: ApplicationOf,
-    shipment_id: RecordId,
-    body: ShipmentPatch,
-    gateway: GatewayOf,
-    principal: PrincipalOf,
-) -> ShipmentOut:
-    """Change the named members of a parcel. A new status is published, once."""
-    changed = await gateway.shop_shipments.patch(
-        app.id, shipment_id, body.fields(), principal.key.id
-    )
-    return ShipmentOut.of(changed)
+RESOURCE = ShopResource(
+    kind=Shipment,
+    words=Words(
+        "shipment",
+        "a parcel",
+        "parcels",
+        get="Show {phrase}, by its id, your id or `provider:number`.",
+        upsert="Replace {phrase}, or create it (201). A new status is published, once.",
+        patch="Change the named members of {phrase}. A new status is published, once.",
+    ),
+    shapes=Shapes(ShipmentIn, ShipmentPatch, ShipmentOut, Listed[ShipmentOut], ShipmentOut),
+    shape_of=ShipmentOut.of,
+    detail_of=_detail_of,
+    put=_put,
+    patch=_patch,
+)
+router = shop_router(RESOURCE)

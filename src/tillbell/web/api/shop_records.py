@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Query
 from pydantic import Field
 
 from tillbell.app import Gateway
@@ -28,7 +28,6 @@ from tillbell.web.api.amounts import AmountText
 from tillbell.web.api.paging import Iterator as IteratorText
 from tillbell.web.api.paging import Limit, list_page
 from tillbell.web.api.shapes import Decides, In, Listed, Ordering, Out, Time
-from tillbell.web.edge.patterns import LABEL
 
 S = TypeVar("S", bound=ShopRecord)
 D = TypeVar("D", bound=ShopDocument)
@@ -36,11 +35,6 @@ Shape = TypeVar("Shape")
 
 TIMELINE_MAX = 50  # transactions and shipments of an order that its timeline shows
 
-RecordUid = Annotated[
-    str,
-    Path(description="Your id of it: letters, digits and -_.:", pattern=LABEL, max_length=256),
-]
-RecordId = Annotated[str, Path(description="Its id or uid.", max_length=256)]
 ShortText = Annotated[str, Field(min_length=1, max_length=256)]
 LongText = Annotated[str, Field(max_length=4096)]
 Currency = Annotated[

@@ -5,36 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Response
 from pydantic import Field
 
 from tillbell.model.shop import Subscription
 from tillbell.web.api.amounts import AmountText
-from tillbell.web.api.routes import (
-    ApplicationOf,
-    GatewayOf,
-    PrincipalOf,
-    also_answers,
-    resource,
-)
 from tillbell.web.api.shapes import In, Listed, Out, Time
 from tillbell.web.api.shop_records import (
     BuyerIn,
     Currency,
-    ListedRecordsOf,
     Members,
     PlatformTime,
-    RecordId,
-    RecordUid,
     ShortText,
     TimelineEntry,
-    answer_list,
-    news_of,
-    present,
-    shown,
     timeline_of,
     with_exact_amounts,
 )
+from tillbell.web.api.shop_routes import Shapes, Words, document_resource, shop_router
 
 SubscriptionStatus = Literal["created", "trialing", "active", "suspended", "expired", "cancelled"]
 Interval = Literal["day", "week", "month", "year"]
@@ -107,11 +93,6 @@ class SubscriptionOut(Out):
     created_at: datetime
     updated_at: datetime
 
-    @classmethod
-    def of(cls, subscription: Subscription) -> SubscriptionOut:
-        """Return a subscription in the shape that callers see."""
-        return SubscriptionOut.model_validate(shown(subscription))
-
 
 class SubscriptionDetailOut(SubscriptionOut):
     """A subscription with what happened to it."""
@@ -119,66 +100,23 @@ class SubscriptionDetailOut(SubscriptionOut):
     timeline: list[TimelineEntry] = Field(description="What happened, the oldest first.")
 
 
-router = resource("/app/{app_id}/subscription", "Subscription")
-
-
-@router.get("")
-async def list_(
-    app: ApplicationOf, wanted: ListedRecordsOf, gateway: GatewayOf
-) -> Listed[SubscriptionOut]:
-    """List subscriptions by their last change, the latest first."""
-    return await answer_list(gateway, Subscription, app.id, wanted, SubscriptionOut.of)
-
-
-@router.get("/{subscription_id}")
-async def get(
-    app: ApplicationOf, subscription_id: RecordId, gateway: GatewayOf
-) -> SubscriptionDetailOut:
-    """Show a subscription with what happened to it."""
-    record = await present(gateway, Subscription, app.id, subscription_id)
-    members = SubscriptionOut.of(record).model_dump()
-    return SubscriptionDetailOut(**members, timeline=await timeline_of(gateway, record))
-
-
-@router.put("/{subscription_uid}", responses=also_answers(201, SubscriptionOut, "Created."))
-async def upsert(
-    app: ApplicationOf,
-    subscription_uid: RecordUid,
-    body: SubscriptionIn,
-    gateway: GatewayOf,
-    principal: PrincipalOf,
-    response: Response,
-) -> SubscriptionOut:
-    """Replace a subscription, or create it (201). What changes nothing publishes nothing."""
-    news = news_of(body)
-    news = news._replace(data=_checked(dict(news.data)))
-    put = await gateway.shop_records.put(
-        app.id, Subscription, subscription_uid, news, principal.key.id
-    )
-    response.status_code = 201 if put.is_new else 200
-    return SubscriptionOut.of(put.record)
-
-
-@router.patch("/{subscription_id}")
-async def patch(
-    app: ApplicationOf,
-    subscription_id: RecordId,
-    body: SubscriptionPatch,
-    gateway: GatewayOf,
-    principal: PrincipalOf,
-) -> SubscriptionOut:
-    """Change the named members of a subscription; null removes one."""
-    news = news_of(body)
-    record = await present(gateway, Subscription, app.id, subscription_id)
-    checked = _checked({**record.data, **news.data})
-    news = news._replace(data={name: checked[name] for name in news.data})
-    patched = await gateway.shop_records.patch(
-        app.id, Subscription, record.uid or record.id, news, principal.key.id
-    )
-    return SubscriptionOut.of(patched)
-
-
 def _checked(data: dict[str, Any]) -> dict[str, Any]:
     """Return a subscription with a status, whose amount is exact."""
     checked = with_exact_amounts(data, ("amount",))
     return checked | {"status": checked.get("status") or "created"}
+
+
+RESOURCE = document_resource(
+    Subscription,
+    Words("subscription", "a subscription", "subscriptions"),
+    Shapes(
+        SubscriptionIn,
+        SubscriptionPatch,
+        SubscriptionOut,
+        Listed[SubscriptionOut],
+        SubscriptionDetailOut,
+    ),
+    _checked,
+    timeline_of,
+)
+router = shop_router(RESOURCE)

@@ -1,0 +1,213 @@
+"""The routes of the shop's records: the same for orders, products, customers and all others.
+
+A kind says what differs in a `ShopResource`; `shop_router` makes its routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+
+from fastapi import APIRouter, Depends, Path, Response
+
+from tillbell.app import Gateway
+from tillbell.model.shop import Customer, Product, ShopDocument, ShopRecord
+from tillbell.process.shop_documents import News
+from tillbell.web.api.routes import (
+    ApplicationOf,
+    GatewayOf,
+    PrincipalOf,
+    also_answers,
+    resource,
+)
+from tillbell.web.api.shapes import In, Out
+from tillbell.web.api.shop_records import (
+    ListedRecordsOf,
+    TimelineEntry,
+    answer_list,
+    news_of,
+    present,
+    shown,
+)
+from tillbell.web.edge.patterns import LABEL
+
+S = TypeVar("S", bound=ShopRecord)
+D = TypeVar("D", bound=ShopDocument)
+Doc = dict[str, Any]
+
+
+class Words(NamedTuple):
+    """How a kind is called in the document of the API."""
+
+    noun: str  # in paths and names of operations: `order`
+    phrase: str  # with its article: `an order`
+    many: str
+    get: str = "Show {phrase} with what happened to it."
+    upsert: str = "Replace {phrase}, or create it (201). What changes nothing publishes nothing."
+    patch: str = "Change the named members of {phrase}; null removes one."
+
+
+class Shapes(NamedTuple):
+    """The shapes of a kind: bodies that come in, and what callers see."""
+
+    put: type[In]
+    patch: type[In]
+    out: type[Out]
+    listed: type[Out]
+    detail: type[Out]
+
+
+class Put(NamedTuple, Generic[S]):
+    """A record after it was put, and whether it is new."""
+
+    record: S
+    is_new: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShopResource(Generic[S]):
+    """What the routes of a kind do. `put` and `patch` take the id, the body and the key's id."""
+
+    kind: type[S]
+    words: Words
+    shapes: Shapes
+    shape_of: Callable[[S], Out]
+    detail_of: Callable[[Gateway, S], Awaitable[Out]]
+    put: Callable[[Gateway, str, str, Any, str], Awaitable[Put[S]]]
+    patch: Callable[[Gateway, str, str, Any, str], Awaitable[S]]
+
+
+def document_resource(
+    kind: type[D],
+    words: Words,
+    shapes: Shapes,
+    checked: Callable[[Doc], Doc],
+    timeline: Callable[[Gateway, D], Awaitable[list[TimelineEntry]]],
+) -> ShopResource[D]:
+    """Return the resource of a kind whose members are the shop's.
+
+    `checked` returns the members with exact amounts, or raises `Invalid`.
+    """
+
+    def shape_of(record: D) -> Out:
+        return shapes.out.model_validate(shown(record))
+
+    async def detail_of(gateway: Gateway, record: D) -> Out:
+        entries = await timeline(gateway, record)
+        return shapes.detail.model_validate(shown(record) | {"timeline": entries})
+
+    async def put(gateway: Gateway, app_id: str, uid: str, body: In, key_id: str) -> Put[D]:
+        news = checked_news(body, checked)
+        put = await gateway.shop_records.put(app_id, kind, uid, news, key_id)
+        return Put(put.record, put.is_new)
+
+    async def patch(gateway: Gateway, app_id: str, id_: str, body: In, key_id: str) -> D:
+        news = news_of(body)
+        record = await present(gateway, kind, app_id, id_)
+        complete = checked({**record.data, **news.data})
+        news = news._replace(data={name: complete[name] for name in news.data})
+        uid = record.uid or record.id
+        return await gateway.shop_records.patch(app_id, kind, uid, news, key_id)
+
+    return ShopResource(
+        kind=kind,
+        words=words,
+        shapes=shapes,
+        shape_of=shape_of,
+        detail_of=detail_of,
+        put=put,
+        patch=patch,
+    )
+
+
+def checked_news(body: In, checked: Callable[[Doc], Doc]) -> News:
+    """Return what a body says of a record, checked as a whole."""
+    news = news_of(body)
+    return news._replace(data=checked(dict(news.data)))
+
+
+class Caller:
+    """Who writes a record, and of which application."""
+
+    def __init__(self, gateway: GatewayOf, app: ApplicationOf, principal: PrincipalOf) -> None:
+        self.gateway = gateway
+        self.app_id = app.id
+        self.key_id = principal.key.id
+
+
+CallerOf = Annotated[Caller, Depends()]
+
+
+def shop_router(of: ShopResource[S]) -> APIRouter:
+    """Return the routes of a kind: list, get, upsert, patch."""
+    router = resource(f"/app/{{app_id}}/{of.words.noun}", of.words.noun.capitalize())
+    _add_reads(router, of)
+    _add_writes(router, of)
+    return router
+
+
+# The framework reads parameters from annotations, so each kind's functions get their own.
+
+
+def _add_reads(router: APIRouter, of: ShopResource[S]) -> None:
+    async def list_(app: ApplicationOf, wanted: ListedRecordsOf, gateway: GatewayOf) -> Any:
+        return await answer_list(gateway, of.kind, app.id, wanted, of.shape_of)
+
+    async def get(app: ApplicationOf, record_id: Any, gateway: GatewayOf) -> Any:
+        record = await present(gateway, of.kind, app.id, record_id)
+        return await of.detail_of(gateway, record)
+
+    get.__annotations__["record_id"] = _record_id(of.words)
+    text = f"List {of.words.many} by their last change, the latest first."
+    router.get("", response_model=of.shapes.listed, description=text)(list_)
+    path, text = f"/{{{of.words.noun}_id}}", of.words.get.format(phrase=of.words.phrase)
+    router.get(path, response_model=of.shapes.detail, description=text)(get)
+
+
+def _add_writes(router: APIRouter, of: ShopResource[S]) -> None:
+    noun, phrase, shape = of.words.noun, of.words.phrase, of.shapes.out
+
+    async def upsert(record_uid: Any, body: Any, caller: CallerOf, response: Response) -> Any:
+        put = await of.put(caller.gateway, caller.app_id, record_uid, body, caller.key_id)
+        response.status_code = 201 if put.is_new else 200
+        return of.shape_of(put.record)
+
+    async def patch(record_id: Any, body: Any, caller: CallerOf) -> Any:
+        record = await of.patch(caller.gateway, caller.app_id, record_id, body, caller.key_id)
+        return of.shape_of(record)
+
+    about = "Your id of it: letters, digits and -_.:"
+    upsert.__annotations__["record_uid"] = Annotated[
+        str, Path(alias=f"{noun}_uid", description=about, pattern=LABEL, max_length=256)
+    ]
+    upsert.__annotations__["body"] = of.shapes.put
+    patch.__annotations__.update(record_id=_record_id(of.words), body=of.shapes.patch)
+    created, text = also_answers(201, shape, "Created."), of.words.upsert.format(phrase=phrase)
+    put_route = router.put(
+        f"/{{{noun}_uid}}", response_model=shape, description=text, responses=created
+    )
+    put_route(upsert)
+    text = of.words.patch.format(phrase=phrase)
+    router.patch(f"/{{{noun}_id}}", response_model=shape, description=text)(patch)
+
+
+def _record_id(words: Words) -> Any:
+    return Annotated[
+        str, Path(alias=f"{words.noun}_id", description="Its id or uid.", max_length=256)
+    ]
+
+
+def add_removal(router: APIRouter, kind: type[Product | Customer], words: Words) -> None:
+    """Add the route that removes a record and publishes it."""
+
+    async def delete(record_id: Any, caller: CallerOf) -> Response:
+        record = await present(caller.gateway, kind, caller.app_id, record_id)
+        uid = record.uid or record.id
+        await caller.gateway.shop_records.remove(caller.app_id, kind, uid, caller.key_id)
+        return Response(status_code=204)
+
+    delete.__annotations__["record_id"] = _record_id(words)
+    path = f"/{{{words.noun}_id}}"
+    text = f"Delete {words.phrase}, and publish `{words.noun}.deleted`."
+    router.delete(path, status_code=204, response_model=None, description=text)(delete)
