@@ -237,7 +237,7 @@ async def test_an_order_and_its_payment_that_come_together_cross(inbound: Inboun
     read = nothing_read._replace(versions=frozenset({(payment.id, 1)}))
     await inbound.do(record_writes=(write,), payments_read=(read,))
     assert await inbound.store.get(Order, "o1", app) == order
-    await crosses(inbound, "version", absent_orders=((app, "o1"),))
+    await crosses(inbound, "order", absent_orders=((app, "o1"),))
     await inbound.do(absent_orders=((app, "o2"),))
 
 

@@ -31,6 +31,7 @@ NO_CHANGES = ChangeSet()
 # Why a decision is given up: the precondition that failed every time.
 _FAILURES = {
     "version": "What it changes was changed at the same time; try again.",
+    "order": "An order came at the same time; try again.",
     "concluded": "The callback got another outcome at the same time; try again.",
     "uid": "Another record has this uid.",
     "psp_transaction_id": "The provider's id is that of another refund or the like.",
@@ -60,6 +61,7 @@ class Decisions:
     ids: IdMaker
     meters: Meters
     on_committed: Callable[[Decision], object] = field(default=_ignore)
+    _apps_with_orders: set[str] = field(default_factory=set)  # ids, as far as commits have met them
 
     async def commit(
         self, app_id: str, by: DecidedBy, decide: Callable[[Decision], Awaitable[T]]
@@ -82,11 +84,13 @@ class Decisions:
             reference = view.application.order_reference
             decision = Decision(app_id, self.ids, self.clock.now(), by, reference)
             result = await decide(decision)
-            await pay_orders(self.database, decision)
+            await pay_orders(self.database, decision, has_orders=app_id in self._apps_with_orders)
             await close_answered(self.database, decision)
             failed = await self._store(view, decision, by.callback)
             if failed is None:
                 return result
+            if failed.why == "order":
+                self._apps_with_orders.add(app_id)
             if failed.why == "concluded" and by.callback is not None:
                 raise AlreadyConcluded
         assert failed is not None, "it was tried"

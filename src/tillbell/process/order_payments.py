@@ -2,6 +2,9 @@
 
 A transaction that names no order costs nothing. One that names an order which is not there yet is
 found when the order comes; both rest on what they read, so neither misses the other.
+
+Most applications keep no orders. Until a commit has met one of an application, its orders are
+presumed absent and not read: the commit checks that, and it is decided again if there is one.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from typing import TypeVar
 from tillbell.model.shop import Order, OrderPayment, ShopDocument
 from tillbell.model.transactions import Transaction
 from tillbell.process.decision import Decision
-from tillbell.process.shop_documents import News, new_document, rewrite, written
+from tillbell.process.shop_documents import News, new_document, rewrite
 from tillbell.rules.orders import order_paid_by, payment_of
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import TransactionFilter
@@ -22,8 +25,11 @@ D = TypeVar("D", bound=ShopDocument)
 _PAYMENTS = Page(limit=250)  # of one order, that are looked at when it comes
 
 
-async def pay_orders(database: Database, decision: Decision) -> None:
-    """Change the orders whose payments have moved money by this decision."""
+async def pay_orders(database: Database, decision: Decision, *, has_orders: bool) -> None:
+    """Change the orders whose payments have moved money by this decision.
+
+    `has_orders` is false if those of the application are presumed absent.
+    """
     for before, after in decision.changed_transactions:
         payment = payment_of(after)
         if payment == payment_of(before):
@@ -31,7 +37,9 @@ async def pay_orders(database: Database, decision: Decision) -> None:
         uid = order_paid_by(after, decision.order_reference)
         if uid is None:
             continue
-        order = await written(database, decision, Order, uid)
+        order = decision.written_record(Order, uid)
+        if order is None and has_orders:
+            order = await database.get(Order, uid, decision.app_id)
         if order is None:
             decision.expect_no_order(uid)
         elif order.data.get("currency", after.currency) == after.currency:

@@ -115,9 +115,10 @@ class ChangesCommitted(NamedTuple):
 class PreconditionFailed(NamedTuple):
     """Nothing was stored, because a precondition failed. Read again and decide again.
 
-    `why` is one of: "version" (of a transaction or record; an order's payments), "concluded" (the
-    callback), "uid", "psp_transaction_id" and "event_id" (it is taken), "refunds" (more than was
-    captured), "resolved" (the conflict), "seen" (an item).
+    `why` is one of: "version" (of a transaction or record; an order's payments), "order" (there is
+    one that should be absent), "concluded" (the callback), "uid", "psp_transaction_id" and
+    "event_id" (it is taken), "refunds" (more than was captured), "resolved" (the conflict), "seen"
+    (an item).
     """
 
     why: str

@@ -10,6 +10,14 @@ SELECT c.id, c.source_id, c.dedupe_key, c.outcome, c.retry_at
 FROM {pairs} wanted
 {ordered_join} callbacks c ON {no_index}c.app_id = wanted.app_id AND c.id = wanted.id;
 
+-- name: orders_of_uids
+-- Orders that should not be there; `pairs` is JSON: [[application, uid], …]. Index:
+-- shop_records_uid.
+SELECT s.app_id, s.uid
+FROM {pairs} wanted
+{ordered_join} shop_records s
+    ON s.kind = 'Order' AND s.app_id = wanted.app_id AND s.uid = wanted.id;
+
 -- name: transaction_id_of_uid
 -- Index: transactions_uid.
 SELECT id FROM transactions WHERE app_id = ?1 AND uid = ?2;
