@@ -66,7 +66,7 @@ class Interrupted:
     async def put(
         self,
         *records: Record,
-        expected_version: int = 0,
+        expected_version: int | Sequence[int] = 0,
         audit: Sequence[AuditedAct] | None = None,
     ) -> None:
         await self._let_in(type(records[0]))

@@ -16,6 +16,7 @@ from tests.configure.pairs import (
 from tests.configure.processes import Process, interrupted, outcome
 from tests.scale import soak
 from tillbell.clock import DAY, HOUR
+from tillbell.configure.openapi_events import DescribedType
 from tillbell.configure.sources import SourceChanges
 from tillbell.model.records import ApiKey, Application, EventType, KeyUse, Record
 from tillbell.model.sources import Source
@@ -189,6 +190,11 @@ async def upsert_event_type(process: Process, thing: Thing) -> None:
     await process.event_types.upsert(thing.uid, {"description": "replaced", "deprecated": True})
 
 
+async def import_event_types(process: Process, thing: Thing) -> None:
+    described = [DescribedType(thing.uid, {"description": "imported", "archived": False}, ())]
+    await process.event_types.import_all(described, replace_all=True, is_dry_run=False)
+
+
 async def archive(process: Process, thing: Thing) -> None:
     await process.event_types.archive(thing.uid)
 
@@ -205,11 +211,28 @@ EVENT_TYPES = Subject(
         "group": group,
         "create": create_again,
         "upsert": upsert_event_type,
+        "import": import_event_types,
         "archive": archive,
         "expunge": expunge,
     },
     plain,
 )
+
+
+async def test_an_import_and_who_is_faster_are_one_after_the_other(
+    processes: tuple[Process, Process],
+) -> None:
+    ours, theirs = processes
+    for name, faster in (("new", upsert_event_type), ("known", describe)):
+        uid = f"import.{name}"
+        if name == "known":
+            await ours.event_types.create(uid, {"description": "as it was", "group_name": "kept"})
+        thing = Thing("", "", uid)
+        first, second = bound(import_event_types, ours, thing), bound(faster, theirs, thing)
+        assert await interrupted(ours.store, EventType, first, second) == ["", ""], name
+        stored = await ours.store.get(EventType, uid)
+        assert stored is not None
+        assert (stored.description, stored.version) == ("imported", 3 if name == "known" else 2)
 
 
 @soak

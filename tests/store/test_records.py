@@ -150,6 +150,22 @@ async def test_a_record_of_another_version_is_not_replaced(outbound: OutboundHar
     assert await outbound.store.get(Endpoint, record.id, outbound.app) == changed
 
 
+async def test_records_of_different_versions_are_replaced_together(
+    outbound: OutboundHarness,
+) -> None:
+    old, new = endpoint(outbound, version=3), endpoint(outbound)
+    await outbound.store.put(old)
+    changed = msgspec.structs.replace(old, url="https://b.example", version=4)
+    for wrong in ((3, 1), (2, 0), (0, 0)):
+        with pytest.raises(VersionConflict):
+            await outbound.store.put(changed, new, expected_version=wrong)
+    assert await outbound.store.list(Endpoint, outbound.app) == [old]
+
+    await outbound.store.put(changed, new, expected_version=(3, 0))
+    stored = await outbound.store.list(Endpoint, outbound.app)
+    assert {record.id: record for record in stored} == {old.id: changed, new.id: new}
+
+
 async def test_what_was_removed_is_not_put_back_by_a_change(outbound: OutboundHarness) -> None:
     shop = Application(id=outbound.app, name="shop")
     record, other = endpoint(outbound), endpoint(outbound)

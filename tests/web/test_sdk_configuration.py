@@ -15,10 +15,13 @@ from svix.api import (
     EndpointPatch,
     EndpointSecretRotateIn,
     EndpointUpsertIn,
+    EventExampleIn,
+    EventTypeImportOpenApiIn,
     EventTypeIn,
     EventTypeListOptions,
     EventTypePatch,
     EventTypeUpsertIn,
+    MessageIn,
     Svix,
 )
 from svix.api.application import ApplicationCreateOptions
@@ -138,6 +141,123 @@ def test_an_event_type_is_registered_changed_archived_and_expunged(svix: Svix) -
     svix.event_type.delete("user.made", EventTypeDeleteOptions(expunge=True))
     with pytest.raises(HttpError):
         svix.event_type.get("user.made")
+
+
+_DOCUMENT = """
+openapi: 3.1.0
+info: {title: Till, version: 1}
+webhooks:
+  import.made:
+    post:
+      description: A thing was made.
+      x-svix-group-name: things
+      x-svix-feature-flags: [beta]
+      requestBody:
+        content:
+          application/json:
+            schema: {$ref: '#/components/schemas/Thing'}
+            example: {id: 1}
+  ThingLost:
+    $ref: '#/components/pathItems/lost'
+components:
+  pathItems:
+    lost:
+      post: {x-svix-event-type: import.lost, summary: It is lost., deprecated: true}
+  schemas:
+    Thing:
+      type: object
+      required: [id]
+      properties:
+        id: {type: integer}
+        parts: {type: array, items: {$ref: '#/components/schemas/Thing'}}
+"""
+
+
+def test_event_types_are_imported_from_an_openapi_document(
+    served: ServedGateway, app_id: str
+) -> None:
+    svix = served.svix
+    svix.event_type.create(EventTypeIn(name="import.old", description="o"))
+    svix.event_type.create(
+        EventTypeIn(name="import.lost", description="kept", feature_flags=["alpha"], archived=True)
+    )
+    plan = EventTypeImportOpenApiIn(spec_raw=_DOCUMENT, dry_run=True)
+    shown = svix.event_type.import_openapi(plan).data
+    assert shown.modified == []
+    assert shown.to_modify is not None
+    assert [one.name for one in shown.to_modify] == ["import.made", "import.lost"]
+    with pytest.raises(HttpError):
+        svix.event_type.get("import.made")
+
+    done = svix.event_type.import_openapi(EventTypeImportOpenApiIn(spec_raw=_DOCUMENT)).data
+    assert done.modified == ["import.made", "import.lost"]
+    made, lost = svix.event_type.get("import.made"), svix.event_type.get("import.lost")
+    assert (made.description, made.group_name) == ("A thing was made.", "things")
+    assert (made.feature_flags, made.deprecated) == (["beta"], False)
+    assert (lost.description, lost.deprecated, lost.archived) == ("It is lost.", True, False)
+    assert lost.feature_flags == ["alpha"], "who may see it is not what the document left out"
+    assert svix.event_type.import_openapi(EventTypeImportOpenApiIn(spec_raw=_DOCUMENT)).data == (
+        done.model_copy(update={"modified": []})
+    )
+
+    served.http.patch(f"/app/{app_id}", json={"checkSchemas": True})
+    bad = MessageIn(event_type="import.made", payload={"id": 1, "parts": [{"id": "x"}]})
+    with pytest.raises(HTTPValidationError) as refusal:
+        svix.message.create(app_id, bad)
+    assert refusal.value.detail[0].loc == ["body", "payload", "parts", "0", "id"]
+    example = EventExampleIn(event_type="import.made")
+    sent = svix.endpoint.send_example(app_id, listening(served, app_id), example)
+    assert sent.payload == {"id": 1}
+
+
+def test_what_is_exported_is_imported_again_and_replaces_all(served: ServedGateway) -> None:
+    svix = served.svix
+    schemas = {"9": {"type": "array"}, "10": {"type": "object"}}
+    svix.event_type.create(EventTypeIn(name="export.a", description="a", schemas=schemas))
+    exported = served.http.get("/event-type/export/openapi").json()
+    body = exported["webhooks"]["export.a"]["post"]["requestBody"]["content"]["application/json"]
+    assert body["schema"] == {"type": "object"}
+    svix.event_type.create(EventTypeIn(name="export.b", description="b"))
+    replaced = served.http.post(
+        "/event-type/import/openapi", json={"spec": exported, "replaceAll": True}
+    ).json()["data"]
+    assert (replaced["modified"], replaced["archived"]) == (["export.a"], ["export.b"])
+    assert svix.event_type.get("export.b").archived
+    assert served.http.get("/event-type/export/openapi").json() == exported
+    entries = served.http.get("/audit?filter=action:event-type.update").json()["data"]
+    assert [[*entry["changes"]] for entry in entries[:2]] == [["archived"], ["schemas"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({}, 400, "either `spec` or `specRaw`"),
+        ({"spec": {}, "specRaw": ""}, 400, "either `spec` or `specRaw`"),
+        ({"spec": {"openapi": "3.1.0"}}, 422, "has no `webhooks`"),
+        ({"specRaw": "- a"}, 422, "must be an object"),
+        ({"specRaw": "a: &x 1\nb: *x"}, 400, "alias"),
+        ({"specRaw": "webhooks:\n  a: 1\n  a: 2"}, 400, "twice"),
+        ({"specRaw": "!!python/object/apply:os.getcwd []"}, 400, "not YAML"),
+        ({"specRaw": "[" * 80 + "]" * 80}, 400, "nests deeper"),
+        ({"specRaw": "webhooks: {a: {get: {deprecated: .nan}}}", "dryRun": True}, 200, ""),
+        ({"spec": {"webhooks": {"a": {"post": {"description": 1}}}}}, 422, "must be a text"),
+        ({"spec": {"webhooks": {"new pet": {"post": {}}}}}, 422, "x-svix-event-type"),
+        ({"spec": {"webhooks": {"a": {"$ref": "#/webhooks/a"}}}}, 422, "refers to itself"),
+        ({"spec": {"webhooks": {"a": {"$ref": "http://x/y"}}}}, 422, "not in this document"),
+        ({"spec": {"webhooks": {"catalog": {"post": {}}}}}, 422, "reserved"),
+        (
+            {"spec": {"webhooks": {"a": {"post": {}}, "b": {"post": {"x-svix-event-type": "a"}}}}},
+            422,
+            "another webhook",
+        ),
+    ],
+)
+def test_a_document_that_cannot_be_imported_says_why(
+    served: ServedGateway, body: dict[str, object], status: int, message: str
+) -> None:
+    answer = served.http.post("/event-type/import/openapi", json=body)
+    assert answer.status_code == status, answer.text
+    assert message in answer.text
 
 
 # ── endpoints ────────────────────────────────────────────────────────────────────────────────────

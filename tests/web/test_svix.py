@@ -97,7 +97,6 @@ def test_what_only_the_hosted_product_has_is_said_to_be_not_offered(
         "/auth/whoami",
         "/connector",
         "/environment/export",
-        "/event-type/import/openapi",
         "/stats/usage/event-types",
         "/stream/strm_1/sink",
     ):

@@ -314,6 +314,8 @@ def _configuration(tour: Tour) -> None:
     ask("GET", "/event-type/loyalty.reached")
     ask("GET", "/event-type", params={"with_content": True, "order": "ascending"})
     ask("GET", "/event-type/catalog")
+    document = ask("GET", "/event-type/export/openapi")
+    ask("POST", "/event-type/import/openapi", {"spec": document, "dryRun": True})
     example = {"eventType": "order.paid"}
     sent = ask("POST", "/app/shop/endpoint/erp/send-example", example)
     tour.served.wait_for_attempts(sent["id"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from tillbell.configure.openapi_events import DescribedType
 from tillbell.configure.parts import Parts
 from tillbell.deliver.record_changes import ChangedRecord
 from tillbell.deliver.schemas import compile_schema
@@ -14,7 +15,7 @@ from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.records import EventType
 from tillbell.rules.delivery.selectors import check_event_type
 
-_CATALOG = "catalog"  # a path of the API
+_PATHS = frozenset({"catalog", "export/openapi"})  # of the API
 _UNREACHABLE = frozenset({"", ".", ".."})  # parts of a path that HTTP clients change
 # Replacing an event type resets these fields unless they are named.
 _UNSET: Mapping[str, Any] = {
@@ -74,6 +75,55 @@ class EventTypes:
         if not await self._directory.remove(EventType, event_type.id):
             raise not_registered()
 
+    async def all(self) -> list[EventType]:
+        """Return every registered event type, archived ones too, by name."""
+        stored = await self._directory.read_all(EventType, "")
+        return sorted(stored, key=lambda event_type: event_type.uid or event_type.id)
+
+    async def import_all(
+        self, described: Sequence[DescribedType], *, replace_all: bool, is_dry_run: bool
+    ) -> list[ChangedRecord[EventType]]:
+        """Register or change event types in one commit; return what has changed.
+
+        Archived ones are restored. `replace_all`: all others are archived. `is_dry_run`: nothing is
+        stored. `Invalid` if one cannot be registered.
+        """
+        for event_type in described:
+            _check_name(event_type.name, event_type.loc)
+            _check_schemas(event_type.fields.get("schemas"), event_type.loc)
+        by_name = {event_type.name: event_type for event_type in described}
+
+        def imported(stored: Sequence[EventType]) -> list[EventType]:
+            known = {event_type.uid: event_type for event_type in stored}
+            written = [
+                self._imported(known.get(name), name, event_type.fields)
+                for name, event_type in by_name.items()
+            ]
+            others = (event_type for event_type in stored if event_type.uid not in by_name)
+            archived = [
+                msgspec.structs.replace(event_type, archived=True)
+                for event_type in others
+                if replace_all and not event_type.archived
+            ]
+            return [*written, *archived]
+
+        if is_dry_run:
+            present = {event_type.id: event_type for event_type in await self.all()}
+            return [
+                ChangedRecord(after, present.get(after.id))
+                for after in imported(list(present.values()))
+                if after is not present.get(after.id)
+            ]
+        return await self._directory.change_all(EventType, "", imported)
+
+    def _imported(
+        self, stored: EventType | None, name: str, fields: Mapping[str, Any]
+    ) -> EventType:
+        if stored is None:
+            return self._replaced(name, fields, None)
+        changed = msgspec.structs.replace(stored, **fields)
+        return stored if changed == stored else changed
+
     async def _change(self, name: str, apply: Callable[[EventType], EventType]) -> EventType:
         try:
             return (await self._directory.change(EventType, "", name, apply)).record
@@ -86,11 +136,7 @@ class EventTypes:
         fields: Mapping[str, Any],
         apply: Callable[[EventType | None], EventType],
     ) -> ChangedRecord[EventType]:
-        if (problem := check_event_type(name)) is not None:
-            raise Invalid(Problem(("body", "name"), problem, "event_type"))
-        if name == _CATALOG or not _UNREACHABLE.isdisjoint(name.split("/")):
-            text = "is reserved; choose another without an empty part, '.' or '..' between slashes"
-            raise Invalid(Problem(("body", "name"), text, "event_type"))
+        _check_name(name, ("body", "name"))
         _check_schemas(fields.get("schemas"))
         return await self._directory.change_or_add(EventType, "", name, apply)
 
@@ -109,11 +155,21 @@ def not_registered() -> NotFound:
     return NotFound("There is no such event type; built-in ones are at /event-type/catalog.")
 
 
-def _check_schemas(schemas: Mapping[str, Any] | None) -> None:
+def _check_name(name: str, loc: tuple[str | int, ...]) -> None:
+    if (problem := check_event_type(name)) is not None:
+        raise Invalid(Problem(loc, problem, "event_type"))
+    if name in _PATHS or not _UNREACHABLE.isdisjoint(name.split("/")):
+        text = "is reserved; choose another without an empty part, '.' or '..' between slashes"
+        raise Invalid(Problem(loc, text, "event_type"))
+
+
+def _check_schemas(
+    schemas: Mapping[str, Any] | None, place: tuple[str | int, ...] = ("body",)
+) -> None:
     for version, schema in (schemas or {}).items():
         try:
             compile_schema(schema)
         except (ValueError, RecursionError) as error:
-            loc = ("body", "schemas", version)
+            loc = (*place, "schemas", version)
             message = str(error).split("\n", maxsplit=1)[0] or "is not a JSON Schema"
             raise Invalid(Problem(loc, message, "json_schema")) from error

@@ -10,8 +10,8 @@ removed does not come back.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -77,7 +77,7 @@ class RecordChanges(ABC):
 
         `ConflictError` if one exists already or a uid is taken; then nothing is stored.
         """
-        await self._store(records, expected_version=0, before=None)
+        await self._store([ChangedRecord(record, None) for record in records])
 
     async def change(
         self, kind: type[R], scope: str, id_or_uid: str, apply: Callable[[R], R]
@@ -105,20 +105,58 @@ class RecordChanges(ABC):
             after = apply(before)
             if after is before:
                 return ChangedRecord(after, before)
-            expected = 0
-            if before is not None:
-                expected, now = before.version, self._clock.now()
-                after = msgspec.structs.replace(after, version=expected + 1, updated_at=now)
+            changed = self._next_version(after, before)
             try:
-                await self._store((after,), expected, before)
+                await self._store([changed])
             except VersionConflict:
                 continue
             except ConflictError:
                 if before is None and await self._registry.get(kind, id_or_uid, scope) is not None:
                     continue  # another one has just created it
                 raise
-            return ChangedRecord(after, before)
-        raise ConflictError("It was changed by other requests at the same time; try again.")
+            return changed
+        raise _changed_all_the_time()
+
+    async def change_all(
+        self, kind: type[R], scope: str, apply: Callable[[Sequence[R]], Iterable[R]]
+    ) -> list[ChangedRecord[R]]:
+        """Change or create records of a kind in one commit; return what has changed.
+
+        `apply` takes all that are stored and returns those that are to be stored. It may raise, and
+        it is called again if another change was faster.
+        """
+        for _ in range(TRIES_MAX):
+            stored = {record.id: record for record in await self.read_all(kind, scope)}
+            changes = [
+                self._next_version(after, stored.get(after.id))
+                for after in apply(list(stored.values()))
+                if after is not stored.get(after.id)
+            ]
+            try:
+                if changes:
+                    await self._store(changes)
+            except VersionConflict:
+                continue
+            except ConflictError:
+                if await self._is_made_by_others(kind, scope, changes):
+                    continue
+                raise
+            return changes
+        raise _changed_all_the_time()
+
+    async def _is_made_by_others(
+        self, kind: type[R], scope: str, changes: Sequence[ChangedRecord[R]]
+    ) -> bool:
+        """Tell whether one that was to be created has been created meanwhile."""
+        created = [after.uid for after, before in changes if before is None and after.uid]
+        return bool({record.uid for record in await self.read_all(kind, scope)} & set(created))
+
+    def _next_version(self, after: R, before: R | None) -> ChangedRecord[R]:
+        """Return a changed record as it is stored next; a new one as it is."""
+        if before is not None:
+            version, now = before.version + 1, self._clock.now()
+            after = msgspec.structs.replace(after, version=version, updated_at=now)
+        return ChangedRecord(after, before)
 
     async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
         """Delete a record; with an application all that is in it. False if it did not exist."""
@@ -155,15 +193,17 @@ class RecordChanges(ABC):
         entry = self._audit.of_secret_read(record)
         await self._registry.put(audit=[entry])
 
-    async def _store(
-        self, records: tuple[Record, ...], expected_version: int, before: Record | None
-    ) -> None:
-        """Store records with their entries in the audit log. `before`: of the only record."""
+    async def _store(self, changes: Sequence[ChangedRecord[Any]]) -> None:
+        """Store records in one commit, with their entries in the audit log."""
         refreshes = self._refreshes
+        records = [change.record for change in changes]
+        versions = [change.before.version if change.before else 0 for change in changes]
         audit = None  # what is not configuration: the request says what was done
         if any(type(record) in NOUNS for record in records):
-            audit = [each for record in records for each in self._audit.of_change(before, record)]
-        await self._registry.put(*records, expected_version=expected_version, audit=audit)
+            audit = [
+                entry for after, before in changes for entry in self._audit.of_change(before, after)
+            ]
+        await self._registry.put(*records, expected_version=versions, audit=audit)
         self._changes += 1
         for record in records:
             self._cache(record)
@@ -172,6 +212,10 @@ class RecordChanges(ABC):
                 await self.refresh(type(record), record.scope, record.id)
         if any(type(record) in CACHED for record in records):
             await self.on_stored()
+
+
+def _changed_all_the_time() -> ConflictError:
+    return ConflictError("It was changed by other requests at the same time; try again.")
 
 
 async def _nothing() -> None:

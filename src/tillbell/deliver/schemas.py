@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -51,8 +52,7 @@ class Schemas:
         compiled_from, compiled = self._compiled_schemas.get(event_type.id, (None, None))
         if compiled is None or compiled_from is not event_type:
             assert event_type.schemas
-            latest = max(event_type.schemas, key=_version)
-            compiled = compile_schema(event_type.schemas[latest])
+            compiled = compile_schema(latest_schema(event_type.schemas))
             self._compiled_schemas[event_type.id] = (event_type, compiled)
         return compiled
 
@@ -97,6 +97,11 @@ def compile_schema(schema: Any) -> CompiledSchema:
 
 def _refuse(uri: str) -> Any:
     raise ValueError(f"remote reference {uri} is not fetched; put the schema inline")
+
+
+def latest_schema(schemas: Mapping[str, Any]) -> Any:
+    """Return the schema that counts: that of the highest version."""
+    return schemas[max(schemas, key=_version)]
 
 
 def _version(name: str) -> tuple[int, str]:

@@ -69,13 +69,15 @@ def _statements(kind: type[Record]) -> _RecordStatements:
 def put(
     db: DbTransaction,
     *records: Record,
-    expected_version: int = 0,
+    expected_version: int | Sequence[int] = 0,
     audit: Sequence[AuditedAct] | None = None,
 ) -> None:
     """Store records, or raise `VersionConflict` or `ConflictError`."""
     db.lock(key for record in records for key in keys(record))
-    for record in records:
-        if version_of(db, record) != expected_version:
+    if isinstance(expected_version, int):
+        expected_version = [expected_version] * len(records)
+    for record, version in zip(records, expected_version, strict=True):
+        if version_of(db, record) != version:
             raise VersionConflict
         if is_uid_taken(db, record):
             raise ConflictError(f"The uid {record.uid!r} is taken.")

@@ -371,10 +371,12 @@ class Registry(Protocol):
     async def put(
         self,
         *records: Record,
-        expected_version: int = 0,
+        expected_version: int | Sequence[int] = 0,
         audit: Sequence[AuditedAct] | None = None,
     ) -> None:
         """Store all of `records` in one commit: new ones, or over those of `expected_version`.
+
+        That is one version for all, or one for each.
 
         With them the entries of the audit log, which may also come alone.
 

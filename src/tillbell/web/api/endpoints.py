@@ -20,6 +20,7 @@ from tillbell.configure.endpoints import EndpointChanges
 from tillbell.deliver.application_views import ApplicationView
 from tillbell.deliver.publish import MessageDraft, PublishReceipt
 from tillbell.deliver.resend import refuse_stopped
+from tillbell.deliver.schemas import latest_schema
 from tillbell.errors import Forbidden, Invalid, NotFound, Problem
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.records import Application
@@ -714,7 +715,7 @@ def schema_examples(schemas: dict[str, Any] | None) -> list[Any]:
     """Return the examples in the latest version of an event type's schema."""
     if not schemas:
         return []
-    latest = schemas[max(schemas)]
+    latest = latest_schema(schemas)
     examples = latest.get("examples") if isinstance(latest, dict) else None
     if not isinstance(examples, list):
         return []

@@ -100,6 +100,8 @@ ACCESS: dict[str, Access] = {
     "event-type.list": Access("event-type", READ, SHARED, VIEW),
     "event-type.create": Access("event-type", WRITE, OPERATOR),
     "event-type.catalog": Access("event-type", READ, SHARED, VIEW),
+    "event-type.import-openapi": Access("event-type", WRITE, OPERATOR),
+    "event-type.export-openapi": Access("event-type", READ, OPERATOR),
     "event-type.get": Access("event-type", READ, SHARED, VIEW),
     "event-type.upsert": Access("event-type", WRITE, OPERATOR),
     "event-type.patch": Access("event-type", WRITE, OPERATOR),
