@@ -36,11 +36,14 @@ test: dev  ## the tests of every change, on SQLite and PostgreSQL; ONLY=tests/ru
 	@$(TESTS) $(or $(ONLY),$(ALL))
 	@TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
 
+browser: dev  ## the pages in Chromium, as CI does too
+	@$(TESTS) -m "browser and not slow" $(or $(ONLY),tests/pages)
+
 slow: dev  ## the slower tests, which CI runs too: processes, kills, moves, restores, pages
 	@$(TESTS) -m slow $(ONLY)
 
 soak: dev  ## the long tests in full on SQLite, and all features on PostgreSQL
-	@TEST_SOAK=1 $(TESTS) -m "soak or slow" $(ONLY)
+	@TEST_SOAK=1 $(TESTS) -m "soak or slow or browser" $(ONLY)
 	@TEST_SOAK=1 TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
 
 check: dev  ## format, lint, types, structure: what CI runs first

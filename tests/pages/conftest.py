@@ -9,6 +9,16 @@ from tests.pages import worlds
 from tests.pages.browser import Visitor, running_browser
 from tests.web.served_gateway import ServedGateway
 
+_IN_BROWSER = {"browser", "empty_world", "usual_world", "hostile_world", "world"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test of a browser or of a world, so that `make browser` runs it."""
+    for item in items:
+        if isinstance(item, pytest.Function) and not _IN_BROWSER.isdisjoint(item.fixturenames):
+            item.add_marker(pytest.mark.browser)
+
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
