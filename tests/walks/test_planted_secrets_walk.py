@@ -76,6 +76,9 @@ class Planted:
         header = f"planted-look-up-{self.number:03}"
         self.texts[header] = "lookupHeaders"
         own: dict[str, Any] = {"lookupHeaders": {"Authorization": f"Bearer {header}"}}
+        posted = f"planted-body-{self.number:03}"
+        self.texts[posted] = "lookupBody"
+        own["lookupBody"] = {"key": posted}
         if self.provider.name == "kopa":
             self.texts["planted-signature-key"] = "signatureKey"
             own["signatureKey"] = "planted-signature-key"

@@ -1,11 +1,12 @@
 """Provider look-up: asks a provider how a transaction stands, where its source has a look-up.
 
 A GET through the guarded HTTP client to `lookupUrl`, with `{id}`, `{uid}`, `{pspTransactionId}`,
-`{orderId}` and `{merchantReference}` filled in. The answer is JSON. `lookup` says where `status`,
-`amount` and `currency` are in it (JSON pointers, RFC 6901); by default where the provider has them,
-else at the top. It may also name `mode` (`test` or `live`), `isLive` or `isTest` (true or false),
-`refunded` and `chargedBack`. The status is a word of the source's owner (`statuses`) or of the
-provider, or one of our eight.
+`{orderId}` and `{merchantReference}` filled in; with `lookupBody` a POST of that JSON, its texts
+filled in likewise. The answer is JSON. `lookup` says where `status`, `amount` and `currency` are in
+it (JSON pointers, RFC 6901); by default where the provider has them, else at the top. It may also
+name `mode` (`test` or `live`), `isLive` or `isTest` (true or false), `authorized`, `refunded` and
+`chargedBack`. The status is a word of the source's owner (`statuses`) or of the provider, or one of
+our eight.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote
+
+import msgspec
 
 from tillbell.errors import Invalid
 from tillbell.http.address_policy import AddressPolicy
@@ -31,17 +34,24 @@ from tillbell.rules.payments.transitions import status_of
 
 TIMEOUT_S = 10.0
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_LACKING = "\N{REPLACEMENT CHARACTER}"  # in place of a reference that a transaction does not have
+_SEVERAL = re.compile(r" (?=/)")  # between the pointers of a status of several members
 _DEFAULT_POINTERS = {"status": "/status", "amount": "/amount", "currency": "/currency"}
 
 
 class LookupResult(NamedTuple):
-    """How a transaction stands, as the provider says. `refunded` and `charged_back` are in all."""
+    """How a transaction stands, as the provider says. `refunded` and `charged_back` are in all.
+
+    `authorized` is what is reserved, if the word says that money is; `is_authorized` then.
+    """
 
     status: TransactionStatus
     raw_status: str
     amount: ProviderAmount | None
     refunded: ProviderAmount | None = None
     charged_back: ProviderAmount | None = None
+    is_authorized: bool = False
+    authorized: ProviderAmount | None = None
 
 
 class LookupFailure(NamedTuple):
@@ -67,8 +77,9 @@ class ProviderLookup:
         template = config.get("lookupUrl")
         if not template:
             return LookupFailure("The source has no look-up: it has no `lookupUrl`.")
-        url = _filled_in(str(template), transaction)
-        if url is None:
+        url = _url(str(template), transaction)
+        body = _body(config.get("lookupBody"), transaction)
+        if url is None or body is None:
             return LookupFailure(
                 "The look-up needs a reference that this transaction does not have."
             )
@@ -80,14 +91,16 @@ class ProviderLookup:
         if problems := check_custom_headers(headers):
             return LookupFailure(f"A look-up header is not allowed: {problems[0].msg}")
         lines = [
-            b"GET " + target.path + b" HTTP/1.1",
+            (b"POST " if body else b"GET ") + target.path + b" HTTP/1.1",
             b"Host: " + target.host_header,
             b"User-Agent: " + self._user_agent.encode(),
             b"Accept: application/json",
             b"Accept-Encoding: identity",
+            *([b"Content-Type: application/json"] if body else []),
             *(f"{name}: {value}".encode("latin-1") for name, value in headers.items()),
         ]
-        reply = await self._http_client.send(target, b"\r\n".join(lines) + b"\r\n", b"", TIMEOUT_S)
+        head = b"\r\n".join(lines) + b"\r\n"
+        reply = await self._http_client.send(target, head, body, TIMEOUT_S)
         if reply.error:
             return LookupFailure(f"The look-up was not answered: {reply.detail}")
         if reply.status != 200:
@@ -95,9 +108,13 @@ class ProviderLookup:
         return _read(compiled, reply.body)
 
 
-def _filled_in(template: str, transaction: Transaction) -> str | None:
-    """Fill in the references, percent-encoded; None if the transaction lacks one."""
-    values = {
+def is_of_attempt(config: Mapping[str, Any]) -> bool:
+    """Tell whether a look-up asks about one attempt, so that its amounts are of that one."""
+    return "{pspTransactionId}" in f"{config.get('lookupUrl')} {config.get('lookupBody')}"
+
+
+def _references(transaction: Transaction) -> dict[str, str | None]:
+    return {
         "id": transaction.id,
         "transactionId": transaction.id,
         "uid": transaction.uid,
@@ -105,9 +122,33 @@ def _filled_in(template: str, transaction: Transaction) -> str | None:
         "orderId": transaction.order_id,
         "merchantReference": transaction.merchant_reference,
     }
+
+
+def _url(template: str, transaction: Transaction) -> str | None:
+    """Fill in the references, percent-encoded; None if the transaction lacks one."""
+    values = _references(transaction)
     if any(not values.get(name) for name in _PLACEHOLDER.findall(template)):
         return None
     return _PLACEHOLDER.sub(lambda match: quote(values[match[1]] or "", safe=""), template)
+
+
+def _body(template: Any, transaction: Transaction) -> bytes | None:
+    """Return the JSON to send, empty for none; None if the transaction lacks a reference of it."""
+    if not template:
+        return b""
+    values = _references(transaction)
+
+    def filled_in(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: filled_in(member) for name, member in value.items()}
+        if isinstance(value, list):
+            return [filled_in(member) for member in value]
+        if not isinstance(value, str):
+            return value
+        return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]) or _LACKING, value)
+
+    body = msgspec.json.encode(filled_in(template))
+    return None if _LACKING.encode() in body else body
 
 
 def _read(compiled: CompiledSource, body: bytes) -> LookupResult | LookupFailure:
@@ -116,7 +157,7 @@ def _read(compiled: CompiledSource, body: bytes) -> LookupResult | LookupFailure
     except Unreadable as error:
         return LookupFailure(f"The look-up's answer cannot be read: {error}")
     pointers = lookup_pointers(compiled)
-    raw_status = _text_at(answer, pointers["status"])
+    raw_status = _word_at(answer, str(pointers["status"]))
     if raw_status is None:
         return LookupFailure(f"The look-up's answer has no status at {pointers['status']}.")
     if (other := _other_mode(compiled, answer, pointers)) is not None:
@@ -134,7 +175,20 @@ def _read(compiled: CompiledSource, body: bytes) -> LookupResult | LookupFailure
         amount=read("amount"),
         refunded=read("refunded"),
         charged_back=read("chargedBack"),
+        is_authorized=_is_authorizing(compiled, raw_status, status),
+        authorized=read("authorized"),
     )
+
+
+def _is_authorizing(compiled: CompiledSource, raw_status: str, status: TransactionStatus) -> bool:
+    words = {fold(word) for word in compiled.provider.authorizing}
+    return status is TransactionStatus.PENDING and fold(raw_status) in words
+
+
+def _word_at(answer: Any, pointers: str) -> str | None:
+    """Return the word of the status; of several members their words, with a space between."""
+    words = [_text_at(answer, pointer) for pointer in _SEVERAL.split(pointers)]
+    return None if None in words else " ".join(word for word in words if word)
 
 
 def lookup_pointers(compiled: CompiledSource) -> Mapping[str, Any]:
@@ -161,8 +215,15 @@ def _mode_at(answer: Any, pointers: Mapping[str, Any]) -> str | None:
 
 
 def _text_at_or_top(answer: Any, pointers: Mapping[str, Any], name: str) -> str | None:
-    """Return a member where the provider has it, else at the top: a look-up may be a relay."""
-    return _text_at(answer, pointers[name]) or _text_at(answer, _DEFAULT_POINTERS.get(name, ""))
+    """Return a member where the provider has it, else at the top: a look-up may be a relay.
+
+    Where the provider has several places, no other one counts.
+    """
+    places = pointers[name]
+    if not isinstance(places, list | tuple):
+        places = (places, _DEFAULT_POINTERS.get(name, ""))
+    texts = (_text_at(answer, pointer) for pointer in places)
+    return next((text for text in texts if text), None)
 
 
 def _amount_at(

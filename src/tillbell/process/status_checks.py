@@ -31,8 +31,14 @@ from tillbell.model.transactions import (
 from tillbell.money import format_amount
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import Decisions
-from tillbell.process.provider_lookup import LookupFailure, LookupResult, ProviderLookup
+from tillbell.process.provider_lookup import (
+    LookupFailure,
+    LookupResult,
+    ProviderLookup,
+    is_of_attempt,
+)
 from tillbell.process.transaction_steps import ReportedCapture, TransactionSteps, add_linked
+from tillbell.providers.kit.words import AUTHORIZED
 from tillbell.receive.source_cache import CompiledSource, SourceCache
 from tillbell.rules.payments.amounts import (
     AmountMismatch,
@@ -172,18 +178,15 @@ class StatusChecker:
         transaction: Transaction,
         lookup: LookupResult,
     ) -> Transaction:
+        if lookup.is_authorized and transaction.status not in TERMINAL:
+            return _authorize(decision, transaction, lookup)
         judged = judge_status(ReportedStatus(lookup.status), transaction)
         is_approved = lookup.status is TransactionStatus.APPROVED
         is_reopened = is_approved and transaction.reason == ATTEMPTS_ENDED
         if judged.outcome is Outcome.CONFLICT and not is_reopened:
             return await self._contradict(decision, compiled, transaction, lookup)
         if judged.outcome is Outcome.DUPLICATE and is_approved:
-            if lookup.amount is not None:
-                capture = _capture(decision, compiled, transaction, lookup)
-                result = await self._steps.capture_more(decision, transaction, capture)
-                transaction = result.transaction
-                await self._ask_about_less(decision, transaction, capture)
-            return await self._book_what_went_back(decision, transaction, lookup)
+            return await self._compare(decision, compiled, transaction, lookup)
         if _says_no_longer_paid(lookup, transaction):
             return await self._contradict(decision, compiled, transaction, lookup)
         if judged.outcome is not Outcome.APPLIED and not is_reopened:
@@ -204,6 +207,21 @@ class StatusChecker:
         if result.transaction.status is not TransactionStatus.APPROVED:
             return result.transaction
         return await self._book_what_went_back(decision, result.transaction, lookup)
+
+    async def _compare(
+        self,
+        decision: Decision,
+        compiled: CompiledSource | None,
+        payment: Transaction,
+        lookup: LookupResult,
+    ) -> Transaction:
+        """Book what the provider counts of an Approved payment beyond the books, or ask."""
+        if lookup.amount is not None:
+            capture = _capture(decision, compiled, payment, lookup)
+            result = await self._steps.capture_more(decision, payment, capture)
+            payment = result.transaction
+            await self._ask_about_less(decision, payment, capture)
+        return await self._book_what_went_back(decision, payment, lookup)
 
     async def _ask_about_less(
         self, decision: Decision, payment: Transaction, capture: ReportedCapture
@@ -415,7 +433,7 @@ def _is_paid(answer: LookupResult | LookupFailure) -> bool:
 
 def _other_open_attempts(compiled: CompiledSource, payment: Transaction) -> list[str]:
     """Return the ids of other attempts of a source's payment that may succeed, newest first."""
-    if "{pspTransactionId}" not in str(compiled.config.get("lookupUrl")):
+    if not is_of_attempt(compiled.config):
         return []
     ids = [
         attempt.psp_transaction_id
@@ -440,11 +458,10 @@ def _capture(
 ) -> ReportedCapture:
     """Return what a look-up says about the capture of a payment."""
     config = {} if compiled is None else compiled.config
-    is_of_attempt = "{pspTransactionId}" in str(config.get("lookupUrl"))
     report = _report(decision, payment, lookup)
     return ReportedCapture(
         report=report,
-        amount=lookup.amount if is_of_attempt else _without_others(payment, report, lookup),
+        amount=lookup.amount if is_of_attempt(config) else _without_others(payment, report, lookup),
         details=NoticeDetails(raw_status=lookup.raw_status),
         trust=CONFIRMED,
         credits_part=config.get("partialCapture") == "credit",
@@ -470,6 +487,18 @@ def _report(decision: Decision, payment: Transaction, lookup: LookupResult) -> A
         psp_transaction_id=payment.psp_transaction_id,
         source_id=payment.source_id,
     )
+
+
+def _authorize(decision: Decision, payment: Transaction, lookup: LookupResult) -> Transaction:
+    """Take the step of an authorisation, if no callback has told it of this attempt."""
+    reserved = _minor(lookup.authorized or lookup.amount, payment)
+    report = _report(decision, payment, lookup)._replace(authorized=reserved or payment.amount)
+    earlier = attempt_of(payment, report)
+    is_known = earlier is not None and (earlier.authorized or earlier.captured)
+    if is_known or (earlier is not None and earlier.status in NEGATIVE):
+        return payment
+    details = NoticeDetails(raw_status=lookup.raw_status, substate=AUTHORIZED.substate)
+    return decision.authorize(with_report(payment, report), details, CONFIRMED)
 
 
 def _ends_attempt_only(

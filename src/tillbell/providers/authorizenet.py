@@ -56,6 +56,7 @@ from tillbell.providers.kit.words import (
     SETTLING,
     STATUSES,
     WordMeaning,
+    authorizing_words,
     linked,
     meaning_of,
     statuses,
@@ -194,4 +195,10 @@ PROVIDER = Provider(
     note="A webhook tells no currency, and a refund does not name its payment: send the same "
     "invoice number with it. An approval after a review is looked up.",
     statuses=statuses(LOOKED_UP),
+    authorizing=authorizing_words(LOOKED_UP),
+    lookup={
+        "status": "/transaction/transactionStatus",
+        "authorized": "/transaction/authAmount",
+        "amount": "/transaction/settleAmount",
+    },
 )

@@ -70,6 +70,7 @@ from tillbell.providers.kit.words import (
     SETTLING,
     STATUSES,
     WordMeaning,
+    authorizing_words,
     linked,
     meaning_of,
     statuses,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 SCHEME = "bt_signature"
+_FOUND = "/data/search/transactions/edges/0/node"  # of a search by GraphQL
 PAIRS_MAX = 20  # of public keys; the rest is ignored
 _PAYLOAD = re.compile(r"[A-Za-z0-9+=/\n]+")
 _SUBJECTS = (
@@ -397,4 +399,10 @@ PROVIDER = Provider(
     note="Card payments send no notification when they settle: set lookupUrl, or report them over "
     "the API. A retrieval asks for papers and moves no money.",
     statuses=statuses(TRANSACTIONS),
+    authorizing=authorizing_words(TRANSACTIONS),
+    lookup={
+        "status": f"{_FOUND}/status",
+        "amount": f"{_FOUND}/amount/value",
+        "currency": f"{_FOUND}/amount/currencyCode",
+    },
 )

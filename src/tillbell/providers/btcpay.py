@@ -153,4 +153,5 @@ PROVIDER = Provider(
     note="Events tell no amount. An invoice that expired with a part of it paid, or was paid late, "
     "is On Hold until a person decides, here or at BTCPay Server.",
     statuses=LOOKED_UP,
+    lookup={"status": "/status", "amount": "/amount", "currency": "/currency"},
 )

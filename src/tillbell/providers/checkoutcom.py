@@ -56,6 +56,7 @@ from tillbell.providers.kit.words import (
     SETTLING,
     STATUSES,
     WordMeaning,
+    authorizing_words,
     linked,
     meaning_of,
     statuses,
@@ -106,12 +107,24 @@ LOOKED_UP = table(
         "Authorized": AUTHORIZED,
         "Card Verified": PENDING,
         "Voided": CANCELLED,
-        "Partially Captured": SETTLING,
+        "Partially Captured": APPROVED,  # with what is captured, as the next ones
         "Captured": APPROVED,
+        "Partially Refunded": APPROVED,
+        "Refunded": APPROVED,
         "Declined": DECLINED,
         "Canceled": CANCELLED,
         "Expired": CANCELLED,
         "Paid": APPROVED,
+    }
+)
+LOOKUP: Mapping[str, Any] = MappingProxyType(
+    {
+        "status": "/status",
+        "authorized": "/balances/total_authorized",
+        "amount": ("/balances/total_captured",),  # /amount is what was asked for
+        "currency": "/currency",
+        "refunded": "/balances/total_refunded",
+        "minorUnits": True,
     }
 )
 _ENDS_ATTEMPT = frozenset(
@@ -317,4 +330,8 @@ PROVIDER = Provider(
     note="A refusal ends one attempt, not the payment. Whether an arbitration that is lost after a "
     "dispute that was won is debited again is not documented.",
     statuses=statuses(LOOKED_UP),
+    authorizing=authorizing_words(LOOKED_UP),
+    payer_may_retry=True,
+    lookup=LOOKUP,
+    exponents=_DECIMALS,
 )

@@ -58,6 +58,7 @@ from tillbell.providers.kit.words import (
     DECLINED,
     PENDING,
     STATUSES,
+    authorizing_words,
     linked,
     meaning_of,
     statuses,
@@ -111,6 +112,7 @@ _IN_REVIEW = frozenset({"representment", "pre-arbitration", "arbitration"})
 LOOKUP: Mapping[str, Any] = MappingProxyType(
     {
         "status": "/status",
+        "authorized": "/order_amount",
         "amount": "/captured_amount",
         "currency": "/purchase_currency",
         "refunded": "/refunded_amount",
@@ -252,5 +254,6 @@ PROVIDER = Provider(
     note="Klarna sends nothing when an order is captured or refunded: set lookupUrl, or report it "
     "over the API.",
     statuses=statuses(_ORDERS),
+    authorizing=authorizing_words(_ORDERS),
     lookup=LOOKUP,
 )

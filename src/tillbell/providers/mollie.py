@@ -58,6 +58,7 @@ from tillbell.providers.kit.words import (
     PENDING,
     STATUSES,
     WordMeaning,
+    authorizing_words,
     linked,
     meaning_of,
     statuses,
@@ -109,10 +110,12 @@ CHARGEBACKS = table(
 _ENDS_ATTEMPT = frozenset({"canceled", "expired", "failed"})
 _KINDS = ("payment", "refund", "chargeback", "capture", "payment-link")
 _PAYMENT_ID = re.compile(r"tr_[A-Za-z0-9]+")
-_LOOKUP: Mapping[str, str] = MappingProxyType(
+_LOOKUP: Mapping[str, Any] = MappingProxyType(
     {
         "status": "/status",
-        "amount": "/amount/value",
+        "authorized": "/amount/value",
+        # Of what was authorised a part may be captured: the status is paid then too.
+        "amount": ("/amountCaptured/value", "/amount/value", "/amount"),
         "currency": "/amount/currency",
         "mode": "/mode",
         "refunded": "/amountRefunded/value",
@@ -322,6 +325,7 @@ PROVIDER = Provider(
     note="A classic webhook does not say what state the payment has: set lookupUrl, or a person "
     "must confirm.",
     statuses=statuses(PAYMENTS),
+    authorizing=authorizing_words(PAYMENTS),
     payer_may_retry=True,
     lookup=_LOOKUP,
 )

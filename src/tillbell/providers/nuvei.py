@@ -55,6 +55,7 @@ from tillbell.providers.kit.words import (
     PENDING,
     STATUSES,
     WordMeaning,
+    authorizing_words,
     linked,
     meaning_of,
     statuses,
@@ -97,8 +98,6 @@ WORDS = table(
         "Refund ERROR": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
     }
 )
-# `transactionStatus` in a look-up; it does not tell a sale from an authorisation.
-LOOKED_UP = table({"APPROVED": APPROVED, "PENDING": PENDING, "DECLINED": DECLINED, "ERROR": FAILED})
 _NOT_MONEY = frozenset({"InitAuth3D", "Auth3D"})
 _TOKENIZATION = "CARD_TOKENIZATION"
 _OF_ANOTHER = frozenset({"Settle", "Void"})  # they change the transaction that they name
@@ -218,5 +217,11 @@ PROVIDER = Provider(
     masked=("nameOnCard", "first_name", "last_name", "email", "phone1", "uniqueCC", "Token"),
     note="The checksum covers amount, currency and status, not the kind of transaction nor its "
     "id: confirm by a look-up. DMNs of the Control Panel (chargebacks) are not understood.",
-    statuses=statuses(LOOKED_UP),
+    statuses=statuses(WORDS),
+    authorizing=authorizing_words(WORDS),
+    lookup={
+        "status": "/transactionType /transactionStatus",
+        "amount": "/amount",
+        "currency": "/currency",
+    },
 )

@@ -63,6 +63,7 @@ from tillbell.providers.kit.words import (
     CANCELLED,
     PENDING,
     STATUSES,
+    authorizing_words,
     linked,
     meaning_of,
     statuses,
@@ -223,4 +224,11 @@ PROVIDER = Provider(
     masked=("firstName", "lastName", "email", "phone"),
     note="Ask PayU for SHA-256 and set requireSha256: the usual MD5 is weak.",
     statuses=statuses(ORDERS),
+    authorizing=authorizing_words(ORDERS),
+    lookup={
+        "status": "/orders/0/status",
+        "amount": "/orders/0/totalAmount",
+        "currency": "/orders/0/currencyCode",
+        "minorUnits": True,
+    },
 )

@@ -97,7 +97,18 @@ LOOKED_UP: Mapping[str, TransactionStatus] = MappingProxyType(
         "attempted": TransactionStatus.PENDING,
         "authorized": TransactionStatus.PENDING,
         "captured": TransactionStatus.APPROVED,
+        "refunded": TransactionStatus.APPROVED,
         "paid": TransactionStatus.APPROVED,
+        "failed": TransactionStatus.FAILED,
+    }
+)
+LOOKUP: Mapping[str, Any] = MappingProxyType(
+    {
+        "status": "/status",
+        "amount": "/amount",
+        "currency": "/currency",
+        "refunded": "/amount_refunded",
+        "minorUnits": True,
     }
 )
 PROOF = BodyMac("x-razorpay-signature", "sha256")
@@ -256,4 +267,7 @@ PROVIDER = Provider(
     note="A payment that failed leaves ours Pending: the payer may try again. A dispute is booked "
     "when it is lost, though Razorpay may hold its amount before.",
     statuses=LOOKED_UP,
+    authorizing=frozenset({"authorized"}),
+    payer_may_retry=True,
+    lookup=LOOKUP,
 )

@@ -82,6 +82,7 @@ from tillbell.providers.kit.words import (
     PENDING,
     STATUSES,
     WordMeaning,
+    authorizing_words,
     linked,
     meaning_of,
     statuses,
@@ -510,6 +511,7 @@ PROVIDER = Provider(
     note="Topic and ids stand in headers that the signature does not cover. Subscribe to "
     "refunds/create: an order alone does not list its refunds.",
     statuses=statuses(PAYMENTS),
+    authorizing=authorizing_words(PAYMENTS),
     lookup={
         "status": "/order/financial_status",
         "amount": "/order/total_price",

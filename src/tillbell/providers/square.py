@@ -56,6 +56,7 @@ from tillbell.providers.kit.words import (
     FAILED,
     PENDING,
     STATUSES,
+    authorizing_words,
     linked,
     meaning_of,
     statuses,
@@ -244,4 +245,13 @@ PROVIDER = Provider(
     note="The notification URL is signed with the body: set TILLBELL_PUBLIC_URL, or "
     "notificationUrl, to what Square has.",
     statuses=statuses(PAYMENTS),
+    authorizing=authorizing_words(PAYMENTS),
+    payer_may_retry=True,
+    lookup={
+        "status": "/payment/status",
+        "amount": "/payment/amount_money/amount",
+        "currency": "/payment/amount_money/currency",
+        "refunded": "/payment/refunded_money/amount",
+        "minorUnits": True,
+    },
 )

@@ -62,6 +62,7 @@ from tillbell.providers.kit.words import (
     PENDING,
     STATUSES,
     WordMeaning,
+    authorizing_words,
     linked,
     meaning_of,
     statuses,
@@ -462,9 +463,11 @@ PROVIDER = Provider(
     "are read from refund.*: charge.refunded alone may not name them. Thin events are hints: they "
     "need a look-up.",
     statuses=statuses(LOOKED_UP),
+    authorizing=authorizing_words(LOOKED_UP),
     lookup={
         "status": "/status",
-        "amount": "/amount_received",
+        "authorized": "/amount_capturable",
+        "amount": ("/amount_received",),  # /amount is what was asked for
         "currency": "/currency",
         "isLive": "/livemode",
         "minorUnits": True,

@@ -61,6 +61,7 @@ from tillbell.providers.kit.words import (
     SETTLING,
     STATUSES,
     WordMeaning,
+    authorizing_words,
     linked,
     meaning_of,
     statuses,
@@ -350,4 +351,11 @@ PROVIDER = Provider(
     note="A refund of Connect does not name its payment: send your order id as its reference. What "
     "a dispute that was won moves is not documented.",
     statuses=statuses(LOOKED_UP),
+    authorizing=authorizing_words(LOOKED_UP),
+    lookup={
+        "status": "/status",
+        "amount": "/paymentOutput/amountOfMoney/amount",
+        "currency": "/paymentOutput/amountOfMoney/currencyCode",
+        "minorUnits": True,
+    },
 )

@@ -39,6 +39,12 @@ COMMON_SETTINGS = (
         "lookupHeaders", "Headers sent there, with its credentials.", "object", is_secret=True
     ),
     ProviderSetting(
+        "lookupBody",
+        "JSON that is posted there, where the provider is not asked by a GET.",
+        "object",
+        is_secret=True,
+    ),
+    ProviderSetting(
         "lookup", "JSON pointers to status, amount and currency in its answer.", "object"
     ),
     ProviderSetting(

@@ -174,7 +174,10 @@ class Provider(NamedTuple):
     note: str = ""  # what is not known, for the source's page
     statuses: Mapping[str, TransactionStatus] = {}  # the provider's words in a look-up
     payer_may_retry: bool = False  # a negative answer to a look-up ends an attempt only
-    # JSON pointers of its look-up: status, amount, currency, mode, refunded, chargedBack.
+    authorizing: frozenset[str] = frozenset()  # of those words, the ones that reserve money
+    # JSON pointers of its look-up: status, amount, currency, authorized, mode, refunded,
+    # chargedBack. A status of several members: their pointers with a space between. An amount in
+    # one of several places: the first that is there, and no other place.
     lookup: Mapping[str, Any] = {}
     exponents: Mapping[str, int] = {}  # decimals of its minor units, where ISO 4217 differs
     # Only of `custom`, whose sources declare what it does:

@@ -96,3 +96,10 @@ def statuses(*tables: Table) -> Mapping[str, TransactionStatus]:
             if meaning.kind is TransactionKind.PAYMENT
         }
     )
+
+
+def authorizing_words(*tables: Table) -> frozenset[str]:
+    """Return the words that reserve a payment's money, for `Provider.authorizing`."""
+    return frozenset(
+        word for meanings in tables for word, meaning in meanings.items() if meaning == AUTHORIZED
+    )

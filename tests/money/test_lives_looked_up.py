@@ -1,0 +1,249 @@
+"""Look-ups in the shapes in which each provider answers: reserved, then captured, then refunded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from tests.money.lives import Event, account
+from tests.money.payment_harness import PaymentHarness
+from tillbell.testing.exchange import ReceiverExchange
+
+pytestmark = pytest.mark.sqlite_first
+
+Answer = Mapping[str, Any]
+CHECKS_S = (301, 3_601, 86_401)  # after which an open payment is asked about
+
+
+class Shape(NamedTuple):
+    """What a provider answers about one payment in turn, and what is left of it after each."""
+
+    answers: tuple[Answer, ...]
+    balances: tuple[int, ...]
+    authorized: int = 1  # how often the shop is told so
+    is_conflict: bool = False
+    body: Any = None  # what is posted to ask
+    status: str = "Approved"
+    config: Mapping[str, Any] = {}
+
+
+def checkout(status: str, authorized: int, captured: int, refunded: int) -> Answer:
+    balances = {
+        "total_authorized": authorized,
+        "total_voided": 0,
+        "total_captured": captured,
+        "total_refunded": refunded,
+    }
+    return {"id": "P1", "status": status, "amount": 10_000, "currency": "EUR", "balances": balances}
+
+
+def braintree(*edges: Mapping[str, Any]) -> Answer:
+    return {"data": {"search": {"transactions": {"edges": [{"node": edge} for edge in edges]}}}}
+
+
+def anet(status: str, settled: float) -> Answer:
+    told = {"transId": "P1", "transactionStatus": status, "authAmount": 100.0}
+    return {"transaction": {**told, "settleAmount": settled}, "messages": {"resultCode": "Ok"}}
+
+
+def square(status: str, **more: Any) -> Answer:
+    money = {"amount": 10_000, "currency": "EUR"}
+    return {"payment": {"id": "P1", "status": status, "amount_money": money, **more}}
+
+
+def direct(status: str) -> Answer:
+    money = {"amount": 10_000, "currencyCode": "EUR"}
+    return {"id": "P1", "status": status, "paymentOutput": {"amountOfMoney": money}}
+
+
+def nuvei(kind: str, status: str, amount: str = "100.00") -> Answer:
+    told = {"transactionType": kind, "transactionStatus": status, "status": "SUCCESS"}
+    return {**told, "amount": amount, "currency": "EUR"}
+
+
+def razor(status: str, refunded: int = 0) -> Answer:
+    money = {"amount": 10_000, "amount_refunded": refunded, "currency": "EUR"}
+    return {"id": "P1", "status": status, **money}
+
+
+def payu(status: str) -> Answer:
+    return {"orders": [{"status": status, "totalAmount": "10000", "currencyCode": "EUR"}]}
+
+
+def mollie(status: str, **more: str) -> Answer:
+    sums = {name: {"value": value, "currency": "EUR"} for name, value in more.items()}
+    money = {"value": "100.00", "currency": "EUR"}
+    return {"id": "P1", "mode": "live", "status": status, "amount": money, **sums}
+
+
+ASKED = {"getTransactionDetailsRequest": {"merchantAuthentication": {"name": "n"}, "transId": "P1"}}
+QUERY = "query ($id: String) { search { transactions(input: {orderId: {is: $id}}) { edges } } }"
+SHAPES: Mapping[str, tuple[Shape, ...]] = {
+    "checkoutcom": (
+        Shape(
+            (
+                checkout("Authorized", 10_000, 0, 0),
+                checkout("Authorized", 10_000, 0, 0),
+                checkout("Partially Refunded", 10_000, 10_000, 3_000),
+            ),
+            (0, 0, 7_000),
+        ),
+        Shape(  # a part is no more than that part
+            (checkout("Partially Captured", 10_000, 4_000, 0),),
+            (4_000,),
+            authorized=0,
+            config={"partialCapture": "credit"},
+        ),
+        Shape(  # an older account tells no balances
+            ({"status": "Captured", "amount": 10_000, "currency": "EUR"},),
+            (0,),
+            authorized=0,
+            is_conflict=True,
+            status="Pending",
+        ),
+        Shape(({"status": "Declined"},), (0,), authorized=0, status="Pending"),
+    ),
+    "braintree": (
+        Shape(
+            (
+                braintree(),
+                braintree(
+                    {"status": "SETTLED", "amount": {"value": "100.00", "currencyCode": "EUR"}}
+                ),
+            ),
+            (0, 10_000),
+            authorized=0,
+            body={"query": QUERY, "variables": {"id": "ORDER"}},
+        ),
+    ),
+    "authorizenet": (
+        Shape(
+            (anet("authorizedPendingCapture", 0.0), anet("settledSuccessfully", 100.0)),
+            (0, 10_000),
+            body=ASKED,
+        ),
+        Shape(
+            (anet("capturedPendingSettlement", 40.0),),
+            (0,),
+            authorized=0,
+            is_conflict=True,
+            status="Pending",
+            body=ASKED,
+        ),
+    ),
+    "square": (
+        Shape(
+            (
+                square("APPROVED"),
+                square("COMPLETED", refunded_money={"amount": 2_500, "currency": "EUR"}),
+            ),
+            (0, 7_500),
+        ),
+    ),
+    "worldline": (
+        Shape(
+            (direct("PENDING_CAPTURE"), direct("CAPTURE_REQUESTED"), direct("CAPTURED")),
+            (0, 0, 10_000),
+        ),
+    ),
+    "nuvei": (
+        Shape((nuvei("Auth", "APPROVED"), nuvei("Settle", "APPROVED")), (0, 10_000)),
+        Shape((nuvei("Sale", "PENDING"), nuvei("Sale", "APPROVED")), (0, 10_000), authorized=0),
+    ),
+    "razorpay": (
+        Shape((razor("authorized"), razor("captured", 1_000)), (0, 9_000)),
+        Shape((razor("refunded", 10_000),), (0,), authorized=0),
+        Shape((razor("failed"),), (0,), authorized=0, status="Pending"),
+    ),
+    "payu": (Shape((payu("WAITING_FOR_CONFIRMATION"), payu("COMPLETED")), (0, 10_000)),),
+    "btcpay": (
+        Shape(
+            (
+                {"status": "Processing", "amount": "100.00", "currency": "EUR"},
+                {"status": "Settled", "amount": "100.00", "currency": "EUR"},
+            ),
+            (0, 10_000),
+            authorized=0,
+        ),
+    ),
+    "mollie": (
+        Shape((mollie("authorized"), mollie("paid", amountRefunded="1.00")), (0, 9_900)),
+        Shape(  # of 100.00 that were authorised, 60.00 are captured
+            (mollie("paid", amountCaptured="60.00", amountRefunded="0.00"),),
+            (6_000,),
+            authorized=0,
+            config={"partialCapture": "credit"},
+        ),
+    ),
+}
+
+
+class Service:
+    """What a provider answers when it is asked about one payment, and what it was asked."""
+
+    def __init__(self, payments: PaymentHarness, name: str) -> None:
+        self._payments = payments
+        self.answer: Answer = {}
+        self.bodies: list[bytes] = []
+        self.url = payments.harness.receiver.url(f"/{name}")
+        payments.harness.receiver.on(f"/{name}", self._tell)
+
+    async def _tell(self, exchange: ReceiverExchange) -> None:
+        self.bodies.append(exchange.request.body)
+        await exchange.answer(200, msgspec.json.encode(self.answer))
+
+
+@pytest.mark.parametrize("provider", SHAPES)
+async def test_a_look_up_is_read_as_its_provider_answers(
+    payments: PaymentHarness, provider: str
+) -> None:
+    told: Counter[str] = Counter()
+    for number, shape in enumerate(SHAPES[provider]):
+        uid = f"{provider}-{number}"
+        service = Service(payments, uid)
+        template = msgspec.json.encode(shape.body).replace(b"P1", b"{pspTransactionId}")
+        body = msgspec.json.decode(template.replace(b"ORDER", b"{orderId}"))
+        asks = {} if body is None else {"lookupBody": body}
+        shop = await account(payments, provider, lookupUrl=service.url, **asks, **shape.config)
+        await payments.create(
+            uid, source_id=shop.source.id, psp_transaction_id="P1", order_id="ORDER"
+        )
+        for answer, balance, wait in zip(shape.answers, shape.balances, CHECKS_S, strict=False):
+            service.answer = answer
+            await payments.pass_time(wait)
+            await payments.gateway.status_checker.check_due()
+            assert await payments.balance(uid) == balance, (uid, answer)
+        assert str(await payments.status(uid)) == shape.status, uid
+        assert bool(await payments.conflicts(uid)) is shape.is_conflict, uid
+        after = await payments.told()
+        assert (after - told)["transaction.authorized"] == shape.authorized, uid
+        told = after
+        asked = [msgspec.json.decode(sent) for sent in service.bodies if sent]
+        assert asked == [shape.body] * len(shape.answers) * (shape.body is not None)
+
+
+async def test_what_a_body_lacks_is_not_asked(payments: PaymentHarness) -> None:
+    service = Service(payments, "lacking")
+    asks = {"lookupUrl": service.url, "lookupBody": {"transId": "{pspTransactionId}"}}
+    shop = await account(payments, "authorizenet", **asks)
+    await payments.create("77", source_id=shop.source.id)
+    await payments.pass_time(CHECKS_S[0])
+    await payments.gateway.status_checker.check_due()
+    assert service.bodies == []
+
+
+async def test_what_a_hint_says_is_reserved_is_told_once(payments: PaymentHarness) -> None:
+    service = Service(payments, "hinted")
+    shop = await account(payments, "mollie", lookupUrl=service.url)
+    await payments.create("77", psp_transaction_id="tr_77")
+    service.answer = mollie("authorized")
+    for _ in range(2):
+        await shop.send(Event({"id": "tr_77"}))
+        await payments.gateway.status_checker.check_due()
+    payment = await payments.read("77")
+    assert (payment.authorized, payment.substate) == (10_000, "authorized")
+    assert (await payments.told())["transaction.authorized"] == 1
