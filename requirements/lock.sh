@@ -12,9 +12,9 @@ lock() {
         --only-binary :all: --no-header --no-annotate "${@:2}" --output-file "requirements/$1"
 }
 
-lock run.txt pyproject.toml --extra postgres "$@"
+lock run.txt pyproject.toml --extra postgres --extra oidc "$@"
 lock build.txt --group build --constraint requirements/run.txt "$@"
-lock dev.txt pyproject.toml --extra postgres --group dev \
+lock dev.txt pyproject.toml --extra postgres --extra oidc --group dev \
     --constraint requirements/run.txt --constraint requirements/build.txt "$@"
 lock bench.txt --group bench "$@"
 lock supply.txt --group supply "$@"

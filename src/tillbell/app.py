@@ -14,6 +14,7 @@ from tillbell.configure.api_keys import ApiKeys
 from tillbell.configure.applications import Applications
 from tillbell.configure.endpoints import EndpointDefaults, Endpoints
 from tillbell.configure.event_types import EventTypes
+from tillbell.configure.identity_provider import IdentityProvider
 from tillbell.configure.key_usage import KeyUsage
 from tillbell.configure.parts import Parts
 from tillbell.configure.passwords import Passwords
@@ -21,6 +22,7 @@ from tillbell.configure.people import People
 from tillbell.configure.people_admin import PeopleAdmin
 from tillbell.configure.reseal import Resealer
 from tillbell.configure.second_factor import SecondFactors
+from tillbell.configure.sign_on import SignOns
 from tillbell.configure.sources import SourceSettings
 from tillbell.counters import Meters
 from tillbell.deliver.audit import AuditWriter
@@ -255,7 +257,16 @@ class Gateway:
         self.people = People(self.database, self.clock, self.ids, Passwords())
         self.second_factors = SecondFactors(self.database, self.clock, self.ids, self.vault)
         self.people_admin = PeopleAdmin(self.database, self.clock, self.ids)
+        self.sign_ons = self._sign_ons()
         self.key_usage = KeyUsage(self.database, self.config_cache, self.clock)
+
+    def _sign_ons(self) -> SignOns | None:
+        """Return the sign-in by an identity provider; None if the settings name none."""
+        settings = self.settings
+        if not settings.oidc_issuer:
+            return None
+        provider = IdentityProvider(settings, self.clock)
+        return SignOns(provider, self.database, self.clock, self.ids, self.vault)
 
     # ── hooks ────────────────────────────────────────────────────────────────────────────────────
 

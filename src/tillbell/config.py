@@ -29,6 +29,7 @@ import platformdirs
 
 from tillbell import __version__
 from tillbell.errors import Misconfigured
+from tillbell.model.people import Role
 from tillbell.setting_text import as_text, parse
 from tillbell.vault import Secret
 
@@ -98,6 +99,38 @@ class Settings:
     )
     trigger_secret: Secret | None = _setting(
         None, "Secret of a source: `tillbell trigger` signs with it."
+    )
+
+    second_factor: str = _setting(
+        "optional",
+        "Who needs a second factor to use the pages with a password.",
+        choices=("optional", "admins", "all"),
+    )
+    oidc_issuer: str = _setting("", "Identity provider by which people may sign in: its issuer.")
+    oidc_client_id: str = _setting("", "Id of this server at the identity provider.")
+    oidc_client_secret: Secret | None = _setting(
+        None, "Secret of this server at the identity provider. Default: a public client."
+    )
+    oidc_name: str = _setting(
+        "single sign-on", "Name of the identity provider on the page to sign in."
+    )
+    oidc_scopes: tuple[str, ...] = _setting(
+        ("openid", "email", "profile"), "Scopes that the identity provider is asked for."
+    )
+    oidc_domains: tuple[str, ...] = _setting(
+        (), "Domains of e-mail addresses that may sign in so. Default: all."
+    )
+    oidc_roles: tuple[str, ...] = _setting(
+        (),
+        "Roles that the identity provider gives: value=role for a value of the claim, *=role for"
+        " everybody. Default: only people who are invited may sign in.",
+    )
+    oidc_role_claim: str = _setting(
+        "", "Claim that gives roles, at each sign-in: a name, or a path such as realm_access.roles."
+    )
+    oidc_trust_email: bool = _setting(
+        False,
+        "The identity provider does not say whether e-mail addresses are verified, and they are.",
     )
 
     allow_http: bool = _setting(False, "Endpoints may have http:// addresses.")
@@ -397,7 +430,7 @@ def _complete(settings: Settings, origins: dict[str, str]) -> LoadedSettings:
     if not settings.database_url:
         changes["database_url"] = f"sqlite:///{settings.data_dir / 'tillbell.db'}"
     complete = replace(settings, **changes)
-    for check in (_check_store, _check_network, _check_portal, _check_limits):
+    for check in (_check_store, _check_network, _check_oidc, _check_portal, _check_limits):
         problem = check(complete)
         if problem:
             raise Misconfigured(problem)
@@ -443,6 +476,28 @@ def _check_network(settings: Settings) -> str:
     public = urllib.parse.urlsplit(settings.public_url)
     if settings.public_url and (public.scheme not in ("http", "https") or not public.hostname):
         return f"public_url: {settings.public_url!r} is not an http or https address"
+    return ""
+
+
+def _check_oidc(settings: Settings) -> str:
+    if not settings.oidc_issuer:
+        return ""
+    issuer = urllib.parse.urlsplit(settings.oidc_issuer)
+    is_http_allowed = settings.dev and issuer.scheme == "http"
+    if not issuer.hostname or issuer.query or not (issuer.scheme == "https" or is_http_allowed):
+        return f"oidc_issuer: {settings.oidc_issuer!r} must look like https://id.shop.example"
+    if not settings.oidc_client_id:
+        return "oidc_client_id: must be set beside oidc_issuer"
+    if "openid" not in settings.oidc_scopes:
+        return "oidc_scopes: must have openid among them"
+    for rule in settings.oidc_roles:
+        value, _, role = rule.rpartition("=")
+        if not value or role not in {each.value for each in Role}:
+            return f"oidc_roles: {rule!r} must look like value=viewer; roles: {', '.join(Role)}"
+        if value == "*" and role in (Role.OWNER, Role.ADMIN):
+            return f"oidc_roles: {rule!r} would make everybody {role}"
+        if value != "*" and not settings.oidc_role_claim:
+            return f"oidc_role_claim: must be set for {rule!r} in oidc_roles"
     return ""
 
 

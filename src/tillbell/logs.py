@@ -105,6 +105,14 @@ LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
         logging.WARNING,
         "Live events could not be read; readers get them when the database answers.",
     ),
+    "sign_on.provider_failed": (
+        logging.WARNING,
+        "The identity provider cannot be asked, or its answer cannot be used: nobody signs in so.",
+    ),
+    "sign_on.token_refused": (
+        logging.WARNING,
+        "A token of the identity provider does not prove who somebody is; `error` says why.",
+    ),
     "chore.postponed": (logging.WARNING, "A chore could not run; it runs again at its next time."),
     "chore.error": (logging.ERROR, "A bug in Tillbell during a chore."),
     "task.postponed": (logging.WARNING, "A task was interrupted; it continues later."),

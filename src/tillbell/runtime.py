@@ -98,6 +98,8 @@ class Runtime:
         except StoreUnavailable as error:  # it is removed when it misses its heartbeat
             log_event("chore.postponed", chore="cluster_leave", error=str(error))
         await gateway.http_client.close()
+        if gateway.sign_ons is not None:
+            await gateway.sign_ons.close()
         await gateway.database.close()
 
     # ── chores ───────────────────────────────────────────────────────────────────────────────────

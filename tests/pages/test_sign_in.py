@@ -125,6 +125,8 @@ def test_every_page_but_those_to_sign_in_needs_a_session(gateway: ServedGateway)
     assert public == {
         "/login",
         "/login/code",
+        "/login/sso",
+        "/login/sso/callback",
         "/setup/{token}",
     }
 

@@ -10,7 +10,7 @@ from tillbell.model.audit import Actor, AuditedAct
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import ALL
-from tillbell.storage.ports.people import CheckedPassword
+from tillbell.storage.ports.people import CheckedPassword, SignOn, SignOnEnd
 from tillbell.testing import ManualClock
 
 DAY = 86_400_000_000
@@ -131,6 +131,72 @@ async def test_a_new_password_ends_all_sessions_and_links_of_its_person(
     assert await store.session("s0") == (session("s0")._replace(revoked_at=2_000), stored)
     assert await store.one_time_link("one") is await store.one_time_link("two") is None
     assert await noted(store) == ["aud_2"]
+
+
+async def test_a_sign_on_stores_who_is_new_or_changed_and_ends_once(with_ana: Database) -> None:
+    store, way = with_ana, link("way", LinkPurpose.SIGN_ON)
+    bo = Person("per_2", "bo@shop.example", "Bo", "", Role.VIEWER, 2_000, 2_000, oidc_id="i bo")
+    first = session("s1", 2_000)._replace(person_id=bo.id)
+
+    assert await store.sign_on(SignOn(None, bo, way, first), [entry("aud_1")]) is SignOnEnd.DONE
+    assert await store.person_of_identity("i bo") == bo
+    assert await store.person_of_identity("") is None
+    replayed = SignOn(bo, bo, way, first._replace(id="s2"))
+    assert await store.sign_on(replayed, [entry("aud_2")]) is SignOnEnd.REPLAYED
+    again = SignOn(bo, bo, way._replace(id="way 2"), first._replace(id="s3"), "s1")
+    assert await store.sign_on(again, []) is SignOnEnd.DONE
+    ended = await store.session("s1")
+    assert ended is not None
+    assert ended[0].revoked_at == 2_000
+
+    taken = SignOn(None, bo._replace(id="per_3"), link("way 3"), first._replace(id="s4"))
+    assert await store.sign_on(taken, [entry("aud_3")]) is SignOnEnd.MOVED
+    stale = SignOn(bo._replace(version=9), bo, link("way 4"), first._replace(id="s5"))
+    assert await store.sign_on(stale, [entry("aud_4")]) is SignOnEnd.MOVED
+    ana = ANA._replace(oidc_id="i ana")
+    lower = SignOn(ANA, ana._replace(role=Role.ADMIN), link("way 5"), session("s6", 3_000))
+    assert await store.sign_on(lower, [entry("aud_5")]) is SignOnEnd.LAST_OWNER
+    assert await store.session("s6") is None
+    step = link("step", LinkPurpose.SECOND_STEP, ANA.id)
+    assert await store.sign_on(SignOn(ANA, ana, link("way 6"), step), []) is SignOnEnd.DONE
+    stored = await store.person_of_identity("i ana")
+    assert stored == ana._replace(last_sign_in_at=step.created_at, version=2)
+    assert await store.one_time_link("step") == step
+    assert await noted(store) == ["aud_1"]
+
+
+async def test_who_accepts_an_invitation_by_a_sign_on_has_no_other_link(
+    with_ana: Database,
+) -> None:
+    store = with_ana
+    bo = Person("per_2", "bo@shop.example", "", "", Role.VIEWER, 2_000)
+    await store.add_person(bo, link("invited", LinkPurpose.INVITATION, bo.id), [])
+    after = bo._replace(name="Bo", oidc_id="i bo")
+    begins = session("s1")._replace(person_id=bo.id)
+
+    step = SignOn(bo, after, link("way", LinkPurpose.SIGN_ON), begins)
+    assert await store.sign_on(step, []) is SignOnEnd.DONE
+
+    assert await store.one_time_link("invited") is None
+    assert await store.person(bo.id) == after._replace(last_sign_in_at=1_000, version=2)
+
+
+async def test_of_two_sign_ons_of_one_way_at_the_same_time_one_is_done(store: Database) -> None:
+    bo = Person("per_2", "bo@shop.example", "Bo", "", Role.VIEWER, 2_000, 2_000, oidc_id="i bo")
+    steps = [
+        SignOn(
+            None,
+            bo._replace(id=f"per_{name}", email=f"{name}@shop.example", oidc_id=name),
+            link("way", LinkPurpose.SIGN_ON),
+            session(name)._replace(person_id=f"per_{name}"),
+        )
+        for name in ("a", "b")
+    ]
+
+    ends = await asyncio.gather(*(store.sign_on(step, []) for step in steps))
+
+    assert sorted(ends) == [SignOnEnd.DONE, SignOnEnd.REPLAYED]
+    assert len(await store.all_people(ALL)) == 1
 
 
 async def test_a_link_of_another_person_changes_no_password(with_ana: Database) -> None:

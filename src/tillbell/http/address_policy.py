@@ -59,6 +59,7 @@ _PRIVATE = {
         ("fc00::/7", "unique-local"),
     )
 }
+PRIVATE_RANGES = tuple(map(str, _PRIVATE))  # all that an operator may allow
 _GLOBAL_V6 = ip_network("2000::/3")
 # IETF protocol assignments, for example Teredo. IANA calls a few of them reachable; none of those
 # is a web server.

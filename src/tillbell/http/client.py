@@ -87,7 +87,7 @@ _HELD = Reply(status=0, error="held", detail="This server sends nothing before `
 
 
 class HttpClient:
-    """Sends requests. One per process.
+    """Sends requests. One per process, and one that asks the identity provider.
 
     `ssl_context` replaces the system's trust store (for tests and private authorities).
     """
@@ -258,7 +258,9 @@ class HttpClient:
         except OSError as error:
             return _explain(error, target, address)
         sock.setblocking(False)
-        connection = HttpConnection(self._pool, self._clock, target.origin, sock)
+        connection = HttpConnection(
+            self._pool, self._clock, target.origin, sock, self._limits.body_kept
+        )
         loop = asyncio.get_running_loop()
         is_reached = False
         stopwatch.back_to(_CONNECT)

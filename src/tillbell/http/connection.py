@@ -75,6 +75,7 @@ class HttpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_body_kept",
         "_failure",
         "_first_at",
         "_future",
@@ -106,9 +107,15 @@ class HttpConnection(asyncio.Protocol):
     )
 
     def __init__(
-        self, owner: ConnectionOwner, clock: Clock, origin: Origin, sock: socket.socket
+        self,
+        owner: ConnectionOwner,
+        clock: Clock,
+        origin: Origin,
+        sock: socket.socket,
+        body_kept: int = BODY_KEPT,
     ) -> None:
         self._owner = owner
+        self._body_kept = body_kept
         self._monotonic = clock.monotonic
         self._loop = asyncio.get_running_loop()
         self._poll = select.poll()
@@ -252,7 +259,7 @@ class HttpConnection(asyncio.Protocol):
             return
         self._status = head.status
         if head.end is not None:
-            self._body = self._head[head.end :][:BODY_KEPT]
+            self._body = self._head[head.end :][: self._body_kept]
         self._end(detail=f"{detail} {_COUNTS}")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -309,8 +316,8 @@ class HttpConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Keep the first bytes of the body."""
-        if len(self._body) < BODY_KEPT and not self._is_complete:
-            self._body += data[: BODY_KEPT - len(self._body)]
+        if len(self._body) < self._body_kept and not self._is_complete:
+            self._body += data[: self._body_kept - len(self._body)]
 
     def on_message_complete(self) -> None:
         """Note the end of the answer; the end of an interim answer means nothing."""

@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from tillbell.http.address_policy import Origin
-from tillbell.http.connection import HttpConnection
+from tillbell.http.connection import BODY_KEPT, HttpConnection
 
 TICK_S = 0.05  # how late a deadline may be
 _BURST_S = 5.0  # how long more than `idle_max_per_origin` connections may be idle
@@ -27,7 +27,8 @@ class PoolLimits:
     """How many connections are open at the same time, and for how long.
 
     A connection is used for at most `age_s` after it was opened, so that requests follow an
-    endpoint to a new address. `connect_timeout_s` covers TCP and TLS.
+    endpoint to a new address. `connect_timeout_s` covers TCP and TLS. `body_kept` is how many
+    bytes of an answer's body are in the reply.
     """
 
     open_max: int = 512
@@ -35,6 +36,7 @@ class PoolLimits:
     idle_s: float = 30.0
     age_s: float = 60.0
     connect_timeout_s: float = 5.0
+    body_kept: int = BODY_KEPT
 
 
 class Pool:

@@ -60,6 +60,7 @@ class LinkPurpose(StrEnum):
     PASSWORD = "password"  # noqa: S105 - to choose a new one
     INVITATION = "invitation"  # to accept an invitation
     SECOND_STEP = "second-step"  # to go on with a sign-in whose password was right
+    SIGN_ON = "sign-on"  # a sign-in by an identity provider that has ended: it ends once
 
 
 class OneTimeLink(NamedTuple):

@@ -10,7 +10,14 @@ from tillbell.storage.engine.methods import read, read_batched, write, write_by_
 from tillbell.storage.operations.audit_log import write_audit
 from tillbell.storage.operations.pages import page_bounds
 from tillbell.storage.ports.outbound import Page
-from tillbell.storage.ports.people import Audit, CheckedPassword, PersonChange, UsedCode
+from tillbell.storage.ports.people import (
+    Audit,
+    CheckedPassword,
+    PersonChange,
+    SignOn,
+    SignOnEnd,
+    UsedCode,
+)
 from tillbell.storage.session.connection import DbReader, Row
 from tillbell.storage.session.transaction import DbTransaction
 
@@ -46,6 +53,12 @@ def person(db: DbReader, id_: str) -> Person | None:
 def person_of_email(db: DbReader, email: str) -> Person | None:
     """Read the person with an e-mail address."""
     return next((_person(row) for row in db.query("person_of_email", (email,))), None)
+
+
+@read
+def person_of_identity(db: DbReader, oidc_id: str) -> Person | None:
+    """Read the person with an identity."""
+    return next((_person(row) for row in db.query("person_of_identity", (oidc_id,))), None)
 
 
 @read_batched
@@ -258,6 +271,40 @@ def add_session_by_code(
     db.query("insert_session", session)
     write_audit(db, audit)
     return True
+
+
+@write()
+def sign_on(db: DbTransaction, step: SignOn, audit: Audit) -> SignOnEnd:
+    """Sign somebody in by an identity provider."""
+    before, after, begins = step.before, step.after, step.begins
+    db.lock([_FIRST_PERSON])
+    if db.query("one_time_link", (step.ended.id,)):
+        return SignOnEnd.REPLAYED
+    if before is None:
+        if db.query("person_of_email", (after.email,)):
+            return SignOnEnd.MOVED
+        db.query("insert_person", _row(after))
+    else:
+        refused = _refused_change(db, before, after)
+        if refused is not None:
+            return SignOnEnd(refused)
+        _note_sign_on(db, before, after, begins.created_at)
+    db.query("insert_one_time_link", step.ended)
+    if step.replaces:
+        db.query("revoke_session", (step.replaces, begins.created_at))
+    is_session = isinstance(begins, Session)
+    db.query("insert_session" if is_session else "insert_one_time_link", begins)
+    write_audit(db, audit)
+    return SignOnEnd.DONE
+
+
+def _note_sign_on(db: DbTransaction, before: Person, after: Person, now: Micros) -> None:
+    if after._replace(last_sign_in_at=before.last_sign_in_at) != before:
+        columns = dict(zip(Person._fields, _row(after), strict=True))
+        db.query("change_person", {name: columns[name] for name in _CHANGED})
+    if before.password_hash + before.oidc_id == "":
+        db.query("delete_all_links_of_person", (before.id,))
+    db.query("note_sign_on", (before.id, now))
 
 
 @write()

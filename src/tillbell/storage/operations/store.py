@@ -136,6 +136,7 @@ class PeopleMethods:
     all_people = people.all_people
     person = people.person
     person_of_email = people.person_of_email
+    person_of_identity = people.person_of_identity
     session = people.session
     sessions_of = people.sessions_of
     is_known_address = people.is_known_address
@@ -144,6 +145,7 @@ class PeopleMethods:
     add_first_person = people.add_first_person
     add_person = people.add_person
     accept_invitation = people.accept_invitation
+    sign_on = people.sign_on
     change_person = people.change_person
     remove_person = people.remove_person
     add_session = people.add_session

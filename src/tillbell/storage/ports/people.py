@@ -44,6 +44,25 @@ class PersonChange(StrEnum):
     LAST_OWNER = "last-owner"  # nobody would be owner of everything; nothing is stored
 
 
+class SignOn(NamedTuple):
+    """A sign-in by an identity provider, as it is stored."""
+
+    before: Person | None  # None: somebody new
+    after: Person
+    ended: OneTimeLink  # of the way to the provider and back, which ends once
+    begins: Session | OneTimeLink  # the session, or the link of the second step
+    replaces: str = ""  # the session that ends; "": none
+
+
+class SignOnEnd(StrEnum):
+    """How a sign-in by an identity provider ended."""
+
+    DONE = "done"
+    REPLAYED = "replayed"  # it has ended before; nothing is stored
+    MOVED = "moved"  # somebody changed the person, or took the address; nothing is stored
+    LAST_OWNER = "last-owner"  # nobody would be owner of everything; nothing is stored
+
+
 class PeopleStore(Protocol):
     """Reads and writes of people. Every process sees a write as soon as it has returned."""
 
@@ -59,6 +78,10 @@ class PeopleStore(Protocol):
 
     async def person_of_email(self, email: str) -> Person | None:
         """Return the person with this e-mail address, which is in lower case."""
+        ...
+
+    async def person_of_identity(self, oidc_id: str) -> Person | None:
+        """Return the person with this identity at the identity provider."""
         ...
 
     async def session(self, id_: str) -> tuple[Session, Person] | None:
@@ -148,6 +171,14 @@ class PeopleStore(Protocol):
         False, and nothing is stored, if the link is gone or has expired, the person is disabled or
         has changed the password or factor, or a code was used since `person` was read. So of two
         uses of one code at the same time, one wins.
+        """
+        ...
+
+    async def sign_on(self, step: SignOn, audit: Audit) -> SignOnEnd:
+        """Sign somebody in by an identity provider, and store the person if it is new or changed.
+
+        The links of who accepts an invitation so end. Of two with the same way at the same time,
+        one is done.
         """
         ...
 

@@ -34,6 +34,8 @@ PUBLIC_PAGES = frozenset(
     {
         "/login",
         "/login/code",
+        "/login/sso",
+        "/login/sso/callback",
         "/portal",
         "/portal/accent/{accent}.css",
         "/portal/logo",

@@ -1,8 +1,11 @@
-"""The one cookie of the pages. It holds a random token and nothing else.
+"""The cookie of the pages, which holds a random token and nothing else; and that of a sign-on.
 
 Before somebody has signed in, it is only what forms are bound to; at each sign-in it becomes the
 token of a new session. With https its name begins with `__Host-`, so that no other host, path or
 plain connection can set it.
+
+While somebody is at the identity provider, a second cookie holds, sealed, what the sign-in is bound
+to. It is `Lax`, because the way back begins at the provider.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from starlette.responses import Response
 from tillbell.app import Gateway
 from tillbell.clock import SECOND
 from tillbell.configure.people import SESSION_LIFE
+from tillbell.configure.sign_on import SIGN_ON_LIFE
 from tillbell.rules.proxies import is_in, networks
 from tillbell.vault import new_token
 
@@ -45,6 +49,21 @@ def keep_form_cookie(request: Request, response: Response) -> None:
 def begin_session(request: Request, response: Response, token: str) -> None:
     """Give the browser the token of a new session in place of whatever it had."""
     _set(request, response, token, life_s=SESSION_LIFE // SECOND)
+
+
+def sign_on_of(request: Request) -> str:
+    """Return what the cookie of a sign-on holds; "": there is none."""
+    return request.cookies.get(_sign_on_name(request), "")
+
+
+def keep_sign_on(request: Request, response: Response, sealed: str) -> None:
+    """Let the browser keep what its way to the identity provider is bound to."""
+    _set(request, response, sealed, life_s=SIGN_ON_LIFE // SECOND, name=_sign_on_name(request))
+
+
+def forget_sign_on(request: Request, response: Response) -> None:
+    """Let the browser forget its way to the identity provider."""
+    _set(request, response, "", life_s=0, name=_sign_on_name(request))
 
 
 def end_session(request: Request, response: Response) -> None:
@@ -94,9 +113,15 @@ def _name(request: Request) -> str:
     return SECURE_NAME if is_https(request) else NAME
 
 
-def _set(request: Request, response: Response, value: str, *, life_s: int | None) -> None:
+def _sign_on_name(request: Request) -> str:
+    return f"{_name(request)}-sign-on"
+
+
+def _set(
+    request: Request, response: Response, value: str, *, life_s: int | None, name: str = ""
+) -> None:
     response.set_cookie(
-        _name(request),
+        name or _name(request),
         value,
         max_age=life_s,
         path="/",

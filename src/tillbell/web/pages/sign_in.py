@@ -38,7 +38,7 @@ async def login(request: Request) -> Response:
         way = own_path(request.query_params.get("next", ""))
         if await session_of(request) is not None:
             return redirect(way)
-        return _show_login(request, 200, next=way)
+        return show_login(request, 200, next=way)
     form = await read_form(request)
     email, way = form.get("email", ""), own_path(form.get("next", ""))
     gateway: Gateway = request.app.state.gateway
@@ -47,14 +47,14 @@ async def login(request: Request) -> Response:
             email, form.get("password", ""), visitor_of(request), replaces=token_of(request)
         )
     except WrongPassword as error:
-        return _show_login(request, 422, next=way, email=email, wrong=str(error))
+        return show_login(request, 422, next=way, email=email, wrong=str(error))
     except TooMany as error:
-        shown = _show_login(request, 429, next=way, email=email, wait=str(error))
+        shown = show_login(request, 429, next=way, email=email, wait=str(error))
         shown.headers["retry-after"] = str(error.retry_after_s)
         return shown
     if isinstance(session, SecondStep):
-        return _show_code(request, 200, session.token, way)
-    return _begin(request, session, way)
+        return show_code(request, 200, session.token, way)
+    return begin_and_go(request, session, way)
 
 
 async def second_step(request: Request) -> Response:
@@ -69,14 +69,14 @@ async def second_step(request: Request) -> Response:
             token, form.get("code", ""), visitor_of(request), replaces=token_of(request)
         )
     except WrongCode as error:
-        return _show_code(request, 422, token, way, wrong=str(error))
+        return show_code(request, 422, token, way, wrong=str(error))
     except TooMany as error:
-        shown = _show_code(request, 429, token, way, wait=str(error))
+        shown = show_code(request, 429, token, way, wait=str(error))
         shown.headers["retry-after"] = str(error.retry_after_s)
         return shown
     except LinkGone as error:
-        return _show_login(request, 422, next=way, wrong=str(error))
-    return _begin(request, session, way)
+        return show_login(request, 422, next=way, wrong=str(error))
+    return begin_and_go(request, session, way)
 
 
 async def use_link(request: Request) -> Response:
@@ -114,8 +114,8 @@ async def use_link(request: Request) -> Response:
     except LinkGone:
         return answer(render("link_gone.html", {"host": _host(request)}), 404)
     if isinstance(session, SecondStep):
-        return _show_code(request, 200, session.token, "/")
-    return _begin(request, session, "/")
+        return show_code(request, 200, session.token, "/")
+    return begin_and_go(request, session, "/")
 
 
 async def logout(visit: Visit) -> Response:
@@ -143,19 +143,26 @@ def own_path(text: str) -> str:
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _begin(request: Request, session: NewSession, way: str) -> Response:
+def begin_and_go(request: Request, session: NewSession, way: str) -> Response:
+    """Let the browser have a new session, and go on."""
     shown = redirect(way)
     begin_session(request, shown, session.token)
     return shown
 
 
-def _show_code(request: Request, status: int, step: str, way: str, **values: str) -> Response:
+def show_code(request: Request, status: int, step: str, way: str, **values: str) -> Response:
+    """Ask for a code of the second factor."""
     shown = {"step": step, "next": way, "wrong": "", "wait": ""} | values
     return _show(request, status, "login_code.html", shown)
 
 
-def _show_login(request: Request, status: int, **values: str) -> Response:
-    return _show(request, status, "login.html", {"email": "", "wrong": "", "wait": ""} | values)
+def show_login(request: Request, status: int, **values: str) -> Response:
+    """Show the form to sign in; `refused` is what the way by the identity provider came to."""
+    gateway: Gateway = request.app.state.gateway
+    fields = ("email", "next", "wrong", "wait", "refused")
+    provider = gateway.settings.oidc_name if gateway.sign_ons is not None else ""
+    shown = dict.fromkeys(fields, "") | {"provider": provider} | values
+    return _show(request, status, "login.html", shown)
 
 
 def _show_link(

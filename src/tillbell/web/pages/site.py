@@ -44,6 +44,7 @@ from tillbell.web.pages import (
     search,
     settings,
     sign_in,
+    sign_on,
     sources,
     transactions,
 )
@@ -110,7 +111,7 @@ PAGES: tuple[SitePage, ...] = (
     *people_acts.PAGES,
     *application_acts.PAGES,
 )
-PUBLIC_PAGES: tuple[PublicPage, ...] = sign_in.PUBLIC_PAGES
+PUBLIC_PAGES: tuple[PublicPage, ...] = (*sign_in.PUBLIC_PAGES, *sign_on.PUBLIC_PAGES)
 DEV_PAGES: tuple[SitePage, ...] = components.PAGES
 
 

@@ -35,6 +35,10 @@ SELECT {person} FROM people WHERE people.id = ?1;
 -- Index: people_email.
 SELECT {person} FROM people WHERE people.email = ?1;
 
+-- name: person_of_identity
+-- Index: people_oidc.
+SELECT {person} FROM people WHERE people.oidc_id = ?1 AND people.oidc_id <> '';
+
 -- name: insert_person
 INSERT INTO people
     (id, email, name, password_hash, role, created_at, last_sign_in_at, disabled_at, app_roles,
@@ -84,6 +88,9 @@ UPDATE people SET totp_step = :step, recovery_codes = :codes, last_sign_in_at = 
 WHERE id = :id AND password_hash = :password_hash AND totp_secret = :totp_secret
     AND totp_step = :old_step AND recovery_codes = :old_codes AND disabled_at IS NULL
 RETURNING id;
+
+-- name: note_sign_on
+UPDATE people SET last_sign_in_at = ?2 WHERE id = ?1;
 
 -- name: set_password
 UPDATE people SET last_sign_in_at = ?2, password_hash = ?3
