@@ -84,4 +84,22 @@ assert.ok((await svix.endpoint.getStats("js", "ep")).success >= 0);
 const access = await svix.authentication.appPortalAccess("js", {});
 assert.ok(access.url.includes(access.token));
 
+
+// Event types, pollers and operational webhooks.
+const spec = { webhooks: { "js.made": { post: { description: "Made." } } } };
+const planned = await svix.eventType.importOpenapi({ spec, dryRun: true });
+assert.deepEqual(planned.data.toModify.map((type) => type.name), ["js.made"]);
+assert.deepEqual((await svix.eventType.importOpenapi({ spec })).data.modified, ["js.made"]);
+assert.equal((await svix.eventType.get("js.made")).description, "Made.");
+await svix.eventType.delete("js.made", { expunge: true });
+const polled = await svix.message.poller.consumerPoll("js", "sink", "me", { limit: 2 });
+assert.equal(typeof polled.iterator, "string");
+const operational = svix.operationalWebhook.endpoint;
+const heard = await operational.create({ url: receiverUrl, eventTypes: ["endpoint.updated"] });
+await operational.rotateSecret(heard.id, {});
+assert.ok((await operational.getSecret(heard.id)).key.startsWith("whsec_"));
+await operational.delete(heard.id);
+await refused(svix.streaming.stream.list(), 404);
+await refused(svix.ingest.source.list(), 404);
+
 console.log(JSON.stringify({ message: message.id, secrets: [before, after] }));

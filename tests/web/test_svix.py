@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import svix.api
 
 from tests.cases import each
+from tests.web.document import written_document
 from tests.web.served_gateway import ServedGateway
 from tillbell import ed25519
 
@@ -88,21 +92,34 @@ def test_older_paths_are_served(served: ServedGateway, app_id: str) -> None:
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_only_the_hosted_product_has_is_said_to_be_not_offered(
-    served: ServedGateway, app_id: str
+PARAMETER = re.compile(r"\{\w+\}")
+
+
+def operations_of_the_sdk() -> set[tuple[str, str]]:
+    """Name every operation that the official Python SDK asks for."""
+    folder = Path(svix.api.__file__).parent
+    asked = re.compile(r'method="(\w+)",\s*path="([^"]+)"')
+    pairs = (asked.findall(file.read_text()) for file in folder.glob("*.py"))
+    return {(method.upper(), PARAMETER.sub("x", path)) for each in pairs for method, path in each}
+
+
+def test_every_operation_of_the_sdk_is_served_or_said_to_be_not_offered(
+    served: ServedGateway,
 ) -> None:
-    for path in (
-        f"/app/{app_id}/integration",
-        f"/app/{app_id}/endpoint/ep/transformation",
-        "/auth/whoami",
-        "/connector",
-        "/environment/export",
-        "/stats/usage/event-types",
-        "/stream/strm_1/sink",
-    ):
-        refused = served.http.post(path, json={})
+    offered = {
+        (method.upper(), PARAMETER.sub("x", path))
+        for path, item in written_document()["paths"].items()
+        for method in item
+    }
+    asked = operations_of_the_sdk()
+    assert len(asked & offered) > 60
+    for method, path in sorted(asked - offered):
+        refused = served.http.request(method, served.url + path, json={})
         assert refused.status_code == 404, path
-        assert "does not offer" in refused.json()["detail"], path
+        detail = refused.json()["detail"]
+        assert "does not offer" in detail or "does not have the ingest API" in detail, path
+    for path in ("/auth/whoami", "/app/x/events"):
+        assert "does not offer" in served.http.get(path).json()["detail"], path
     assert "offer" not in served.http.get("/app/x/nowhere").json()["detail"]
 
 
