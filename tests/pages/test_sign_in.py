@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -521,6 +522,37 @@ def test_a_second_factor_is_turned_on_asked_for_and_turned_off(
     _uses_each_code_once(factor, factor.code(), codes)
     _is_asked_by_a_link_too(factor)
     _is_turned_off(factor)
+
+
+def test_who_owes_a_second_factor_sets_it_up_before_anything_else(
+    gateway: ServedGateway, clock: ManualClock
+) -> None:
+    served = gateway.gateway
+    served.second_factors = SecondFactors(served.database, clock, served.ids, served.vault)
+    settings = served.settings
+    served.settings = replace(settings, second_factor="admins")
+    try:
+        client = Client(gateway, gateway.session())
+        for path in ("/messages", "/account", "/settings/people", "/settings/keys/new", "/live"):
+            asked = client.get(path)
+            assert (asked.status_code, asked.headers["location"]) == (303, "/account/totp"), path
+        page = client.get("/account/totp").text
+        assert ("needs one here" in page, "Leave it as it is" in page) == (True, False)
+        form = client.csrf("/account/totp")
+        invited = {"email": "eve@shop.example", "role": "owner", "once": "x" * 20}
+        act = client.post("/settings/people/invite", {**form, **invited})
+        assert (act.status_code, act.headers["location"]) == (303, "/account/totp")
+        assert gateway.http.get("/app").status_code == 200  # keys are not asked
+        factor = _Factor(gateway, clock, secret_of(page.split('data-copy="')[1].split('"')[0]))
+        sealed = page.split('name="secret" value="')[1].split('"')[0]
+        form |= {"secret": sealed, "code": factor.code()}
+        assert client.post("/account/totp", form).status_code == 200
+        assert client.get("/messages").status_code == 200
+    finally:
+        served.settings = settings
+        admin = served.people_admin
+        person = gateway.do(admin.person_of_email(OWNER.email))
+        gateway.do(admin.reset_totp(EVERYTHING, person))
 
 
 def _uses_each_code_once(factor: _Factor, used: str, codes: list[str]) -> None:

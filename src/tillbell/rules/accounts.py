@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from tillbell.model.people import Person, Role
+
 EMAIL_MAX = 254
 NAME_MAX = 100
 PASSWORD_MIN = 12
@@ -105,6 +107,18 @@ def password_problem(password: str, *own_words: str) -> str | None:
             "Add words that are not common."
         )
     return None
+
+
+def owes_second_factor(person: Person, rule: str) -> bool:
+    """Tell whether a person must set up a second factor before anything else.
+
+    `rule` is the setting: `optional`, `admins` or `all`. Who has no password signs in by the
+    identity provider, which asks for what it wants.
+    """
+    if not person.password_hash or person.totp_secret:
+        return False
+    is_admin = bool({Role.OWNER, Role.ADMIN} & {person.role, *person.app_roles.values()})
+    return rule == "all" or (rule == "admins" and is_admin)
 
 
 def _core(text: str) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import segno
+from markupsafe import Markup
 from starlette.responses import Response
 
 from tillbell.clock import Micros
 from tillbell.configure.people import SignedIn
 from tillbell.configure.second_factor import TotpEnrolment, WrongCode
 from tillbell.errors import Invalid, TooMany, Unauthenticated
-from tillbell.model.people import Session
-from tillbell.rules.accounts import PASSWORD_MIN
+from tillbell.model.people import Person, Session
+from tillbell.rules.accounts import PASSWORD_MIN, owes_second_factor
 from tillbell.web.pages.cookies import begin_session, end_session
 from tillbell.web.pages.forms import SAFE_METHODS, read_form
 from tillbell.web.pages.notes import note_after
@@ -80,7 +82,7 @@ async def totp(visit: Visit) -> Response:
     if person.totp_secret:
         return redirect(PLACE)
     if visit.request.method in SAFE_METHODS:
-        return _show_totp(visit, 200, factors.enrolment(person))
+        return _show_totp(visit, person, 200, factors.enrolment(person))
     form = await read_form(visit.request)
     sealed = form.get("secret", "")
     try:
@@ -88,7 +90,7 @@ async def totp(visit: Visit) -> Response:
             signed_in, sealed, form.get("code", ""), visitor_of(visit.request)
         )
     except WrongCode as error:
-        return _show_totp(visit, 422, factors.shown_again(person, sealed), str(error))
+        return _show_totp(visit, person, 422, factors.shown_again(person, sealed), str(error))
     return visit.show("account_codes.html", codes=codes)
 
 
@@ -152,11 +154,26 @@ def _rows(sessions: Sequence[Session], this: Session) -> list[SessionRow]:
     ]
 
 
-def _show_totp(visit: Visit, status: int, enrolment: TotpEnrolment, problem: str = "") -> Response:
+def _show_totp(
+    visit: Visit, person: Person, status: int, enrolment: TotpEnrolment, problem: str = ""
+) -> Response:
     parts = [enrolment.text[start : start + 4] for start in range(0, len(enrolment.text), 4)]
     return visit.show(
-        "account_totp.html", status, e=enrolment, secret=" ".join(parts), problem=problem
+        "account_totp.html",
+        status,
+        e=enrolment,
+        secret=" ".join(parts),
+        picture=_picture(enrolment.uri),
+        is_owed=owes_second_factor(person, visit.gateway.settings.second_factor),
+        problem=problem,
     )
+
+
+def _picture(uri: str) -> Markup:
+    """Return the picture that a phone reads a secret from: an SVG without styles."""
+    code = segno.make(uri, error="m", micro=False)
+    drawn = code.svg_inline(scale=4, light="#fff", svgclass="qr", lineclass=None)
+    return Markup(drawn)  # noqa: S704 - squares alone: nothing of the text is in it
 
 
 def _done(text: str, visit: Visit) -> Response:

@@ -10,6 +10,7 @@ from tillbell.app import Gateway
 from tillbell.configure.people import SignedIn, Visitor, actor_of, rights_of
 from tillbell.model.audit import NOBODY, Actor
 from tillbell.model.records import ApiKey
+from tillbell.rules.accounts import owes_second_factor
 from tillbell.rules.proxies import networks
 from tillbell.rules.rights import Rights
 from tillbell.web.edge.auth import Principal, Tenant
@@ -77,6 +78,14 @@ async def actor_of_session(request: Request) -> Actor:
     if signed_in is None:
         return visitor.acting_as(NOBODY)
     return actor_of(signed_in.person, visitor)
+
+
+async def owes_factor(request: Request) -> bool:
+    """Tell whether who looks must set up a second factor first."""
+    gateway: Gateway = request.app.state.gateway
+    stored = await session_of(request)
+    rule = gateway.settings.second_factor
+    return stored is not None and owes_second_factor(stored.person, rule)
 
 
 async def signed_in(request: Request) -> Viewer | None:

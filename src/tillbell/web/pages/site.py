@@ -75,7 +75,7 @@ from tillbell.web.pages.page import (
 )
 from tillbell.web.pages.portal import PUBLIC_PAGES as PORTAL_ENTRANCE
 from tillbell.web.pages.portal import portal_routes
-from tillbell.web.pages.session import Viewer, actor_of_session, signed_in
+from tillbell.web.pages.session import Viewer, actor_of_session, owes_factor, signed_in
 
 PAGES: tuple[SitePage, ...] = (
     *home.PAGES,
@@ -112,6 +112,7 @@ PAGES: tuple[SitePage, ...] = (
     *application_acts.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = (*sign_in.PUBLIC_PAGES, *sign_on.PUBLIC_PAGES)
+_WITHOUT_FACTOR = (account.TOTP, sign_in.LOGOUT)  # for who must set up a second factor
 DEV_PAGES: tuple[SitePage, ...] = components.PAGES
 
 
@@ -157,6 +158,8 @@ def _serve(page: SitePage | PublicPage) -> Callable[[Request], Awaitable[Respons
             person = await signed_in(request)
             if person is None:
                 return redirect(_login_before(request))
+            if page.path not in _WITHOUT_FACTOR and await owes_factor(request):
+                return redirect(account.TOTP)
             with acting_as(await actor_of_session(request)):
                 return await _show(request, page, person)
         except TillbellError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tillbell.configure.people_admin import Granter
 from tillbell.model.people import Role
 from tillbell.rules.rights import SCOPES_OF, not_covered
@@ -30,6 +32,8 @@ _HINTS = {
     Role.FINANCE: "read and export",
     Role.VIEWER: "read",
 }
+_APPLICATIONS_SHOWN = 12
+_IN = "role-in-"  # with an application's id, the field of the role in it
 _WORKS = "It works once. It is shown here and never again: send it by a way that you trust."
 
 
@@ -37,22 +41,43 @@ def _granter(visit: Visit) -> Granter:
     return granter_of(visit.principal(ACCESS["person.invite"].tenant))
 
 
-def _choices(visit: Visit) -> list[FormChoice]:
-    """Return the roles that the person who looks may give."""
-    held = _granter(visit).scopes
+def _choices(visit: Visit, held: Role | None, nothing: str) -> list[FormChoice]:
+    """Return the roles that the person who looks may give, the one that is held, and none."""
+    scopes = _granter(visit).scopes
     return [
-        FormChoice(role.value, role.value, hint)
-        for role, hint in _HINTS.items()
-        if not not_covered(held, SCOPES_OF[role])
+        FormChoice("", "none", nothing),
+        *(
+            FormChoice(role.value, role.value, hint)
+            for role, hint in _HINTS.items()
+            if role is held or not not_covered(scopes, SCOPES_OF[role])
+        ),
     ]
 
 
-def _places(visit: Visit) -> list[FormChoice]:
-    """Return where the person who looks may give roles."""
+def _role_fields(visit: Visit, role: Role | None, own: Mapping[str, Role]) -> list[FormField]:
+    """Return a field for the role in all applications, and one for each application.
+
+    Of many applications those are there in which the person has a role, and the chosen one.
+    """
     only = _granter(visit).app_id
-    general = [] if only is not None else [FormChoice("", "all applications")]
     apps = [app for app in visit.applications if only in (None, app.id)]
-    return [*general, *(FormChoice(app.id, app.name) for app in apps)]
+    if len(apps) > _APPLICATIONS_SHOWN:
+        apps = [app for app in apps if app.id in own or app.id == visit.app_id]
+    options = _choices(visit, role, "only the roles below count")
+    general = FormField("role", "In all applications", "choice", role or "", options=options)
+    return [
+        *([general] if only is None else []),
+        *(
+            FormField(
+                f"{_IN}{app.id}",
+                f"In {app.name}",
+                "select",
+                own.get(app.id, ""),
+                options=_choices(visit, own.get(app.id), ""),
+            )
+            for app in apps
+        ),
+    ]
 
 
 async def _person(visit: Visit) -> PersonOut:
@@ -61,12 +86,11 @@ async def _person(visit: Visit) -> PersonOut:
     return PersonOut.of(person, granter)
 
 
-def _roles_of(sent: SentFields) -> dict[str, object]:
-    """Return the members of the API that a chosen role and place set."""
-    role, app_id = sent.text("role") or None, sent.text("place")
-    if app_id:
-        return {"role": None, "appRoles": {app_id: role} if role else {}}
-    return {"role": role, "appRoles": {}}
+def _roles_of(visit: Visit, sent: SentFields) -> dict[str, object]:
+    """Return the members of the API that the fields of roles set."""
+    fields = {app.id: sent.text(f"{_IN}{app.id}") for app in visit.applications}
+    app_roles = {app_id: role for app_id, role in fields.items() if role}
+    return {"role": sent.text("role") or None, "appRoles": app_roles}
 
 
 async def _invite_form(visit: Visit) -> ActForm:
@@ -81,14 +105,13 @@ async def _invite_form(visit: Visit) -> ActForm:
         back_word="People",
         fields=[
             FormField("email", "E-mail", "email", hint="To sign in with.", is_required=True),
-            FormField("role", "Role", "choice", "viewer", options=_choices(visit)),
-            FormField("place", "For", "select", visit.app_id or "", options=_places(visit)),
+            *_role_fields(visit, None, {}),
         ],
     )
 
 
-async def _invite_call(_: Visit, sent: SentFields) -> ApiCall:
-    return ApiCall("POST", "/person", {"email": sent.text("email"), **_roles_of(sent)})
+async def _invite_call(visit: Visit, sent: SentFields) -> ApiCall:
+    return ApiCall("POST", "/person", {"email": sent.text("email"), **_roles_of(visit, sent)})
 
 
 async def _invited(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
@@ -116,31 +139,25 @@ async def _link_call(visit: Visit, _: SentFields) -> ApiCall:
 
 async def _roles_form(visit: Visit) -> ActForm:
     person = await _person(visit)
-    app_id, own = next(iter(person.app_roles.items()), ("", person.role))
-    several = len(person.app_roles) + (person.role is not None) > 1
     return ActForm(
-        title=f"Change the role of {person.email}",
-        verb="Change the role",
-        consequences=["It holds from the next click of the person, on every process."],
+        title=f"Change the roles of {person.email}",
+        verb="Change the roles",
+        consequences=["They hold from the next click of the person, on every process."],
         back=visit.link(_PLACE),
         back_word="People",
-        fields=[
-            FormField("role", "Role", "choice", own or "", options=_choices(visit)),
-            FormField("place", "For", "select", app_id, options=_places(visit)),
-        ],
-        warning="This person has several roles. What you choose here takes their place; the API"
-        " (PATCH /api/v1/person) can set several."
-        if several
-        else "",
+        fields=_role_fields(visit, person.role, person.app_roles),
     )
 
 
 async def _roles_call(visit: Visit, sent: SentFields) -> ApiCall:
-    return ApiCall("PATCH", f"/person/{visit.path('person')}", _roles_of(sent))
+    body = _roles_of(visit, sent)
+    if _granter(visit).app_id is not None:  # the role in all applications is not this one's to say
+        del body["role"]
+    return ApiCall("PATCH", f"/person/{visit.path('person')}", body)
 
 
 async def _roles_set(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
-    return ActResult(f"The role of {answer.doc['email']} is changed.", visit.link(_PLACE))
+    return ActResult(f"The roles of {answer.doc['email']} are changed.", visit.link(_PLACE))
 
 
 async def _disable_form(visit: Visit) -> ActForm:
