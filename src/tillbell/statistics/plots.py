@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tillbell.clock import DAY, HOUR, MINUTE, SECOND, Clock, Micros
 from tillbell.model.audit import AuditedAct
@@ -53,15 +53,17 @@ from tillbell.storage.ports.outbound import ALL as FIRST_PAGE
 from tillbell.storage.ports.outbound import Page
 from tillbell.storage.ports.statistics import Period
 
+T = TypeVar("T")
 SUBJECTS_MAX = 1_000  # event types, endpoints, currencies of one plot
 SOURCES_MAX = 50
 APPLICATIONS_MAX = 200  # whose endpoints are compared
 _KEPT = 400 * DAY
 SHOWN_MAX = 100  # rows of one plot
 FRESH_FOR: Micros = 10 * SECOND
-# Of hours that ended this long before, nothing changes but that it is removed.
+# Of minutes and hours that ended this long before, nothing changes but that they are removed.
 SETTLED_AFTER: Micros = 10 * MINUTE
 SETTLED_FRESH_FOR: Micros = 10 * MINUTE
+SHARED_STEPS_MAX = 2_000  # of one read
 MARKERS_MAX = 100
 _AUDIT_PAGES = 5
 _AUDIT_PAGE = 200
@@ -84,7 +86,7 @@ class Step(NamedTuple):
     @property
     def attempts(self) -> int:
         """How many attempts ended."""
-        return sum(self.endings.values())
+        return _attempts_of(self.counts)[0]
 
     @property
     def response_times(self) -> Percentiles:
@@ -248,11 +250,41 @@ class Plots:
         return await self._database.list(Source, app_id, page)
 
     async def _steps(self, series: Sequence[CountedSeries], period: PlotPeriod) -> list[list[Step]]:
-        counted = await self._database.rollups(series, period.span, period.step)
+        """Read the steps that are settled once for many minutes, and those that follow now."""
+        since, until, step = period
+        settled = since + (self._clock.now() - SETTLED_AFTER - since) // step * step
+        settled = min(settled, until)
+        is_shared = len(series) * (settled - since) // step <= SHARED_STEPS_MAX
+        if settled <= since or not is_shared:
+            counted = await self._read_steps(series, period)
+        else:
+            before = period._replace(until=settled)
+            counted, following = await asyncio.gather(
+                self._shared.get(
+                    ("steps", tuple(series), before),
+                    SETTLED_FRESH_FOR,
+                    lambda: self._read_steps(series, before),
+                ),
+                self._read_steps(series, period._replace(since=settled)),
+            )
+            counted = counted | following
         return [
-            [Step(start, start + period.step, by_start.get(start, {})) for start in period.starts]
-            for by_start in (dict(rollups) for rollups in counted)
+            [Step(at, at + step, counted.get((each, at), {})) for at in period.starts]
+            for each in series
         ]
+
+    async def _read_steps(
+        self, series: Sequence[CountedSeries], period: PlotPeriod
+    ) -> dict[tuple[CountedSeries, Micros], Counts]:
+        """Return the counts of each series by the start of their steps."""
+        if period.since >= period.until:
+            return {}
+        counted = await self._database.rollups(series, period.span, period.step)
+        return {
+            (each, start): counts
+            for each, rollups in zip(series, counted, strict=True)
+            for start, counts in rollups
+        }
 
     # ── sums ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -299,10 +331,29 @@ class Plots:
     async def of_endpoints(self, endpoints: Sequence[Endpoint]) -> dict[str, EndpointFigures]:
         """Return the figures of each endpoint within 24 hours, by its id."""
         series = [CountedSeries(each.scope, ENDPOINT, each.id) for each in endpoints]
-        counted = await self._database.rollups(series, self._day(), 2 * DAY)
+        since, until = self._day()
+        settled = (self._clock.now() - SETTLED_AFTER) // HOUR * HOUR
+        before, following = await asyncio.gather(
+            self._shared.get(
+                ("sums", tuple(series), since),
+                SETTLED_FRESH_FOR,
+                lambda: self._read_sums(series, Period(since, settled)),
+            ),
+            self._read_sums(series, Period(settled, until)),
+        )
+        sums = await asyncio.to_thread(_added, before, following)
         return {
-            each.subject: _figures(each.app_id, each.subject, rollups[0].counts if rollups else {})
+            each.subject: _figures(each.app_id, each.subject, sums.get(each, {})) for each in series
+        }
+
+    async def _read_sums(
+        self, series: Sequence[CountedSeries], period: Period
+    ) -> dict[CountedSeries, Counts]:
+        counted = await self._database.rollups(series, period, 2 * DAY)
+        return {
+            each: rollups[0].counts
             for each, rollups in zip(series, counted, strict=True)
+            if rollups
         }
 
     def _day(self) -> Period:
@@ -421,8 +472,8 @@ def _failures(figures: EndpointFigures) -> tuple[int, str]:
     return figures.accepted - figures.attempts, figures.endpoint_id
 
 
-def _added(some: dict[str, Counts], others: dict[str, Counts]) -> dict[str, Counts]:
-    """Add the counts of equal subjects."""
+def _added(some: dict[T, Counts], others: dict[T, Counts]) -> dict[T, Counts]:
+    """Add the counts of equal subjects or series."""
     subjects = some.keys() | others.keys()
     return {each: sum_of((some.get(each, {}), others.get(each, {}))) for each in subjects}
 

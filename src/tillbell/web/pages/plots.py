@@ -140,13 +140,8 @@ def period_of(visit: Visit, range_: TimeRange) -> PlotPeriod:
 
 async def sparks(visit: Visit, endpoints: Sequence[Endpoint]) -> dict[str, list[int]]:
     """Return the accepted attempts of endpoints within a day, hour by hour, by their ids."""
-    period = period_of(visit, USUAL._replace(step=HOUR))
-    plots = visit.gateway.plots
-    listed = await asyncio.gather(*(plots.of_endpoint(each, period) for each in endpoints))
-    return {
-        endpoint.id: [step.endings["accepted"] for step in steps]
-        for endpoint, steps in zip(endpoints, listed, strict=True)
-    }
+    days = await visit.gateway.plots.endpoint_days(endpoints)
+    return {endpoint_id: day.accepted for endpoint_id, day in days.items()}
 
 
 def attempt_plot(
