@@ -100,6 +100,8 @@ def _measured(
     session, names["person"] = asyncio.run(_sign_in(url))
     started_s = gateway.start()
     try:
+        entries = gateway.call("GET", f"/api/v1/app/{names['app']}/audit").json()
+        names["entry"] = entries["data"][0]["id"]
         names["conflict"] = gateway.call("GET", "/api/v1/conflict").json()["data"][0]["id"]
         return _report(gateway, database, Filled(names, session), started_s, options)
     finally:
