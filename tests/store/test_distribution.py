@@ -47,6 +47,7 @@ OF_ALL = {
         "filtered_callbacks",
         "filtered_deliveries",
         "filtered_deliveries_end",
+        "refused_by_source",
     },
     "to find what is to be done": {
         "has_order_keys",

@@ -20,6 +20,8 @@ from tests.store.inbound_harness import (
 )
 from tillbell.clock import SECOND
 from tillbell.model.callbacks import Outcome, References
+from tillbell.model.endpoints import EndpointHealth
+from tillbell.model.records import Application
 from tillbell.model.transactions import Direction, TransactionKind
 from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
 from tillbell.storage.ports.outbound import ALL, Page
@@ -348,3 +350,41 @@ async def test_audit_is_listed_all_or_of_one_target(inbound: InboundHarness) -> 
     await assert_pages(lambda page: audit(app, page), listed)
     await assert_pages(lambda page: audit(app, page, "a"), listed[1::2])
     assert await audit(inbound.outbound.other_app, NEWEST) == []
+
+
+async def test_what_needs_somebody_is_counted_up_to_a_limit(inbound: InboundHarness) -> None:
+    app, other, store = inbound.outbound.app, inbound.outbound.other_app, inbound.store
+    await store.put(Application(id=app, name="Shop"), Application(id=other, name="Other"))
+    failing = [
+        EndpointHealth(id=inbound.outbound.new("ep"), scope=scope, failing_since=since)
+        for scope, since in ((app, 5), (app, 6), (app, None), (other, 7))
+    ]
+    await store.put(*failing)
+    of = await inbound.create()
+    foreign = await inbound.create(app_id=other)
+    conflicts = [inbound.conflict(each) for each in (of, of, foreign)]
+    settled = inbound.conflict(of)
+    await inbound.do(conflicts=(*conflicts, settled))
+    await inbound.do(resolved=(settled._replace(resolved_at=1, resolution="keep"),))
+
+    assert await store.attention(app, 9) == (2, 2)
+    assert await store.attention(other, 9) == (1, 1)
+    assert await store.attention(None, 9) == (3, 3)
+    assert await store.attention(None, 1) == (1, 1)
+
+
+async def test_refused_callbacks_are_counted_by_source(inbound: InboundHarness) -> None:
+    app, other, store = inbound.outbound.app, inbound.outbound.other_app, inbound.store
+    refused = {"trust": None, "outcome": Outcome.UNAUTHENTICATED}
+    await inbound.receive(**refused)
+    inbound.outbound.clock.advance(10)
+    since = inbound.outbound.now
+    for fields in ({}, refused, refused, refused | {"app_id": other, "source_id": "src_other"}):
+        await inbound.receive(**fields)
+    await inbound.receive()
+
+    mine, foreign = {(app, inbound.source): 2}, {(other, "src_other"): 1}
+    assert await store.refused_by_source(app, since, 9) == mine
+    assert await store.refused_by_source(None, since, 9) == mine | foreign
+    assert await store.refused_by_source(None, since, 2) == foreign  # of the newest two callbacks
+    assert await store.refused_by_source(app, 0, 1) == {(app, inbound.source): 1}

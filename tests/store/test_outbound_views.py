@@ -15,6 +15,7 @@ from tillbell.model.messages import Attempt, Delivery, Message
 from tillbell.storage.ports.outbound import (
     ANY_STATE,
     AttemptFilter,
+    CountedSpan,
     DeliveryRow,
     DeliverySelection,
     DueLane,
@@ -496,7 +497,11 @@ async def test_totals_count_deliveries_by_state_and_hour(outbound: OutboundHarne
     )
 
     async def totals(endpoint: str | None, since: int, until: int) -> Totals:
-        return await outbound.store.totals(outbound.app, endpoint, hour + since, hour + until)
+        span = CountedSpan(outbound.app, endpoint, hour + since, hour + until)
+        alone = await outbound.store.totals(*span)
+        nobody = span._replace(app_id=outbound.new("app"))
+        assert await outbound.store.totals_of([span, nobody]) == [alone, Totals()]
+        return alone
 
     assert await totals(outbound.endpoint, 0, HOUR) == Totals(0, 1, 1, 1, 0)
     assert await totals(outbound.endpoint, 0, 2 * HOUR) == Totals(1, 1, 1, 1, 0)
@@ -510,3 +515,23 @@ async def test_totals_count_deliveries_by_state_and_hour(outbound: OutboundHarne
     assert await totals(None, 2_000, HOUR) == await totals(None, 0, HOUR)  # whole hours
     assert await totals(outbound.endpoint, 2 * HOUR, 9 * HOUR) == Totals()
     assert await outbound.store.counts() == Totals(3, 1, 1, 1, 1)
+
+
+async def test_the_ends_of_attempts_are_read_together(outbound: OutboundHarness) -> None:
+    attempts = []
+    for state in (SUCCEEDED, FAILED):
+        attempts += await outbound.attempts(await outbound.finish(await outbound.publish(), state))
+    keys = [(outbound.app, each.id) for each in attempts]
+
+    ends = await outbound.store.attempt_ends([*keys, (outbound.other_app, attempts[0].id)])
+
+    assert ends == {
+        each.id: (
+            each.id,
+            each.status_code,
+            each.error,
+            each.detail,
+            each.started_at + each.duration_us,
+        )
+        for each in attempts
+    }

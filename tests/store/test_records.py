@@ -51,6 +51,15 @@ async def test_records_come_back_as_they_were_put(outbound: OutboundHarness) -> 
         assert await outbound.store.get(type(record), record.id, record.scope) == record
 
 
+async def test_records_are_read_together_by_scope_and_id(outbound: OutboundHarness) -> None:
+    first, second = endpoint(outbound, "first"), endpoint(outbound)
+    await outbound.store.put(first, second, Application(id=outbound.app, name="Shop"))
+
+    keys = [(outbound.app, first.id), (outbound.app, second.id), (outbound.app, "first")]
+    keys += [(outbound.other_app, first.id), ("", outbound.app)]
+    assert await outbound.store.get_many(Endpoint, keys) == {first.id: first, second.id: second}
+
+
 async def test_a_record_is_found_by_its_uid_within_kind_and_scope(
     outbound: OutboundHarness,
 ) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from tillbell.clock import DAY, Clock, Micros
+from tillbell.clock import DAY, HOUR, Clock, Micros
 from tillbell.deliver.config_cache import OPERATIONAL, ConfigCache
 from tillbell.deliver.lanes import Lanes
 from tillbell.ids import attempt_id
@@ -14,7 +15,7 @@ from tillbell.model.messages import DeliveryState, Reply, Result
 from tillbell.rules.delivery.answers import judge
 from tillbell.rules.filters.clauses import ListFilter, one_of
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.outbound import DeliveryRow, Page
+from tillbell.storage.ports.outbound import AttemptEnd, CountedSpan, DeliveryRow, Page
 
 FAILED_MAX = 250  # failed deliveries that are looked at
 FAILING_MAX = 99  # endpoints
@@ -81,10 +82,9 @@ class DeliveryProblems:
         failing, failed = await asyncio.gather(self._failing(app_id), self._failed(app_id))
         rows, is_whole = failed
         problems = {problem.cause: problem for problem in failing}
-        for problem in await asyncio.gather(*map(self._problem_of, rows)):
-            if problem is not None:
-                before = problems.get(problem.cause)
-                problems[problem.cause] = _joined(before, problem) if before else problem
+        for problem in await self._problems_of(rows):
+            before = problems.get(problem.cause)
+            problems[problem.cause] = _joined(before, problem) if before else problem
         listed = sorted(
             problems.values(),
             key=lambda each: (not each.is_failing, -(each.failed + each.waiting), each.since),
@@ -92,9 +92,16 @@ class DeliveryProblems:
         return ListedProblems(listed, len(rows), is_whole)
 
     async def _failing(self, app_id: str | None) -> list[DeliveryProblem]:
+        """Return the problems of the endpoints that fail now."""
         stored = await self._database.failing_endpoints(app_id, Page(FAILING_MAX))
-        problems = await asyncio.gather(*map(self._problem_of_health, stored))
-        return [problem for problem in problems if problem is not None]
+        problems = [problem for each in stored if (problem := await self._problem_of_health(each))]
+        now = self._clock.now()
+        spans = [open_span(each.endpoint, each.since, now) for each in problems]
+        totals = await self._database.history.totals_of(spans) if spans else []
+        return [
+            problem._replace(waiting=each.waiting + each.sending)
+            for problem, each in zip(problems, totals, strict=True)
+        ]
 
     async def _problem_of_health(self, stored: EndpointHealth) -> DeliveryProblem | None:
         """Return the problem of an endpoint that fails now; None: it does not, or is gone."""
@@ -105,15 +112,12 @@ class DeliveryProblems:
         failure = health.last_failure if health is not None else None
         if endpoint is None or health is None or health.failing_since is None or failure is None:
             return None
-        since, now = health.failing_since, self._clock.now()
-        totals = await self._database.history.totals(endpoint.scope, endpoint.id, since - DAY, now)
         return DeliveryProblem(
             endpoint=endpoint,
             cause=FailureCause(endpoint.scope, endpoint.id, failure.status, failure.error),
             text=failure.text,
-            since=since,
+            since=health.failing_since,
             last_at=failure.at,
-            waiting=totals.waiting + totals.sending,
             is_failing=True,
         )
 
@@ -127,25 +131,41 @@ class DeliveryProblems:
         )
         return slice_.rows, slice_.end is None and len(slice_.rows) < FAILED_MAX
 
-    async def _problem_of(self, row: DeliveryRow) -> DeliveryProblem | None:
-        """Return the problem of one failed delivery; None: its endpoint is gone."""
-        delivery = row.delivery
-        if delivery.app_id == OPERATIONAL:
-            return None
-        endpoint = await self._config_cache.endpoint(delivery.app_id, delivery.endpoint_id)
-        number = attempt_id(delivery.id, delivery.attempts)
-        last = await self._database.attempt(delivery.app_id, number)
-        if endpoint is None or last is None:
-            return None
-        ended_at = last.started_at + last.duration_us
-        return DeliveryProblem(
-            endpoint=endpoint,
-            cause=FailureCause(delivery.app_id, endpoint.id, last.status_code, last.error),
-            text=last.detail,
-            since=ended_at,
-            last_at=ended_at,
-            failed=1,
+    async def _problems_of(self, rows: Sequence[DeliveryRow]) -> list[DeliveryProblem]:
+        """Return the problem of each failed delivery whose endpoint is still there."""
+        deliveries = [row.delivery for row in rows if row.delivery.app_id != OPERATIONAL]
+        keys = {each.id: attempt_id(each.id, each.attempts) for each in deliveries}
+        ends = await self._database.history.attempt_ends(
+            [(each.app_id, keys[each.id]) for each in deliveries]
         )
+        problems = []
+        for delivery in deliveries:
+            endpoint = await self._config_cache.endpoint(delivery.app_id, delivery.endpoint_id)
+            last = ends.get(keys[delivery.id])
+            if endpoint is not None and last is not None:
+                problems.append(_problem_of(endpoint, last))
+        return problems
+
+
+def open_span(endpoint: Endpoint, failing_since: Micros, now: Micros) -> CountedSpan:
+    """Return when the open deliveries of a failing endpoint were made.
+
+    It is in whole hours, which are read from counters: nothing is counted row by row.
+    """
+    since, until = (failing_since - DAY) // HOUR * HOUR, -(-now // HOUR) * HOUR
+    return CountedSpan(endpoint.scope, endpoint.id, since, until)
+
+
+def _problem_of(endpoint: Endpoint, last: AttemptEnd) -> DeliveryProblem:
+    """Return the problem of a delivery that failed with its last attempt."""
+    return DeliveryProblem(
+        endpoint=endpoint,
+        cause=FailureCause(endpoint.scope, endpoint.id, last.status_code, last.error),
+        text=last.detail,
+        since=last.ended_at,
+        last_at=last.ended_at,
+        failed=1,
+    )
 
 
 def _joined(first: DeliveryProblem, second: DeliveryProblem) -> DeliveryProblem:

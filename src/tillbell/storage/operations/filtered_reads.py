@@ -472,7 +472,10 @@ def _messages_of(walk: _Walk) -> dict[str, str]:
 def _sliced(
     db: DbReader, table: _ListRows, plan: _Plan, filter_: ListFilter, page: Page, size: int
 ) -> Slice[Any]:
-    """Read the next slice of all walks, as far as the one that ends first."""
+    """Read the next slice of all walks, as far as the one that ends first.
+
+    Of exact walks that is a page: they are read at once, without a look for where a slice ends.
+    """
     is_ascending = page.ascending is not page.backwards
     order = "ascending" if is_ascending else "descending"
     reader = _WalkReader(db, table, bound(table.list_, filter_.clauses), order)
@@ -481,8 +484,11 @@ def _sliced(
     walks = [walk.within(low, high) for walk in plan.walks]
     if page.iterator is not None:
         walks = [reader.behind(walk, page.iterator) for walk in walks]
-    length = page.limit if plan.is_exact else max(size // max(1, len(walks)), page.limit)
-    reached = [end for walk in walks if (end := reader.end(walk, length)) is not None]
+    if plan.is_exact:
+        length, reached = page.limit, []
+    else:
+        length = max(size // max(1, len(walks)), page.limit)
+        reached = [end for walk in walks if (end := reader.end(walk, length)) is not None]
     end = (min(reached) if is_ascending else max(reached)) if reached else None
     rows: dict[str, Any] = {}
     last = end
@@ -492,5 +498,6 @@ def _sliced(
         if len(rows) >= page.limit:
             rows = dict(sorted(rows.items(), reverse=not is_ascending)[: page.limit])
             last = [*rows][-1]  # nothing behind it is on the page
+            end = last if plan.is_exact else end
     merged = sorted(rows.items(), reverse=not is_ascending)
     return Slice([row for _, row in merged], length * len(walks), end)

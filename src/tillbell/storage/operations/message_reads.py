@@ -12,7 +12,9 @@ from tillbell.storage.engine.methods import read
 from tillbell.storage.operations import message_rows
 from tillbell.storage.operations.pages import LAST, page_bounds
 from tillbell.storage.ports.outbound import (
+    AttemptEnd,
     AttemptFilter,
+    CountedSpan,
     DeliveryRow,
     DeliverySelection,
     DueLane,
@@ -117,6 +119,13 @@ def message_contents(db: DbReader, messages: Sequence[Message]) -> dict[str, Mes
         delivery = message_rows.delivery(row)
         contents[delivery.message_id].deliveries.append(delivery)
     return contents
+
+
+@read
+def attempt_ends(db: DbReader, attempts: Sequence[tuple[str, str]]) -> dict[str, AttemptEnd]:
+    """Read how attempts ended, with one statement."""
+    rows = db.query("attempt_ends", {"attempts": json_rows(attempts)})
+    return {end.id: end for end in map(AttemptEnd._make, rows)}
 
 
 @read
@@ -244,6 +253,17 @@ def totals(
     db: DbReader, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
 ) -> Totals:
     """Read sums over whole hours, and count what is in the parts of hours at the ends."""
+    return _totals(db, CountedSpan(app_id, endpoint_id, since, until))
+
+
+@read
+def totals_of(db: DbReader, spans: Sequence[CountedSpan]) -> list[Totals]:
+    """Do the same for several spans."""
+    return [_totals(db, each) for each in spans]
+
+
+def _totals(db: DbReader, span_: CountedSpan) -> Totals:
+    app_id, endpoint_id, since, until = span_
     if endpoint_id is None:
         return _summed(db, app_id, "", since // HOUR * HOUR, until)
     first, last = -(-since // HOUR) * HOUR, until // HOUR * HOUR

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tillbell.clock import Micros
+from tillbell.ids import first_of
 from tillbell.model.callbacks import Callback
 from tillbell.model.transactions import MoneyConflict, Transaction
 from tillbell.storage.engine.methods import read
@@ -11,7 +13,16 @@ from tillbell.storage.operations.message_reads import delivery_row
 from tillbell.storage.operations.pages import LAST, PageBounds, page_bounds
 from tillbell.storage.ports.inbound import TransactionFilter
 from tillbell.storage.ports.outbound import DeliveryRow, Page
+from tillbell.storage.ports.overviews import Attention
 from tillbell.storage.session.connection import DbReader
+
+
+@read
+def attention(db: DbReader, app_id: str | None, limit: int) -> Attention:
+    """Count what needs somebody."""
+    bindings = {"app_id": app_id, "low": "", "limit": limit}
+    counts = (db.query(name, bindings)[0][0] for name in ("count_failing", "count_open_conflicts"))
+    return Attention(*(min(count, limit) for count in counts))
 
 
 @read
@@ -50,6 +61,16 @@ def all_callbacks(db: DbReader, page: Page) -> list[Callback]:
     bounds = page_bounds(page)
     rows = db.query("all_callbacks", bounds.bindings, bounds.order)
     return bounds.in_list_order([callback_rows.callback(row) for row in rows])
+
+
+@read
+def refused_by_source(
+    db: DbReader, app_id: str | None, since: Micros, limit: int
+) -> dict[tuple[str, str], int]:
+    """Count refused callbacks."""
+    bindings = {"app_id": app_id, "low": first_of("cbk", since), "limit": limit}
+    rows = db.query("refused_by_source", bindings, "everywhere" if app_id is None else "of_app")
+    return {(app, source): count for app, source, count in rows}
 
 
 @read

@@ -22,7 +22,7 @@ from tillbell.storage.operations.statistics import (
     remove_endpoint_rollups,
 )
 from tillbell.storage.ports.outbound import ALL, Page
-from tillbell.storage.session.connection import DbReader
+from tillbell.storage.session.connection import DbReader, json_rows
 from tillbell.storage.session.transaction import DbTransaction
 
 R = TypeVar("R", bound=Record)
@@ -183,6 +183,13 @@ def get(db: DbReader, kind: type[R], id_or_uid: str, scope: str | None = "") -> 
     else:
         rows = db.query(_statements(kind).get, (kind.__name__, scope, id_or_uid))
     return next((decode(kind, doc) for (doc,) in rows), None)
+
+
+@read
+def get_many(db: DbReader, kind: type[R], keys: Sequence[tuple[str, str]]) -> dict[str, R]:
+    """Read records with one statement."""
+    rows = db.query("records_named", {"kind": kind.__name__, "keys": json_rows(keys)})
+    return {str(id_): decode(kind, doc) for id_, doc in rows}
 
 
 @read

@@ -49,6 +49,8 @@ class OutboundListMethods:
     deliveries_of_endpoint = message_reads.deliveries_of_endpoint
     attempts = message_reads.attempts
     totals = message_reads.totals
+    totals_of = message_reads.totals_of
+    attempt_ends = message_reads.attempt_ends
 
 
 class OutboundReadMethods(OutboundListMethods):
@@ -73,6 +75,7 @@ class RegistryMethods:
 
     put = records.put
     get = records.get
+    get_many = records.get_many
     list = records.list_
     ids_named = records.ids_named
     failing_endpoints = records.failing_endpoints
@@ -121,8 +124,10 @@ class InboundReadMethods(InboundListMethods):
 class OverviewMethods:
     """`OverviewLists`."""
 
+    attention = overview_reads.attention
     deliveries = overview_reads.deliveries
     all_callbacks = overview_reads.all_callbacks
+    refused_by_source = overview_reads.refused_by_source
     all_transactions = overview_reads.all_transactions
     find_transactions = overview_reads.find_transactions
     all_conflicts = overview_reads.all_conflicts

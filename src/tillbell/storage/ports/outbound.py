@@ -197,6 +197,25 @@ class Totals(NamedTuple):
     discarded: int = 0
 
 
+class CountedSpan(NamedTuple):
+    """Whose deliveries are counted, of messages made in `since` ≤ time < `until`."""
+
+    app_id: str  # "": all
+    endpoint_id: str | None  # None: all of the application
+    since: Micros
+    until: Micros
+
+
+class AttemptEnd(NamedTuple):
+    """How an attempt ended."""
+
+    id: str
+    status_code: int  # 0: there was no answer
+    error: str  # class of failure; "": it answered
+    detail: str  # for a person
+    ended_at: Micros
+
+
 RESENDABLE = (
     DeliveryState.WAITING,
     DeliveryState.SUCCEEDED,
@@ -398,6 +417,10 @@ class Registry(Protocol):
         """
         ...
 
+    async def get_many(self, kind: type[R], keys: Sequence[tuple[str, str]]) -> dict[str, R]:
+        """Return configured records of a kind by id; of each its scope and id are given."""
+        ...
+
     async def list(self, kind: type[R], scope: str | None = "", page: Page = ALL) -> list[R]:
         """Return records by id, newest first unless `ascending`; `scope=None`: of all scopes."""
         ...
@@ -454,6 +477,14 @@ class OutboundLists(Protocol):
         Whole hours are read from counters; of an endpoint the parts of hours at the ends are
         counted row by row. Of an application (`endpoint_id=None`) they count as whole hours.
         """
+        ...
+
+    async def totals_of(self, spans: Sequence[CountedSpan]) -> list[Totals]:
+        """Do the same for each span, in one read."""
+        ...
+
+    async def attempt_ends(self, attempts: Sequence[tuple[str, str]]) -> dict[str, AttemptEnd]:
+        """Return how attempts ended, by id; of each its application and id are given."""
         ...
 
 

@@ -6,8 +6,9 @@ reads some pages and filters them.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from tillbell.clock import Micros
 from tillbell.model.callbacks import Callback
 from tillbell.model.transactions import MoneyConflict, Transaction
 from tillbell.rules.audit_chain import ChainBounds, ChainedRow
@@ -15,8 +16,19 @@ from tillbell.storage.ports.inbound import TransactionFilter
 from tillbell.storage.ports.outbound import DeliveryRow, Page
 
 
+class Attention(NamedTuple):
+    """How many things need somebody, each up to a limit."""
+
+    failing: int = 0  # endpoints
+    conflicts: int = 0  # that are open
+
+
 class OverviewLists(Protocol):
     """Lists for people who look after the whole installation."""
+
+    async def attention(self, app_id: str | None, limit: int) -> Attention:
+        """Count what needs somebody in an application; None: in all."""
+        ...
 
     async def deliveries(
         self, app_id: str | None, page: Page, *, failed_only: bool = False
@@ -26,6 +38,16 @@ class OverviewLists(Protocol):
 
     async def all_callbacks(self, page: Page) -> list[Callback]:
         """List callbacks of every application, newest first unless `ascending`."""
+        ...
+
+    async def refused_by_source(
+        self, app_id: str | None, since: Micros, limit: int
+    ) -> dict[tuple[str, str], int]:
+        """Count refused callbacks since a time by application and source.
+
+        It looks at the newest `limit` of an application's refused ones; of all applications, at
+        the newest `limit` of all callbacks.
+        """
         ...
 
     async def all_transactions(self, page: Page) -> list[Transaction]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from tillbell.rules.filters.clauses import ListFilter
 from tillbell.rules.filters.endpoints import asks_health, endpoint_fits
 from tillbell.statistics.plots import EndpointFigures
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import ListPage, filtered_page, row_id
+from tillbell.web.api.paging import ListPage, filtered_page
 from tillbell.web.api.shapes import Out, optional_time
 
 
@@ -120,46 +120,40 @@ async def health_of(gateway: Gateway, endpoint: Endpoint) -> EndpointHealth | No
     return gateway.lanes.health(endpoint.id, stored)
 
 
-async def health_of_page(
-    gateway: Gateway, scope: str | None, page: Page, endpoints: list[Endpoint]
+async def health_of_all(
+    gateway: Gateway, endpoints: Sequence[Endpoint]
 ) -> dict[str, EndpointHealth | None]:
-    """Return the health of one page of a scope's endpoints, by id."""
-    # Health has the ids of endpoints: what belongs to a page of them is in the same page.
-    records = await gateway.database.list(EndpointHealth, scope, page)
-    stored = {health.id: health for health in records}
+    """Return the health of endpoints by id, in one read; None: no attempt was made."""
+    keys = [(each.scope, each.id) for each in endpoints if not gateway.lanes.is_open(each.id)]
+    stored = await gateway.database.get_many(EndpointHealth, keys) if keys else {}
     return {each.id: gateway.lanes.health(each.id, stored.get(each.id)) for each in endpoints}
 
 
 class EndpointRow(NamedTuple):
-    """An endpoint with its health (None: no attempt was made) and figures of 24 hours."""
+    """An endpoint with its health; None: no attempt was made."""
 
     endpoint: Endpoint
     health: EndpointHealth | None
-    figures: EndpointFigures
 
 
 async def endpoint_page(
     gateway: Gateway, scope: str | None, filter_: ListFilter, page: Page
 ) -> ListPage[EndpointRow]:
     """Return a page of the endpoints of a scope that fit a filter; None: of every scope."""
+    needs_health = asks_health(filter_)
 
-    async def fetch(page: Page) -> list[Endpoint]:
-        return await gateway.database.list(Endpoint, scope, page)
+    async def fetch(page: Page) -> list[EndpointRow]:
+        listed = await gateway.database.list(Endpoint, scope, page)
+        healths = await health_of_all(gateway, listed) if needs_health else {}
+        return [EndpointRow(each, healths.get(each.id)) for each in listed]
 
-    async def keep(endpoint: Endpoint) -> bool:
-        health = HealthStatus.OK
-        if asks_health(filter_):
-            stored = await health_of(gateway, endpoint)
-            is_failing = stored is not None and stored.failing_since is not None
-            health = HealthStatus.FAILING if is_failing else HealthStatus.OK
-        return endpoint.scope != OPERATIONAL and endpoint_fits(endpoint, health, filter_)
+    async def keep(row: EndpointRow) -> bool:
+        is_failing = row.health is not None and row.health.failing_since is not None
+        health = HealthStatus.FAILING if is_failing else HealthStatus.OK
+        return row.endpoint.scope != OPERATIONAL and endpoint_fits(row.endpoint, health, filter_)
 
-    endpoints = await filtered_page(fetch, page, row_id, keep)
-    healths = await asyncio.gather(*(health_of(gateway, row) for row in endpoints.rows))
-    figures = await gateway.plots.of_endpoints(endpoints.rows)
-    return endpoints.with_rows(
-        [
-            EndpointRow(row, health, figures[row.id])
-            for row, health in zip(endpoints.rows, healths, strict=True)
-        ]
-    )
+    listed = await filtered_page(fetch, page, lambda row: row.endpoint.id, keep)
+    if needs_health:
+        return listed
+    healths = await health_of_all(gateway, [row.endpoint for row in listed.rows])
+    return listed.with_rows([row._replace(health=healths[row.endpoint.id]) for row in listed.rows])

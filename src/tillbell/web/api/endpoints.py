@@ -5,6 +5,7 @@ Bodies have the members of both generations of the Svix API, and ours.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -35,7 +36,7 @@ from tillbell.web.api.endpoint_health import (
     endpoint_page,
     health_members,
     health_of,
-    health_of_page,
+    health_of_all,
 )
 from tillbell.web.api.filtered import FilterText, read_filter
 from tillbell.web.api.filters import TimeQuery
@@ -573,8 +574,9 @@ async def endpoint_list(gateway: Gateway, scope: str, page: Page) -> Listed[Endp
         return await gateway.database.list(Endpoint, scope, page)
 
     endpoints = await list_page(fetch, page, row_id)
-    healths = await health_of_page(gateway, scope, page, endpoints.rows)
-    figures = await gateway.plots.of_endpoints(endpoints.rows)
+    healths, figures = await asyncio.gather(
+        health_of_all(gateway, endpoints.rows), gateway.plots.of_endpoints(endpoints.rows)
+    )
     now = gateway.clock.now()
     return endpoints.showing(
         [EndpointOut.of(row, healths[row.id], figures[row.id], now) for row in endpoints.rows]
@@ -587,7 +589,8 @@ async def filtered_endpoints(
     """Return a page of the endpoints of a scope that fit a filter; None: of every scope."""
     now = gateway.clock.now()
     rows = await endpoint_page(gateway, scope, filter_, page)
-    return rows.showing([EndpointOut.of(*row, now) for row in rows.rows])
+    figures = await gateway.plots.of_endpoints([row.endpoint for row in rows.rows])
+    return rows.showing([EndpointOut.of(*row, figures[row.endpoint.id], now) for row in rows.rows])
 
 
 def shown_headers(endpoint: Endpoint, opened: dict[str, str]) -> HeadersOut:

@@ -144,19 +144,21 @@ def cut_page(rows: list[T], page: Page, id_of: Callable[[T], str]) -> ListPage[T
 async def filtered_page(
     fetch: Fetch[T], page: Page, id_of: Callable[[T], str], keep: Keep[T]
 ) -> ListPage[T]:
-    """Fetch one page of the rows that `keep` accepts. Reads at most 20 batches of 250 rows.
+    """Fetch one page of the rows that `keep` accepts.
 
-    A page may be short or empty although `done` is false: the next page may have more.
+    Reads a batch as long as the page, and then at most 19 of 250 rows. A page may be short or
+    empty although `done` is false: the next page may have more.
     """
     accepted: list[T] = []
-    batch = page._replace(limit=_BATCH)
+    batch = page._replace(limit=min(page.limit + 1, _BATCH))  # it may be all that is needed
     for _ in range(_BATCHES_MAX):
         rows = list(await fetch(batch))
         matching = [row for row in rows if await keep(row)]
         accepted = matching + accepted if page.backwards else accepted + matching
         if len(rows) < batch.limit or len(accepted) > page.limit:
             return cut_page(accepted, page, id_of)
-        batch = batch._replace(iterator=id_of(rows[0] if page.backwards else rows[-1]))
+        last = id_of(rows[0] if page.backwards else rows[-1])
+        batch = batch._replace(limit=_BATCH, iterator=last)
     return cut_page(accepted, page, id_of)._replace(iterator=batch.iterator, done=False)
 
 

@@ -8,7 +8,7 @@ from tillbell.clock import Micros
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.endpoint_health import health_of_page
+from tillbell.web.api.endpoint_health import health_of_all
 from tillbell.web.pages.page import Visit
 
 ENDPOINTS_MAX = 250  # that are looked at for one page
@@ -58,7 +58,7 @@ async def endpoint_views(visit: Visit, limit: int = ENDPOINTS_MAX) -> list[Endpo
     gateway = visit.gateway
     listed = await gateway.database.list(Endpoint, visit.app_id, page)
     endpoints = [endpoint for endpoint in listed if endpoint.scope != OPERATIONAL]
-    health = await health_of_page(gateway, visit.app_id, page, endpoints)
+    health = await health_of_all(gateway, endpoints)
     names = {app.id: app.uid or app.id for app in visit.applications}
     views = [
         EndpointView(endpoint, health[endpoint.id], names.get(endpoint.scope, endpoint.scope))

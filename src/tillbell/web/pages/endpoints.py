@@ -150,7 +150,7 @@ async def list_(visit: Visit) -> Response:
         days = await visit.gateway.plots.endpoint_days([row.endpoint for row in listed.rows])
         names = {app.id: (app.uid or app.id, app.name) for app in visit.applications}
         rows = []
-        for endpoint, health, _ in listed.rows:
+        for endpoint, health in listed.rows:
             app_name, title = names.get(endpoint.scope, (endpoint.scope, endpoint.scope))
             view = EndpointView(endpoint, health, app_name)
             rows.append(EndpointListRow(view, title, days[endpoint.id]))

@@ -13,21 +13,18 @@ from tillbell.clock import DAY, Micros
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.model.callbacks import Callback
 from tillbell.model.messages import Delivery, Message
-from tillbell.model.transactions import MoneyConflict
 from tillbell.rules.filters.clauses import ListFilter
 from tillbell.storage.ports.inbound import CallbackFilter
-from tillbell.storage.ports.outbound import Page, Totals
-from tillbell.web.api.conflicts import open_conflict_page
+from tillbell.storage.ports.outbound import CountedSpan, Page, Totals
 from tillbell.web.api.messages import message_page
 from tillbell.web.pages.endpoint_views import ENDPOINTS_MAX, endpoint_views, name_of
-from tillbell.web.pages.needs import needs
+from tillbell.web.pages.needs import endpoint_needs, money_needs, refused_callback_needs
 from tillbell.web.pages.page import SitePage, Visit, redirect, with_query
 from tillbell.web.pages.plots import RANGES, home_plots, sparks
 from tillbell.web.pages.states import look, state_of
 
 _TAIL = 10  # rows of what happens now
 _SHOWN_ENDPOINTS = 6
-_CONFLICTS_MAX = 99
 _WORDS = {"succeeded": "arrived", "failed": "failed"}
 _WORST_STATES = ("failed", "retrying", "sending", "waiting", "discarded", "succeeded")
 
@@ -48,49 +45,46 @@ async def show(visit: Visit) -> Response:
     """Show Home; before the first message or callback, how to begin."""
     if visit.query("view") == "tail":
         return visit.show("home_tail.html", tail=await _tail(visit))
-    views, conflicts, totals, tail, plots = await asyncio.gather(
+    views, money, refused, totals, tail, plots = await asyncio.gather(
         endpoint_views(visit),
-        _open_conflicts(visit),
+        money_needs(visit),
+        refused_callback_needs(visit),
         _totals(visit),
         _tail(visit),
         home_plots(visit),
     )
     if not tail and visit.app is None:
         return redirect("/first-run")
+    shown = views[:_SHOWN_ENDPOINTS]
+    of_endpoints, accepted = await asyncio.gather(
+        endpoint_needs(visit, views), sparks(visit, [view.endpoint for view in shown])
+    )
     return visit.show(
         "home.html",
-        views=views[:_SHOWN_ENDPOINTS],
+        views=shown,
         endpoint_count=len(views),
         is_capped=len(views) >= ENDPOINTS_MAX,
         healthy=sum(view.is_healthy for view in views),
         unhealthy=[view for view in views if not view.is_healthy and view.state != "disabled"],
-        conflicts=len(conflicts),
-        needs=await needs(visit, views, conflicts),
+        conflicts=visit.counts.get("/review", 0),
+        needs=[*of_endpoints, *money, *refused],
         totals=totals,
         tail=tail,
         plots=plots,
         ranges=RANGES,
-        sparks=await sparks(visit, [view.endpoint for view in views[:_SHOWN_ENDPOINTS]]),
+        sparks=accepted,
     )
 
 
 PAGES = (SitePage("/", show, "/"),)
 
 
-async def _open_conflicts(visit: Visit) -> list[MoneyConflict]:
-    listed = await open_conflict_page(visit.gateway, visit.app_id, Page(_CONFLICTS_MAX))
-    return listed.rows
-
-
 async def _totals(visit: Visit) -> Totals:
     """Count the deliveries of the last day, in all that is shown."""
-    history = visit.gateway.database.history
-    since = visit.now - DAY
-    if visit.app is not None:
-        return await history.totals(visit.app.id, None, since, visit.now)
-    everything = await history.totals("", None, since, visit.now)
-    own = await history.totals(OPERATIONAL, None, since, visit.now)
-    return Totals(*map(operator.sub, everything, own))
+    scopes = [visit.app.id] if visit.app is not None else ["", OPERATIONAL]
+    spans = [CountedSpan(scope, None, visit.now - DAY, visit.now) for scope in scopes]
+    everything, *own = await visit.gateway.database.history.totals_of(spans)
+    return Totals(*map(operator.sub, everything, own[0])) if own else everything
 
 
 async def _tail(visit: Visit) -> list[TailRow]:

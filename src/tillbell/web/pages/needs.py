@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from tillbell.clock import DAY, Micros
+from tillbell.deliver.problems import open_span
 from tillbell.model.sources import Source
 from tillbell.model.transactions import MoneyConflict
-from tillbell.storage.ports.inbound import CallbackFilter
-from tillbell.storage.ports.outbound import Page
+from tillbell.storage.ports.outbound import Page, Totals
+from tillbell.web.api.conflicts import open_conflict_page
 from tillbell.web.pages.endpoint_views import EndpointView
 from tillbell.web.pages.formats import number
 from tillbell.web.pages.page import Visit, with_query
@@ -33,26 +33,29 @@ class Need(NamedTuple):
     since: Micros | None = None
 
 
-async def needs(
-    visit: Visit, views: Sequence[EndpointView], conflicts: Sequence[MoneyConflict]
-) -> list[Need]:
-    """Return what needs somebody: failing and paused endpoints, decisions, refused callbacks."""
+async def endpoint_needs(visit: Visit, views: Sequence[EndpointView]) -> list[Need]:
+    """Return the failing and paused endpoints, the worst first."""
     unhealthy = [view for view in views if view.state in ("failing", "probing", "paused")]
-    endpoints = await asyncio.gather(
-        *(_of_endpoint(visit, view) for view in unhealthy[:_LISTED_MAX])
-    )
+    unhealthy = unhealthy[:_LISTED_MAX]
+    spans = [
+        open_span(view.endpoint, view.failing_since or view.endpoint.updated_at, visit.now)
+        for view in unhealthy
+    ]
+    totals = await visit.gateway.database.history.totals_of(spans) if spans else []
+    return list(map(_of_endpoint, unhealthy, totals))
+
+
+async def money_needs(visit: Visit) -> list[Need]:
+    """Return the newest conflicts that wait for a decision."""
     names = {app.id: app.uid or app.id for app in visit.applications}
-    money = [_of_conflict(conflict, names) for conflict in conflicts[:_LISTED_MAX]]
-    return [*endpoints, *money, *await _of_refused_callbacks(visit)]
+    listed = await open_conflict_page(visit.gateway, visit.app_id, Page(_LISTED_MAX))
+    return [_of_conflict(conflict, names) for conflict in listed.rows]
 
 
-async def _of_endpoint(visit: Visit, view: EndpointView) -> Need:
+def _of_endpoint(view: EndpointView, totals: Totals) -> Need:
     endpoint = view.endpoint
     href = with_query(f"/endpoints/{endpoint.id}", app=view.app_name)
     since = view.failing_since or endpoint.updated_at
-    totals = await visit.gateway.database.history.totals(
-        endpoint.scope, endpoint.id, since - DAY, visit.now
-    )
     waiting = _count(totals.waiting + totals.sending, "delivery waits", "deliveries wait")
     if view.state == "paused":
         text = f"{waiting} until it is switched on again. Nothing is lost."
@@ -86,25 +89,15 @@ def _of_conflict(conflict: MoneyConflict, names: dict[str, str]) -> Need:
     )
 
 
-async def _of_refused_callbacks(visit: Visit) -> list[Need]:
+async def refused_callback_needs(visit: Visit) -> list[Need]:
     """Return the sources whose callbacks of the last day did not prove who sent them."""
-    database = visit.gateway.database
-    since = visit.now - DAY
-    page = Page(_CALLBACKS_READ)
-    if visit.app is not None:
-        filter_ = CallbackFilter(is_refused=True, after=since)
-        callbacks = await database.history.callbacks(visit.app.id, filter_, page)
-    else:
-        callbacks = await database.history.all_callbacks(page)
-    refused = Counter(
-        (callback.app_id, callback.source_id)
-        for callback in callbacks
-        if callback.trust is None and callback.received_at >= since
+    refused = await visit.gateway.database.history.refused_by_source(
+        visit.app_id, visit.now - DAY, _CALLBACKS_READ
     )
-    return [
-        await _of_source(visit, app_id, source_id, count)
-        for (app_id, source_id), count in refused.most_common(_LISTED_MAX)
-    ]
+    worst = sorted(refused.items(), key=lambda item: -item[1])[:_LISTED_MAX]
+    return await asyncio.gather(
+        *(_of_source(visit, app_id, source_id, count) for (app_id, source_id), count in worst)
+    )
 
 
 async def _of_source(visit: Visit, app_id: str, source_id: str, count: int) -> Need:

@@ -24,7 +24,6 @@ from tillbell.errors import NotFound
 from tillbell.model.records import Application
 from tillbell.rules.rights import Action, Rights, refusal
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.conflicts import open_conflict_page
 from tillbell.web.edge.access import ACCESS
 from tillbell.web.edge.access import PAGES as PAGE_ACCESS
 from tillbell.web.edge.auth import Access, Principal, Tenant
@@ -346,6 +345,9 @@ async def visit_of(
     """Read what every page needs. `place` is the path of the entry of the menu that is marked."""
     gateway: Gateway = request.app.state.gateway
     app_id = app.id if app is not None else None
+    applications, counts = await asyncio.gather(
+        _applications(gateway, person.rights), _counts(gateway, person.rights, app_id)
+    )
     return Visit(
         request=request,
         gateway=gateway,
@@ -353,11 +355,11 @@ async def visit_of(
         place=place,
         access=access,
         app=app,
-        applications=await _applications(gateway, person.rights),
+        applications=applications,
         now=gateway.clock.now(),
         zone=zone_of(request),
         menu=_menu(request.app.state.menu, person.rights, app_id),
-        counts=await _counts(gateway, person.rights, app_id),
+        counts=counts,
     )
 
 
@@ -431,7 +433,5 @@ async def _counts(gateway: Gateway, rights: Rights, app_id: str | None) -> dict[
     """Count what needs somebody, up to a limit."""
     if app_id is None and rights.is_limited:
         return {}
-    page = Page(_COUNTED_MAX)
-    failing = await gateway.database.failing_endpoints(app_id, page)
-    conflicts = await open_conflict_page(gateway, app_id, page)
-    return {"/problems": len(failing), "/review": len(conflicts.rows)}
+    attention = await gateway.database.attention(app_id, _COUNTED_MAX)
+    return {"/problems": attention.failing, "/review": attention.conflicts}

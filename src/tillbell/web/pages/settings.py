@@ -18,7 +18,7 @@ from tillbell.model.people import Person
 from tillbell.model.records import ApiKey, Application
 from tillbell.setting_text import shown
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.endpoint_health import health_of
+from tillbell.web.api.endpoint_health import health_of_all
 from tillbell.web.api.keys import key_page
 from tillbell.web.api.paging import ListPage
 from tillbell.web.api.persons import PersonStatus, granter_of, person_page, status_of
@@ -145,8 +145,8 @@ async def webhooks(visit: Visit) -> Response:
     """Show the endpoints that are told about the gateway itself."""
     gateway = visit.gateway
     endpoints = await gateway.database.list(Endpoint, OPERATIONAL, Page(PEOPLE_MAX))
-    healths = await asyncio.gather(*(health_of(gateway, endpoint) for endpoint in endpoints))
-    views = [EndpointView(*pair, OPERATIONAL) for pair in zip(endpoints, healths, strict=True)]
+    healths = await health_of_all(gateway, endpoints)
+    views = [EndpointView(each, healths[each.id], OPERATIONAL) for each in endpoints]
     return visit.show("settings_webhooks.html", views=views)
 
 

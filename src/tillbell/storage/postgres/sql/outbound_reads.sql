@@ -152,6 +152,28 @@ WHERE kind = 'EndpointHealth' AND position('\x226661696c696e675f73696e6365223a6e
   AND (:scope::text IS NULL OR scope = :scope::text) AND id > :low AND id < :high
 ORDER BY id {order} LIMIT :limit;
 
+-- name: records_named
+-- `keys` is JSON: [[scope, id], …]. Index: primary key.
+SELECT r.id, r.doc FROM jsonb_array_elements(:keys::jsonb) AS w
+CROSS JOIN LATERAL (
+    SELECT id, doc FROM records
+    WHERE kind = :kind AND scope = w ->> 0 AND id = w ->> 1 OFFSET 0) r;
+
+-- name: count_failing
+-- Index: records_failing.
+SELECT count(*) FROM (
+    SELECT 1 FROM records
+    WHERE kind = 'EndpointHealth'
+      AND position('\x226661696c696e675f73696e6365223a6e756c6c'::bytea IN doc) = 0
+      AND (:app_id::text IS NULL OR scope = :app_id::text) AND id > :low LIMIT :limit) f;
+
+-- name: attempt_ends
+-- `attempts` is JSON: [[application, attempt], …]. Index: primary key.
+SELECT a.id, a.status_code, a.error, a.detail, a.started_at + a.duration_us
+FROM jsonb_array_elements(:attempts::jsonb) AS w
+CROSS JOIN LATERAL (
+    SELECT * FROM attempts WHERE app_id = w ->> 0 AND id = w ->> 1 OFFSET 0) a;
+
 -- name: totals
 -- Index: primary key.
 SELECT coalesce(sum(waiting), 0)::bigint, coalesce(sum(sending), 0)::bigint,

@@ -141,6 +141,24 @@ WHERE kind = 'EndpointHealth' AND instr(doc, x'226661696c696e675f73696e6365223a6
   AND (:scope IS NULL OR scope = :scope) AND id > :low AND id < :high
 ORDER BY id {order} LIMIT :limit;
 
+-- name: records_named
+-- `keys` is JSON: [[scope, id], …]. Index: primary key.
+SELECT r.id, r.doc FROM json_each(:keys) w
+CROSS JOIN records r ON r.kind = :kind AND r.scope = w.value ->> 0 AND r.id = w.value ->> 1;
+
+-- name: count_failing
+-- Index: records_failing.
+SELECT count(*) FROM (
+    SELECT 1 FROM records
+    WHERE kind = 'EndpointHealth' AND instr(doc, x'226661696c696e675f73696e6365223a6e756c6c') = 0
+      AND (:app_id IS NULL OR scope = :app_id) AND id > :low LIMIT :limit);
+
+-- name: attempt_ends
+-- `attempts` is JSON: [[application, attempt], …]. Index: primary key.
+SELECT a.id, a.status_code, a.error, a.detail, a.started_at + a.duration_us
+FROM json_each(:attempts) w
+CROSS JOIN attempts a ON a.id = w.value ->> 1 AND a.app_id = w.value ->> 0;
+
 -- name: totals
 -- Index: primary key.
 SELECT coalesce(sum(waiting), 0), coalesce(sum(sending), 0), coalesce(sum(succeeded), 0),
