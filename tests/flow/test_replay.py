@@ -13,6 +13,7 @@ from tillbell.errors import ConflictError, Refused
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import DeliveryState, Message, Result, Trigger
 from tillbell.model.records import Task, TaskStatus
+from tillbell.rules.delivery.fate import FateCode
 from tillbell.storage.ports.outbound import DeliverySelection
 from tillbell.testing.behaviours import flaky
 
@@ -142,6 +143,48 @@ async def test_bulk_work_counts_what_it_skips_and_hurts_nobody(harness: GatewayH
         states_now = {delivery.state for delivery in await harness.deliveries(message)}
         assert states_now == {DeliveryState.SUCCEEDED}
     assert not await harness.attempts_of(operational)
+
+
+async def test_an_endpoint_gets_what_meets_its_filter(harness: GatewayHarness) -> None:
+    wanted = {"amount": {"$gte": 100}}
+    large = await harness.endpoint("/large", payload_filter=wanted)
+    all_ = await harness.endpoint("/all")
+    small_one = await harness.publish(b'{"amount":"99.99"}')
+    large_one = await harness.publish(b'{"amount":"100.00"}')
+    first = await harness.next_ended(3)
+
+    assert sorted((a.endpoint_id, a.message_id) for a in first) == sorted(
+        [(large.id, large_one.id), (all_.id, large_one.id), (all_.id, small_one.id)]
+    )
+    fates = harness.gateway.fates
+    fate = await fates.of(small_one, large.id)
+    assert fate.code is FateCode.FILTERED_PAYLOAD
+    assert '`amount` is at least 100, and it is "99.99"' in fate.text
+    check = await fates.filter_check(small_one, large.id)
+    assert check is not None
+    assert not check.takes
+    assert await refusal(harness, small_one, large) == "filtered_payload"
+
+    resender = harness.gateway.delivery_resender
+    late = await harness.endpoint("/late", payload_filter=wanted)
+    narrowed = await harness.change(all_, payload_filter=wanted)
+    selection = DeliverySelection(harness.app.id, all_.id, 0, FOREVER, (DeliveryState.SUCCEEDED,))
+    tasks = [
+        await resender.replay_missing(late, 0, FOREVER),
+        await resender.bulk_replay(narrowed, selection),
+    ]
+    results = [task.result for task in await finished(harness, *tasks)]
+    again = await harness.next_ended(2)
+    assert results == [{"count": 1, "skipped": {"filtered_payload": 1}}] * 2
+    assert {(a.endpoint_id, a.message_id) for a in again} == {
+        (late.id, large_one.id),
+        (all_.id, large_one.id),
+    }
+
+    await harness.change(narrowed, payload_filter=None)
+    await resender.resend(harness.app.id, small_one.id, all_.id)
+    (sent,) = await harness.next_ended()
+    assert (sent.endpoint_id, sent.message_id) == (all_.id, small_one.id)
 
 
 async def test_a_payload_that_is_deleted_before_its_attempt_is_not_the_receivers_fault(

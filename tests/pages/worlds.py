@@ -46,6 +46,7 @@ def usual(served: ServedGateway) -> Names:
         description="Confirmation mails",
         url=served.receiver.url(),
         filterTypes=["order.created"],
+        filter={"customer": {"email": {"$exists": True}}, "amount": {"$gte": 100}},
     )
     gone = _endpoint(served, app, description="Old CRM", url=served.receiver.url("/status/410"))
     down = _endpoint(

@@ -151,6 +151,7 @@ def _check_standings(shop: Shop, endpoints: dict[str, str]) -> None:
         "delivered": "healthy",
         "filtered_type": "untried",
         "filtered_channel": "untried",
+        "filtered_payload": "untried",
         "endpoint_disabled": "disabled",
         "retrying": "failing",
         "failed": "failing",
@@ -161,12 +162,26 @@ def _check_standings(shop: Shop, endpoints: dict[str, str]) -> None:
     assert "503" in standings["failed"]["text"]
 
 
+def _check_filters(told: dict[str, Any]) -> None:
+    """Compare what each endpoint says that it takes with what it was made to take."""
+    takes = {code: fate["takes"] for code, fate in told.items()}
+    fits = dict.fromkeys(("eventType", "channel", "profile", "payload"), True)
+    text = takes["filtered_payload"].pop("payloadText")
+    assert text.endswith("`n` is at least 2, and it is 1.")
+    assert text in told["filtered_payload"]["text"]
+    assert takes["filtered_payload"] == {**fits, "payload": False}
+    assert takes["filtered_type"] == {**fits, "eventType": False, "payloadText": None}
+    assert takes["filtered_channel"] == {**fits, "channel": False, "payloadText": None}
+    assert takes["created_later"] == {**fits, "payloadText": None}
+
+
 def test_every_reason_why_a_message_has_not_arrived_has_a_code_and_words(shop: Shop) -> None:
     well = shop.endpoint("/well")
     endpoints = {
         "delivered": well,
         "filtered_type": shop.endpoint(eventTypes=["email.*"]),
         "filtered_channel": shop.endpoint(channels=["eu"]),
+        "filtered_payload": shop.endpoint(filter={"n": {"$gte": 2}}),
         "endpoint_disabled": shop.endpoint(disabled=True),
         "retrying": shop.endpoint("/status/500"),
         "failed": shop.endpoint("/status/503", retrySchedule=[]),
@@ -181,11 +196,7 @@ def test_every_reason_why_a_message_has_not_arrived_has_a_code_and_words(shop: S
     assert [code for code, fate in told.items() if fate["nextAt"]] == ["retrying", "circuit_open"]
     assert "503" in told["failed"]["text"]
     _check_standings(shop, endpoints)
-    takes = {code: fate["takes"] for code, fate in told.items()}
-    fits = {"eventType": True, "channel": True, "profile": True}
-    assert takes["filtered_type"] == {**fits, "eventType": False}
-    assert takes["filtered_channel"] == {**fits, "channel": False}
-    assert all(takes["created_later"].values())
+    _check_filters(told)
     everyone = shop.get(f"msg/{message}/why")["data"]
     assert {fate["code"]: fate["endpointId"] for fate in everyone} == endpoints
     [waiting] = shop.get("delivery", endpoint_id=down)["data"]

@@ -140,6 +140,8 @@ def test_what_is_not_served_is_not_found(served: ServedGateway) -> None:
         ({"filterTypes": ["ordr.*"]}, ["body", "filterTypes", "0"]),
         ({"filterTypes": []}, ["body", "filterTypes"]),
         ({"channels": ["no blanks"]}, ["body", "channels", "0"]),
+        ({"filter": {"total": {"$gtee": 1}}}, ["body", "filter", "total", "$gtee"]),
+        ({"filter": "total >= 1"}, ["body", "filter"]),
         ({"secret": "short"}, ["body", "secret"]),
         ({"headers": {"X-A": "a\r\nX-Injected: 1"}}, ["body", "headers", "X-A"]),
         ({"headers": {"Host": "internal"}}, ["body", "headers", "Host"]),
@@ -174,12 +176,15 @@ def test_our_own_fields_are_kept_through_a_put_that_does_not_know_them(
         "ordering": "fifo",
         "maxConcurrency": 3,
         "headerNames": {"svix-id": "X-Id"},
+        "filter": {"total": {"$gte": 100}, "items": {"sku": {"$in": ["a", "b"]}}},
     }
     url = served.receiver.url()
     made = served.http.post(f"/app/{app_id}/endpoint", json={"url": url, **ours}).json()
     assert {name: made[name] for name in ours} == ours
     put = served.http.put(f"/app/{app_id}/endpoint/{made['id']}", json={"url": url}).json()
     assert {name: put[name] for name in ours} == ours
+    path = f"/app/{app_id}/endpoint/{made['id']}"
+    assert served.http.patch(path, json={"filter": {}}).json()["filter"] is None
 
 
 def test_both_generations_of_names_are_taken_and_given(served: ServedGateway, app_id: str) -> None:

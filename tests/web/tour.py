@@ -205,6 +205,8 @@ def _messages(tour: Tour) -> None:
     ask("POST", "/app/shop/endpoint", {**wanted, "description": "The ERP"})
     ask("PUT", "/app/shop/endpoint/erp", {**wanted, "description": "The ERP"})
     ask("PUT", "/app/shop/endpoint/crm", {"url": address + "/crm", "uid": "crm", "disabled": True})
+    large = {"currency": "EUR", "amount": {"$gte": 100}}
+    ask("PATCH", "/app/shop/endpoint/crm", {"filter": large})
     ask("PATCH", "/app/shop/endpoint/erp", {"maxConcurrency": 5})
     ask("GET", "/app/shop/endpoint/erp")
     sent = ask("POST", "/app/shop/msg", {**PAID, "eventId": "evt-1001"})

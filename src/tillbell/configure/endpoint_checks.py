@@ -13,6 +13,7 @@ from tillbell.profiles.base import AttemptContext
 from tillbell.rules.delivery.headers import check_custom_headers
 from tillbell.rules.delivery.selectors import check
 from tillbell.rules.nearest import hint, nearest
+from tillbell.rules.payload_filter import FilterProblems, read_payload_filter
 
 
 def check_endpoint(
@@ -38,6 +39,9 @@ def _problems(
         platform = PROFILES[endpoint.profile].has_platform_names
         for problem in check(endpoint.selectors or (), known, platform=platform):
             yield Problem(("body", selectors_named, *problem.loc[2:]), problem.msg, problem.type)
+    payload_filter = read_payload_filter(endpoint.payload_filter or {}, ("body", "filter"))
+    if isinstance(payload_filter, FilterProblems):
+        yield from payload_filter.problems
     names = endpoint.header_names or {}
     for problem in check_custom_headers(dict.fromkeys(names.values(), "")):
         yield Problem(("body", "headerNames", *problem.loc[2:]), problem.msg, problem.type)

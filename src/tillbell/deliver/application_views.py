@@ -17,16 +17,20 @@ ROUTES_MAX = 1_000  # combinations of event type and channels cached per applica
 class ApplicationView:
     """One application with its endpoints compiled, and where its messages go."""
 
-    __slots__ = ("_free_at", "_routes", "application", "compiled_endpoints")
+    __slots__ = ("_free_at", "_routes", "application", "compiled_endpoints", "reads_payloads")
 
     def __init__(self, application: Application) -> None:
         self.application = application
         self.compiled_endpoints: dict[str, CompiledEndpoint] = {}  # by id
+        self.reads_payloads = False  # whether a payload may decide which endpoints get it
         self._free_at: Micros = 0  # the application's rate: the next attempt may start then
         self._routes: dict[tuple[str, tuple[str, ...]], tuple[Route, ...]] = {}
 
     def routes(self, event_type: str, channels: tuple[str, ...]) -> tuple[Route, ...]:
-        """Return where a message goes; cached until an endpoint changes."""
+        """Return where a message goes, if its payload does not say otherwise.
+
+        It is cached until an endpoint changes.
+        """
         key = (event_type, channels)
         routes = self._routes.get(key)
         if routes is None:
@@ -48,6 +52,8 @@ class ApplicationView:
         """Add an endpoint or replace it."""
         self.compiled_endpoints[endpoint_id] = compiled
         self._routes.clear()
+        if compiled.payload_filter is not None:
+            self.reads_payloads = True
 
     def remove_endpoint(self, endpoint_id: str) -> None:
         """Remove an endpoint, if it is there."""

@@ -17,6 +17,11 @@ from tillbell.rules.delivery.headers import check_custom_headers
 from tillbell.rules.delivery.lane_width import WidthBounds, width_bounds
 from tillbell.rules.delivery.pace import interval_of
 from tillbell.rules.delivery.selectors import Filter, compile_filter
+from tillbell.rules.payload_filter import (
+    FilterProblems,
+    PayloadFilter,
+    read_payload_filter,
+)
 from tillbell.vault import Vault
 
 
@@ -40,6 +45,7 @@ class CompiledEndpoint(NamedTuple):
     endpoint: Endpoint
     profile: Profile
     filter: Filter
+    payload_filter: PayloadFilter | None  # None: it takes every payload
     target: Target | None  # None: nothing may be sent, for the reason in `refusal`
     refusal: Refusal | None
     prefix: bytes  # request line and our own headers that never change
@@ -62,6 +68,10 @@ class CompiledEndpoint(NamedTuple):
         """Whether it asks for this event type, and its profile has a format for it."""
         asks = self.filter._replace(channels=None).wants(event_type, ())
         return asks and bool(self.profile.parts(event_type, self.filter.asked))
+
+    def unrestricted(self) -> CompiledEndpoint:
+        """Return the endpoint as it would be without filters of its own, with the same parts."""
+        return self._replace(filter=self.filter.unrestricted(), payload_filter=None)
 
     def prefix_with(self, content_type: str) -> bytes:
         """Return the prefix with another content type than the profile's."""
@@ -93,7 +103,11 @@ class EndpointCompiler:
         """
         profile = PROFILES.get(endpoint.profile, PROFILES["standard"])
         opened = self._open(endpoint)
+        payload_filter = read_payload_filter(endpoint.payload_filter or {})
         target = self._target(endpoint, opened)
+        if isinstance(payload_filter, FilterProblems):
+            text = f"Its filter cannot be read: {payload_filter.problems[0].msg}"
+            target = Refusal("unusable", text)
         opened = opened if isinstance(opened, _OpenedSecrets) else _OpenedSecrets()
         return CompiledEndpoint(
             endpoint=endpoint,
@@ -103,6 +117,11 @@ class EndpointCompiler:
                 endpoint.channels,
                 known=known_types,
                 platform=profile.has_platform_names,
+            ),
+            payload_filter=(
+                payload_filter
+                if endpoint.payload_filter and isinstance(payload_filter, PayloadFilter)
+                else None
             ),
             target=target if isinstance(target, Target) else None,
             refusal=target if isinstance(target, Refusal) else None,

@@ -16,6 +16,7 @@ from tillbell.model.construct import by_keyword
 from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
 from tillbell.profiles.base import MessageContext
 from tillbell.rules.delivery.raw_payload import is_json_object
+from tillbell.rules.exact_json import decoded_exactly
 
 _delivery = by_keyword(Delivery)
 
@@ -47,6 +48,18 @@ def carrying(routes: tuple[Route, ...], message: Message, payload: bytes) -> tup
         return routes
     return tuple(
         route for route in routes if route.compiled.profile.carries_text(message.event_type)
+    )
+
+
+def passing(routes: tuple[Route, ...], payload: bytes) -> tuple[Route, ...]:
+    """Leave out the routes to endpoints whose filter this payload does not meet."""
+    if all(route.compiled.payload_filter is None for route in routes):
+        return routes
+    document = decoded_exactly(payload)
+    return tuple(
+        route
+        for route in routes
+        if (filter_ := route.compiled.payload_filter) is None or filter_.passes(document)
     )
 
 

@@ -24,11 +24,13 @@ class FilterCheck(NamedTuple):
     event_type: bool  # it asks for this type
     channel: bool  # it asks for one of these channels, or for any
     profile: bool  # its profile has a format for this type
+    payload: bool = True  # the payload meets its filter, or is deleted
+    payload_text: str | None = None  # the first condition that the payload does not meet, in words
 
     @property
     def takes(self) -> bool:
         """Whether such a message would be sent to it."""
-        return all(self)
+        return self.event_type and self.channel and self.profile and self.payload
 
 
 class Fates:
@@ -65,7 +67,12 @@ class Fates:
     async def filter_check(self, message: Message, endpoint_id: str) -> FilterCheck | None:
         """Return what the filters of an endpoint say of a message; None: it was deleted."""
         compiled = await self._config_cache.compiled_endpoint(message.app_id, endpoint_id)
-        return _check(compiled, message) if compiled is not None else None
+        if compiled is None:
+            return None
+        return _check(compiled, message, await self._body(message))
+
+    async def _body(self, message: Message) -> bytes | None:
+        return await self._database.body(message.app_id, message.id)
 
     async def of_delivery(self, delivery: Delivery, message: Message) -> Fate:
         """Return the fate of a delivery."""
@@ -83,10 +90,13 @@ class Fates:
         self, message: Message, compiled: CompiledEndpoint | None, delivery: Delivery | None
     ) -> Fate:
         endpoint = compiled.endpoint if compiled is not None else None
+        body = await self._body(message)
+        check = _check(compiled, message, body) if compiled is not None else None
         lookup = Lookup(
             now=self._clock.now(),
-            has_body=await self._database.body(message.app_id, message.id) is not None,
-            mismatch=_mismatch(compiled, message),
+            has_body=body is not None,
+            mismatch=_mismatch(compiled, check) if compiled and check else None,
+            mismatch_text=check.payload_text if check is not None else None,
             last=await self._last_attempt(delivery) if delivery is not None else None,
         )
         if compiled and delivery and delivery.state is DeliveryState.WAITING:
@@ -128,20 +138,22 @@ def _behind(deliveries: Iterable[Delivery]) -> Delivery | None:
     return min(deliveries, key=lambda each: each.state in _ENDED, default=None)
 
 
-def _check(compiled: CompiledEndpoint, message: Message) -> FilterCheck:
-    own = compiled.filter
+def _check(compiled: CompiledEndpoint, message: Message, body: bytes | None) -> FilterCheck:
+    own, payload_filter = compiled.filter, compiled.payload_filter
+    text = payload_filter.mismatch(body) if payload_filter and body is not None else None
     return FilterCheck(
         event_type=own._replace(channels=None).wants(message.event_type, ()),
         channel=own.channels is None or not own.channels.isdisjoint(message.channels),
         profile=bool(compiled.profile.parts(message.event_type, own.asked)),
+        payload=text is None,
+        payload_text=text,
     )
 
 
-def _mismatch(compiled: CompiledEndpoint | None, message: Message) -> FateCode | None:
+def _mismatch(compiled: CompiledEndpoint, check: FilterCheck) -> FateCode | None:
     """Return which filter of an endpoint leaves a message out; None: it takes it."""
-    if compiled is None:
-        return None
-    check = _check(compiled, message)
     if not check.event_type or (compiled.takes_messages and check.channel and not check.profile):
         return FateCode.FILTERED_TYPE
-    return None if check.channel else FateCode.FILTERED_CHANNEL
+    if not check.channel:
+        return FateCode.FILTERED_CHANNEL
+    return None if check.payload else FateCode.FILTERED_PAYLOAD

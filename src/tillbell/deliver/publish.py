@@ -20,7 +20,14 @@ from tillbell.counters import Meters
 from tillbell.deliver.application_views import ApplicationView
 from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.dispatcher import Dispatcher
-from tillbell.deliver.fanout import Route, carrying, leased_delivery, render, waiting_delivery
+from tillbell.deliver.fanout import (
+    Route,
+    carrying,
+    leased_delivery,
+    passing,
+    render,
+    waiting_delivery,
+)
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.leases import LEASE
 from tillbell.deliver.schemas import Schemas
@@ -165,6 +172,8 @@ class Publisher:
         now = self._clock.now()
         message = self._message(view.application.id, draft, now)
         routes = view.routes(draft.event_type, draft.channels)
+        if view.reads_payloads:
+            routes = passing(routes, draft.payload)
         if message.content_type is not None:
             routes = carrying(routes, message, draft.payload)
         bodies = render(routes, message, draft.payload)

@@ -26,7 +26,7 @@ import msgspec
 from tillbell.clock import Clock, Micros
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.config_cache import ConfigCache
-from tillbell.deliver.fanout import carrying, render, routes_to, waiting_delivery
+from tillbell.deliver.fanout import carrying, passing, render, routes_to, waiting_delivery
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.tasks import TaskProgress, TaskRunner
 from tillbell.error_codes import ErrorCode
@@ -35,6 +35,7 @@ from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
 from tillbell.model.records import Task
 from tillbell.rules.delivery.fate import Fate, FateCode, endpoint_obstacle, resend_obstacle
+from tillbell.rules.exact_json import decoded_exactly
 from tillbell.rules.filters.clauses import ListFilter, from_plain, one_of, to_plain
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import RESENDABLE, DeliverySelection, MissedPeriod, Page
@@ -79,19 +80,20 @@ class DeliveryResender:
         tasks.register(REPLAY_MISSING, self._missing_step)
 
     async def resend(self, app_id: str, message_id: str, endpoint_id: str) -> bool:
-        """Send one message to one endpoint again, or for the first time, whatever it filters.
+        """Send one message to one endpoint again, or for the first time.
 
-        Return whether it is the first time. An open breaker tries the endpoint at once.
+        Event types and channels do not count, the payload filter does. Return whether it is the
+        first time. An open breaker tries the endpoint at once.
 
         `NotFound` if one of them is gone, `MissingPayload` if the payload is, and `ConflictError`
-        if the endpoint takes nothing now, its profile has no such event, or the delivery is being
-        sent at this moment.
+        if the endpoint takes nothing now, its filter leaves the payload out, its profile has no
+        such event, or the delivery is being sent at this moment.
         """
         message = await self._database.message(app_id, message_id)
         compiled = await self._config_cache.compiled_endpoint(app_id, endpoint_id)
         if message is None or compiled is None:
             raise NotFound
-        await self._refuse_obstacle(message, compiled.endpoint)
+        await self._refuse_obstacle(message, compiled)
         deliveries = await self._database.deliveries_of_message(app_id, message.id)
         ids = [delivery.id for delivery in deliveries if delivery.endpoint_id == endpoint_id]
         now = self._clock.now()
@@ -123,12 +125,16 @@ class DeliveryResender:
             code="delivery_ended",
         )
 
-    async def _refuse_obstacle(self, message: Message, endpoint: Endpoint) -> None:
+    async def _refuse_obstacle(self, message: Message, compiled: CompiledEndpoint) -> None:
         """Raise what `why` would say of a message that cannot be sent again."""
-        has_body = await self._database.body(message.app_id, message.id) is not None
-        obstacle = resend_obstacle(message, endpoint, has_body=has_body)
+        body = await self._database.body(message.app_id, message.id)
+        obstacle = resend_obstacle(message, compiled.endpoint, has_body=body is not None)
         if obstacle is not None:
             raise _refusal(obstacle)
+        filter_ = compiled.payload_filter
+        mismatch = filter_.mismatch(body) if filter_ is not None and body is not None else None
+        if mismatch is not None:
+            raise ConflictError(f"{mismatch} Change the filter first.", code="filtered_payload")
 
     async def _resend_all(self, app_id: str, ids: Sequence[str], now: Micros) -> None:
         moved, missing_payload = await self._database.resend(app_id, ids, now)
@@ -189,19 +195,36 @@ class DeliveryResender:
 
     async def _resend_step(self, task: Task) -> TaskProgress:
         app_id, endpoint_id = task.arguments["app_id"], task.arguments["endpoint_id"]
-        if await self._config_cache.compiled_endpoint(app_id, endpoint_id) is None:
+        compiled = await self._config_cache.compiled_endpoint(app_id, endpoint_id)
+        if compiled is None:
             return TaskProgress(task.cursor, 0, is_last=True)  # it was removed meanwhile
         batch = await self._batch(task)
-        if not batch.ids:
-            return TaskProgress(batch.cursor, 0, is_last=batch.is_last)
+        ids = await self._passing(compiled, batch.ids)
+        if not ids:
+            skipped = Counter(filtered_payload=len(batch.ids))
+            return TaskProgress(batch.cursor, 0, is_last=batch.is_last, skipped=skipped)
         now = self._clock.now()
-        counts = await self._database.resend(app_id, batch.ids, now, Trigger.MANUAL, batch.states)
+        counts = await self._database.resend(app_id, ids, now, Trigger.MANUAL, batch.states)
         self._lanes.note_due(app_id, endpoint_id, now)
         skipped = Counter(
             missing_payload=counts.missing_payload,
-            changed_meanwhile=len(batch.ids) - counts.moved - counts.missing_payload,
+            changed_meanwhile=len(ids) - counts.moved - counts.missing_payload,
+            filtered_payload=len(batch.ids) - len(ids),
         )
         return TaskProgress(batch.cursor, counts.moved, is_last=batch.is_last, skipped=skipped)
+
+    async def _passing(self, compiled: CompiledEndpoint, ids: list[str]) -> list[str]:
+        """Leave out the deliveries of payloads that the endpoint's filter does not want now."""
+        filter_, app_id = compiled.payload_filter, compiled.endpoint.scope
+        if filter_ is None:
+            return ids
+        passing_ids = []
+        for id_ in ids:
+            row = await self._database.delivery(app_id, id_)
+            body = await self._database.body(app_id, row.delivery.message_id) if row else None
+            if body is None or filter_.passes(decoded_exactly(body)):
+                passing_ids.append(id_)
+        return passing_ids
 
     async def _batch(self, task: Task) -> _ResendBatch:
         """Return the next deliveries that a task takes."""
@@ -257,6 +280,10 @@ class DeliveryResender:
             routes = carrying(routes, message, payload)
             if not routes:
                 skipped["not_wanted"] += 1
+                continue
+            routes = passing(routes, payload)
+            if not routes:
+                skipped["filtered_payload"] += 1
                 continue
             for variant, body in render(routes, message, payload).items():
                 bodies[message.id, variant] = body

@@ -37,6 +37,7 @@ class Endpoint(Record, frozen=True, kw_only=True):
     status_reason: str | None = None  # why it is not active: "owner", "gone", "failing"
     selectors: tuple[str, ...] | None = None  # None: every event type
     channels: tuple[str, ...] | None = None  # None: every channel
+    payload_filter: dict[str, Any] | None = None  # as its owner wrote it; None: every payload
     throttle_rate: int | None = None  # messages a second
     max_concurrency: int | None = None  # attempts at once; None: the server's default
     metadata: dict[str, str] = {}

@@ -44,6 +44,7 @@ class Lookup(NamedTuple):
     now: Micros
     has_body: bool = True  # the payload is still stored
     mismatch: FateCode | None = None  # the filter that leaves the message out
+    mismatch_text: str | None = None  # what its payload filter asks that is not so
     probe_at: Micros | None = None  # the endpoint's breaker is open until then
     ahead: str | None = None  # the delivery that its order key waits for
     rate: int | None = None  # attempts a second, of the endpoint or of its application
@@ -61,8 +62,7 @@ _MISMATCH = {
         " `channels`; a resend sends this message anyway."
     ),
     FateCode.FILTERED_PAYLOAD: (
-        "The payload does not match the endpoint's filter. To change that, change the filter; a"
-        " resend sends this message anyway."
+        "{reason} To send it, change the endpoint's `filter`, then resend."
     ),
 }
 
@@ -104,7 +104,9 @@ def _without_delivery(message: Message, endpoint: Endpoint | None, lookup: Looku
     if endpoint is None:
         return Fate(FateCode.DELETED, "The endpoint was deleted.")
     if lookup.mismatch is not None:
-        text = _MISMATCH[lookup.mismatch].format(type=message.event_type)
+        text = _MISMATCH[lookup.mismatch].format(
+            type=message.event_type, reason=lookup.mismatch_text
+        )
         return Fate(lookup.mismatch, text, since=message.created_at)
     obstacle = resend_obstacle(message, endpoint, has_body=lookup.has_body)
     if obstacle is not None:

@@ -6,23 +6,21 @@ its items. Numbers are compared exactly, whatever their notation.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from tillbell.rules.exact_json import decoded_exactly, number_of
 from tillbell.rules.filters.clauses import AtPath, Clause
 
-_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
 _PLAIN = re.compile(r"[^\"\\/\x00-\x1f]+")
 _WORDS = {"true": True, "false": False, "null": None}
-_WHOLE_MAX = 40  # digits of a number in a payload that is compared
 
 
 def matches_payload(payload: bytes | None, clauses: tuple[Clause, ...]) -> bool:
     """Tell whether a payload fits all clauses; without a payload only negated ones do."""
-    document = _decoded(payload)
+    document = decoded_exactly(payload) if payload is not None else None
     return all(_fits(document, clause) for clause in clauses)
 
 
@@ -43,23 +41,10 @@ def needles(clauses: tuple[Clause, ...]) -> list[tuple[bytes, ...]]:
 
 def _needle(match: AtPath) -> bytes:
     is_text = not match.comparison and match.text not in _WORDS
-    if is_text and _PLAIN.fullmatch(match.text) and not _NUMBER.fullmatch(match.text):
+    if is_text and _PLAIN.fullmatch(match.text) and number_of(match.text) is None:
         return match.text.encode()
     names = [name for name in match.path if not name.isdecimal() and _PLAIN.fullmatch(name)]
     return names[-1].encode() if names else b"{"
-
-
-def _decoded(payload: bytes | None) -> Any:
-    if payload is None:
-        return None
-    try:
-        return json.loads(payload, parse_float=Decimal, parse_int=_whole)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _whole(text: str) -> Any:
-    return Decimal(text) if len(text) <= _WHOLE_MAX else text
 
 
 def _fits(document: Any, clause: Clause) -> bool:
@@ -103,17 +88,8 @@ def _compares(value: Any, match: AtPath) -> bool:
         return True
     if match.text in _WORDS and not match.comparison:
         return value is _WORDS[match.text]
-    number = _as_number(value)
-    if number is None or not _NUMBER.fullmatch(match.text):
-        return False
-    return _is_true(number, match.comparison, Decimal(match.text))
-
-
-def _as_number(value: Any) -> Decimal | None:
-    """Return a number of the payload, or the number that a text holds, as amounts are written."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return Decimal(value)
-    return value if isinstance(value, Decimal) and value.is_finite() else None
+    number, other = number_of(value), number_of(match.text)
+    return number is not None and other is not None and _is_true(number, match.comparison, other)
 
 
 def _is_true(number: Decimal, comparison: str, other: Decimal) -> bool:

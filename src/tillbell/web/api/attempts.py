@@ -317,8 +317,9 @@ async def expunge_content(attempt: AttemptOf, gateway: GatewayOf) -> Response:
 async def resend(message: MessageOf, endpoint: EndpointOf, gateway: GatewayOf) -> Response:
     """Send a message to an endpoint again (202), or for the first time (201).
 
-    It is sent whatever the endpoint filters.
-    409 if the endpoint is disabled or paused, 400 `missing_payload` if the payload was deleted.
+    It is sent whatever event types and channels the endpoint asks for. 409 if the endpoint is
+    disabled or paused, or `filtered_payload` if its `filter` leaves the payload out;
+    400 `missing_payload` if the payload was deleted.
     """
     is_first = await gateway.delivery_resender.resend(message.app_id, message.id, endpoint.id)
     return answer({}, 201 if is_first else 202)

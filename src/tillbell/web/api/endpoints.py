@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import Depends, Header, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from tillbell.app import Gateway
 from tillbell.catalog import CATALOG
@@ -71,9 +72,18 @@ from tillbell.web.api.shapes import (
 WEEK_S = 604_800
 MONTH_S = 2_592_000
 
+
+def _json_object(value: Any) -> Any:
+    if value is not None and not isinstance(value, dict):
+        text = "must be a JSON object such as {example}"
+        raise PydanticCustomError("payload_filter", text, {"example": '{"amount": {"$gte": 100}}'})
+    return value
+
+
 Url = Annotated[str, Field(min_length=1, max_length=2048), Decides()]
 EventTypes = Annotated[list[Name], Field(min_length=1, max_length=500), Decides()]
 Channels = Annotated[list[Label], Field(min_length=1, max_length=10)]
+PayloadFilterMembers = Annotated[dict[str, Any], BeforeValidator(_json_object), Decides()]
 SecretText = Annotated[str, Field(min_length=1, max_length=512), Decides()]
 Headers = Annotated[dict[str, str], Decides()]
 SelectedType = Annotated[Name, Decides()]
@@ -104,6 +114,13 @@ class EndpointFields(Rated):
     )
     filter_types: EventTypes | None = Field(default=None, description="Older name of `eventTypes`.")
     channels: Channels | None = Field(default=None, description="null: every channel.")
+    filter: PayloadFilterMembers | None = Field(
+        default=None,
+        description=(
+            'Conditions on the payload: `{"currency": "EUR", "amount": {"$gte": 100}}`; null or '
+            "`{}`: every payload."
+        ),
+    )
     metadata: Metadata | None = None
     profile: ProfileName | None = Field(
         default=None,
@@ -172,6 +189,8 @@ class EndpointFields(Rated):
             fields["selectors"] = _tuple(self.event_types or self.filter_types)
         if "channels" in named:
             fields["channels"] = _tuple(self.channels)
+        if "filter" in named:
+            fields["payload_filter"] = self.filter or None
         if "retry_schedule" in named:
             fields["retry_schedule"] = _tuple(self.retry_schedule)
         return fields
@@ -247,6 +266,9 @@ class EndpointOut(EndpointHealthOut):
     channels: list[str] | None = Field(
         description="Channels that it receives; null: every channel."
     )
+    filter: dict[str, Any] | None = Field(
+        description="Conditions on the payload of a message; null: every payload."
+    )
     throttle_rate: int | None = Field(
         description="Messages a second that are sent at most; null: no limit."
     )
@@ -306,6 +328,7 @@ class EndpointOut(EndpointHealthOut):
             event_types=selectors,
             filter_types=selectors,
             channels=list(endpoint.channels) if endpoint.channels is not None else None,
+            filter=endpoint.payload_filter,
             throttle_rate=endpoint.throttle_rate,
             rate_limit=endpoint.throttle_rate,
             metadata=endpoint.metadata,
@@ -689,7 +712,7 @@ async def view_of_one(gateway: Gateway, app: Application, endpoint: Endpoint) ->
     if compiled is None:
         raise NotFound("There is no such endpoint.")
     view = ApplicationView(app)
-    view.put_endpoint(endpoint.id, compiled._replace(filter=compiled.filter.unrestricted()))
+    view.put_endpoint(endpoint.id, compiled.unrestricted())
     return view
 
 

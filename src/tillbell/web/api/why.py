@@ -44,6 +44,10 @@ class FilterCheckOut(Out):
     event_type: bool = Field(description="Whether it takes the event type.")
     channel: bool = Field(description="Whether it takes one of the channels of the message.")
     profile: bool = Field(description="Whether its profile has a format for the event type.")
+    payload: bool = Field(description="Whether the payload meets its `filter`, or it has none.")
+    payload_text: str | None = Field(
+        description="The first condition that the payload does not meet, in words; null: it does."
+    )
 
 
 class FateAtEndpointOut(FateOut):
@@ -166,7 +170,13 @@ async def standing(endpoint: EndpointOf, gateway: GatewayOf) -> Response:
 def _check_doc(check: FilterCheck | None) -> Doc | None:
     if check is None:
         return None
-    return {"eventType": check.event_type, "channel": check.channel, "profile": check.profile}
+    return {
+        "eventType": check.event_type,
+        "channel": check.channel,
+        "profile": check.profile,
+        "payload": check.payload,
+        "payloadText": check.payload_text,
+    }
 
 
 @router.get("/msg/{msg_id}/why", response_model=MessageFateOut)

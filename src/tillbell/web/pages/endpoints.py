@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+import msgspec
 from starlette.responses import Response
 
 from tillbell.app import Gateway
@@ -86,6 +87,7 @@ class SendingFacts(NamedTuple):
 class FilterTest(NamedTuple):
     """What the endpoint would do with a recent message, and what became of it."""
 
+    payload_filter: bytes | None  # what it asks of the payload, as JSON
     messages: list[Message]
     chosen: Message | None  # None: there is no message yet
     check: FilterCheck | None
@@ -234,16 +236,18 @@ async def _markers(visit: Visit, endpoint: Endpoint, period: PlotPeriod) -> list
 async def _filter_test(gateway: Gateway, endpoint: Endpoint, message_id: str) -> FilterTest:
     """Try the message that the reader chose, else the newest one."""
     page = Page(_TRIED_MESSAGES)
+    asked = msgspec.json.encode(endpoint.payload_filter) if endpoint.payload_filter else None
     messages = (await message_page(gateway, endpoint.scope, ListFilter(), page)).rows
     chosen = None
     if message_id:
         chosen = await gateway.database.message(endpoint.scope, message_id)
     chosen = chosen or (messages[0] if messages else None)
     if chosen is None:
-        return FilterTest([], None, None, None)
+        return FilterTest(asked, [], None, None, None)
     if chosen.id not in {message.id for message in messages}:
         messages = [*messages, chosen]
     return FilterTest(
+        asked,
         messages,
         chosen,
         await gateway.fates.filter_check(chosen, endpoint.id),

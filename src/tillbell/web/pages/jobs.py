@@ -58,6 +58,7 @@ _REASONS = {
     "missing_payload": "their payload is no longer kept",
     "changed_meanwhile": "they changed meanwhile",
     "not_wanted": "the endpoint did not ask for them",
+    "filtered_payload": "the endpoint's filter leaves them out",
 }
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 from tillbell.catalog import CATALOG, OPERATIONAL
 from tillbell.clock import DAY, HOUR, SECOND, iso
-from tillbell.errors import NotFound
+from tillbell.errors import NotFound, Refused
 from tillbell.model.endpoints import Endpoint
 from tillbell.profiles import PROFILES
 from tillbell.web.api.endpoints import hidden_types, schema_examples
+from tillbell.web.edge.strict_json import check_json
 from tillbell.web.pages.act import (
     ActForm,
     ActPage,
@@ -142,7 +144,15 @@ def _rare_fields(endpoint: Endpoint | None) -> list[FormField]:
     rate = str((endpoint.throttle_rate if endpoint is not None else None) or "")
     about_channels = "With commas. Empty: every channel."
     about_rate = "Empty: as many as it takes."
+    about_filter = (
+        'Conditions on the payload, as JSON: {"amount": {"$gte": 100}}. Empty: every one.'
+    )
+    payload_filter = endpoint.payload_filter if endpoint is not None else None
+    filter_text = json.dumps(payload_filter, indent=2, ensure_ascii=False) if payload_filter else ""
     return [
+        FormField(
+            "filter", "Filter", "area", filter_text, about_filter, is_code=True, is_rare=True
+        ),
         FormField("channels", "Channels", "text", channels, about_channels, is_rare=True),
         FormField(
             "throttleRate", "Messages a second, at most", "number", rate, about_rate, is_rare=True
@@ -158,8 +168,17 @@ def _members(sent: SentFields) -> dict[str, Any]:
         "description": sent.text("description"),
         "eventTypes": types if sent.text("which") == _SOME else None,
         "channels": sent.words("channels") or None,
+        "filter": _filter(sent.text("filter")),
         "throttleRate": sent.number("throttleRate"),
     }
+
+
+def _filter(text: str) -> Any:
+    """Return a filter; the text if it is no JSON, so that the API says what is wrong."""
+    try:
+        return check_json(text.encode()) if text else None
+    except Refused:
+        return text
 
 
 async def _new_form(visit: Visit) -> ActForm:
