@@ -266,6 +266,8 @@ def _routes() -> list[APIRoute]:
             {"eventType": "a", "payload": {}, "i": None, "application": {"name": "n", "colour": 1}},
         ),
         ("PUT", "/app/{app}", {"name": "shop", "metdata": {}}),
+        ("PATCH", "/app/{app}/endpoint/ep", {"status": "disabled"}),
+        ("PUT", "/app/{app}/endpoint/ep", {"url": "{url}", "uid": "ep", "status": "disabled"}),
     ],
 )
 def test_a_body_that_would_do_something_else_is_refused(
@@ -287,6 +289,39 @@ def test_what_is_ignored_is_named(served: ServedGateway, app_id: str) -> None:
     assert (changed.status_code, changed.json()["ignored"]) == (200, ["colour"])
     assert changed.headers["ignored-members"] == '["colour"]'
     assert "ignored" not in served.http.put(f"/app/{app_id}", json={"name": "shop"}).json()
+
+
+def test_what_was_answered_can_be_sent_back_with_a_change(
+    served: ServedGateway, app_id: str
+) -> None:
+    http = served.http
+    http.put(f"/app/{app_id}/endpoint/back", json={"url": served.receiver.url()})
+    http.put("/event-type/sent.back", json={"description": "d", "featureFlag": "f"})
+    http.put("/operational-webhook/endpoint/back", json={"url": served.receiver.url()})
+    paths = {
+        f"/app/{app_id}": "name",
+        f"/app/{app_id}/endpoint/back": "description",
+        "/event-type/sent.back": "description",
+        "/operational-webhook/endpoint/back": "description",
+    }
+    for path, member in paths.items():
+        for method in ("PUT", "PATCH"):
+            answered = http.get(path).json() | {member: f"by {method}"}
+            changed = http.request(method, path, json=answered)
+            assert changed.status_code == 200, (path, changed.text)
+            shown = changed.json()
+            assert {"createdAt", "updatedAt"} <= set(shown.pop("ignored")), path
+            varying = {"updatedAt", "revision", "last24Hours"}
+            assert {k: v for k, v in shown.items() if k not in varying} == {
+                k: v for k, v in answered.items() if k not in varying
+            }
+            refused = http.request(method, path, json=answered | {f"{member}z": "x"})
+            assert refused.status_code == 422, path
+    endpoint = http.get(f"/app/{app_id}/endpoint/back").json() | {"status": "disabled"}
+    refused = http.put(f"/app/{app_id}/endpoint/back", json=endpoint)
+    assert refused.json()["detail"][0]["type"] == "read_only"
+    assert http.put("/event-type/sent.back", json={"name": "x", "description": "d"}).is_success
+    http.delete("/operational-webhook/endpoint/back")
 
 
 @each(

@@ -6,6 +6,8 @@
 - Any unknown member is refused in a body that decides who gets what: one with a member whose type
   is marked with `Decides`.
 - Other unknown members are ignored, so that newer SDKs work. The answer names them.
+- What the route answers with is no typing error. Every `PUT` and `PATCH` takes an answer that is
+  sent back with its `id`, so that a client can read, change a member and write.
 
 A member that is null says nothing and is always taken.
 """
@@ -49,6 +51,7 @@ def check_names(request: Request) -> None:
     ]
     unknown = _unknown_in_body(request, route)
     problems += [_member_problem(member) for member in unknown if member.is_refused]
+    problems += _status_problems(request, unknown)
     if problems:
         raise Invalid(*problems)
     if unknown:
@@ -171,7 +174,35 @@ def _unknown_in_body(request: Request, route: APIRoute) -> list[UnknownMember]:
     value, shape = request.scope.get(JSON_BODY), body_shape(route)
     if shape is None or not isinstance(value, dict):
         return []
-    return list(unknown_members(shape, value, ("body",)))
+    answered = _answered(route) if request.method in ("PUT", "PATCH") else frozenset()
+    _, decides = _members(shape)
+    if decides and not _is_sent_back(request, value):
+        answered = frozenset()
+    return [
+        member._replace(is_refused=member.is_refused and member.loc[1:] not in answered)
+        for member in unknown_members(shape, value, ("body",))
+    ]
+
+
+def _is_sent_back(request: Request, value: dict[str, Any]) -> bool:
+    """Tell whether a body is an answer of the resource of the path, perhaps with a change."""
+    in_path = next(reversed(request.path_params.values()), "")
+    return "id" in value and in_path in (value["id"], value.get("uid"))
+
+
+def _answered(route: APIRoute) -> frozenset[Loc]:
+    """Return the members of the answers of a route."""
+    fields = getattr(route.response_model, "model_fields", {})
+    return frozenset((field.alias or name,) for name, field in fields.items())
+
+
+def _status_problems(request: Request, unknown: list[UnknownMember]) -> Iterator[Problem]:
+    """Refuse a status that does not fit `disabled`, which is what changes it."""
+    loc = ("body", "status")
+    if any(member.loc == loc and not member.is_refused for member in unknown):
+        body = request.scope[JSON_BODY]
+        if (body["status"] != "active") is not body.get("disabled"):
+            yield Problem(loc, "cannot be changed: set `disabled`", "read_only")
 
 
 def body_shape(route: APIRoute) -> type[In] | None:
