@@ -46,7 +46,9 @@ def news(name: str, status: TransactionStatus | None, **fields: Any) -> Transact
     return TransactionNotice(status=status, **given)
 
 
-def linked(name: str, kind: TransactionKind, own_id: str, **fields: Any) -> TransactionNotice:
+def linked(
+    name: str, kind: TransactionKind, own_id: str | None, **fields: Any
+) -> TransactionNotice:
     """Tell of something that belongs to the transaction with that name."""
     given = {"status": APPROVED, **fields}
     return news(name, kind=kind, psp_transaction_id=own_id, **given)

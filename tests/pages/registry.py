@@ -79,6 +79,9 @@ PAGES = (
     ),
     Looked("act-replay", "/callbacks/{refused}/replay?app={app}", needs_data=True),
     Looked("act-hold", "/transactions/{waiting}/hold?app={app}", needs_data=True),
+    Looked(
+        "act-expect-refund", "/transactions/{transaction}/expect-refund?app={app}", needs_data=True
+    ),
     Looked("act-reverse", "/transactions/{transaction}/reverse?app={app}", needs_data=True),
     Looked("act-edit", "/messages/{message}/endpoints/{failing}/edit?app={app}", needs_data=True),
     Looked("act-webhook", "/settings/webhooks/new"),

@@ -238,7 +238,7 @@ def test_no_more_is_reversed_than_is_left(shop: ShopClient) -> None:
     assert shop.act("u", "reverse").json()["amount"] == "30.00"
     refused = shop.act("u", "reverse")
     assert refusal(refused) == (409, "illegal_transition")
-    assert refused.json()["detail"] == "Nothing is left of it to reverse."
+    assert refused.json()["detail"] == "Nothing is left of it to go back."
 
 
 def test_reversals_at_once_do_not_exceed_what_was_paid(shop: ShopClient) -> None:

@@ -461,6 +461,8 @@ def _money(tour: Tour) -> None:
     resent = ask("POST", "/app/shop/transaction/pay-1001/resend", WHY)
     tour.served.wait_for_attempts(resent["messageId"], 2)
     ask("POST", "/app/shop/transaction/pay-1001/reverse", {**WHY, "amount": "10.00"})
+    expected = {**WHY, "amount": "5.00", "withinDays": 7}
+    ask("POST", "/app/shop/transaction/pay-1001/expect-refund", expected)
     wanted = {"direction": "pay_out", "amount": "20.00", "currency": "EUR", "reserve": True}
     for uid in ("out-1", "out-2", "out-3"):
         ask("POST", "/app/shop/transaction", {**wanted, "uid": uid})

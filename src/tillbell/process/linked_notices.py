@@ -38,6 +38,7 @@ from tillbell.rules.payments.linked import (
     amount_left_of_all,
     amount_refunded,
     amount_to_reinstate,
+    expected_refund,
     held_chargebacks,
     is_amount_unknown,
     is_before_its_debit,
@@ -135,7 +136,8 @@ class LinkedDecider:
             wait_for_transaction(context, why, payment)
         else:
             counted = context._replace(notice=notice._replace(movement_id=LOOK_UP))
-            await self._move_linked(counted, news._replace(claimed=missing))
+            expected = expected_refund(news.siblings, missing)
+            await self._move_linked(counted, news._replace(claimed=missing, known=expected))
 
     async def _wait_for_approval(
         self, context: NoticeContext, payment: Transaction, amount: int | None

@@ -37,7 +37,12 @@ from tillbell.process.provider_lookup import (
     ProviderLookup,
     is_of_attempt,
 )
-from tillbell.process.transaction_steps import ReportedCapture, TransactionSteps, add_linked
+from tillbell.process.transaction_steps import (
+    ReportedCapture,
+    TransactionSteps,
+    add_linked,
+    add_to_payment,
+)
 from tillbell.providers.kit.words import AUTHORIZED
 from tillbell.receive.source_cache import CompiledSource, SourceCache
 from tillbell.rules.payments.amounts import (
@@ -68,6 +73,8 @@ from tillbell.rules.payments.linked import (
     LOOK_UP,
     amount_left_of_all,
     credited_amount,
+    expected_refund,
+    is_expected,
     may_be_uncredited,
 )
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
@@ -279,12 +286,30 @@ class StatusChecker:
                 await self._ask_about_more(decision, payment, kind, amount)
                 continue
             booked = TransactionKind.CHARGEBACK_REVERSAL if amount < 0 else kind
+            details = NoticeDetails(reason="look_up")
+            if kind is TransactionKind.REFUND and await self._book_expected(
+                decision, payment, amount, details
+            ):
+                continue
             linked = linked_transaction(
                 payment, booked, abs(amount), id_=decision.new_id("trx"), now=decision.now
             )
             linked = linked._replace(movement_id=LOOK_UP)
-            add_linked(decision, current, linked, NoticeDetails(reason="look_up"), CONFIRMED)
+            add_linked(decision, current, linked, details, CONFIRMED)
         return decision.current(payment)
+
+    async def _book_expected(
+        self, decision: Decision, payment: Transaction, amount: int, details: NoticeDetails
+    ) -> bool:
+        """Book the refund of an amount that a person expects; return whether there is one."""
+        linked = await self._database.linked_transactions(payment.app_id, payment.id)
+        expected = expected_refund(decision.current_linked(payment.id, linked), amount)
+        if expected is None:
+            return False
+        counted = decision.current(expected)._replace(movement_id=LOOK_UP)
+        booked = decision.advance(counted, TransactionStatus.APPROVED, details, CONFIRMED)
+        add_to_payment(decision, payment, booked)
+        return True
 
     async def _ask_about_more(
         self, decision: Decision, payment: Transaction, kind: TransactionKind, amount: int
@@ -537,6 +562,20 @@ def _may_end_silently(transaction: Transaction) -> bool:
     return not (is_pay_out and transaction.if_silent in NEGATIVE)
 
 
+def _question_about_open(transaction: Transaction) -> MoneyConflict:
+    """Return what a person is asked about a transaction that is open for long."""
+    if not is_expected(transaction):
+        why = "The transaction has been open for days."
+        return new_conflict(transaction.status, STUCK, why)
+    amount = f"{format_amount(transaction.amount, transaction.currency)} {transaction.currency}"
+    why = (
+        f"A refund of {amount} was expected by now, and no provider has told of it. Accept books "
+        "it as paid back. If it will not come, keep this and cancel the refund."
+    )
+    conflict = new_conflict(TransactionStatus.APPROVED, STUCK, why)
+    return conflict._replace(amount=transaction.amount, currency=transaction.currency)
+
+
 def _schedule_next(decision: Decision, transaction: Transaction) -> None:
     """Set the time of the next check; after the last one open a conflict for a person."""
     if transaction.status in TERMINAL:
@@ -547,9 +586,6 @@ def _schedule_next(decision: Decision, transaction: Transaction) -> None:
     checks = transaction.checks + 1
     next_at = decision.now + SCHEDULE[checks] if checks < len(SCHEDULE) else None
     if next_at is None:
-        conflict = new_conflict(
-            transaction.status, STUCK, "The transaction has been open for days."
-        )
-        decision.open_conflict(transaction, conflict)
+        decision.open_conflict(transaction, _question_about_open(transaction))
     scheduled = transaction._replace(check_at=next_at, checks=checks)
     decision.update_transaction(transaction, scheduled)

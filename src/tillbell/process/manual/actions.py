@@ -6,6 +6,7 @@
 | hold, release | open | On Hold, Pending |
 | approve, reject | a pay-out | Processing, Rejected |
 | cancel | open | Cancelled |
+| expect-refund | an approved payment | a linked refund, Pending until the provider tells of it |
 | reverse | what was approved | a linked reversal (pay-in) or return (pay-out) |
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tillbell.clock import Micros
 from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.transactions import Direction, Transaction, TransactionKind, TransactionStatus
 from tillbell.money import format_amount
@@ -23,7 +25,7 @@ from tillbell.process.manual.audited import ActionReason, AuditedDecisions, Awai
 from tillbell.process.status_checks import SCHEDULE
 from tillbell.process.transaction_steps import add_linked
 from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
-from tillbell.rules.payments.linked import amount_left, with_linked
+from tillbell.rules.payments.linked import EXPECTED, amount_left, with_linked
 from tillbell.rules.payments.transitions import status_after_action
 from tillbell.storage.ports.inbound import InboundReads
 
@@ -45,6 +47,13 @@ class NewTransaction(NamedTuple):
     order_id: str | None = None
     metadata: Mapping[str, Any] = {}
     reserves: bool = False
+
+
+class ExpectedRefund(NamedTuple):
+    """A refund that a person expects."""
+
+    amount: int | None  # in minor units; None: all that is left
+    within: Micros  # after that a person is asked
 
 
 class ManualActions:
@@ -107,6 +116,40 @@ class ManualActions:
 
         return await self._audited.commit(app_id, act, decide)
 
+    async def expect_refund(
+        self, app_id: str, id_: str, expected: ExpectedRefund, act: ActionReason
+    ) -> Transaction:
+        """Note that a refund will come; no money moves. Return the linked refund, Pending.
+
+        The provider's refund of that amount is this one. If none comes in time, a person is asked.
+        """
+
+        async def decide(decision: Decision) -> Transaction:
+            payment = await read_transaction(self._database, app_id, id_)
+            is_pay_in = payment.direction is Direction.PAY_IN
+            if payment.kind is not TransactionKind.PAYMENT or not is_pay_in:
+                why = "Only a payment that came in can be refunded."
+                raise ConflictError(why, code="illegal_transition")
+            amount = await _amount_to_take_back(self._database, payment, expected.amount)
+            refund = linked_transaction(
+                payment,
+                TransactionKind.REFUND,
+                amount,
+                id_=decision.new_id("trx"),
+                now=decision.now,
+            )
+            waiting = refund._replace(
+                substate=EXPECTED,
+                check_at=decision.now + expected.within,
+                checks=len(SCHEDULE) - 1,
+            )
+            details = {"refund": refund.id, "amount": amount}
+            self._audited.write(decision, "transaction.expect-refund", payment.id, act, details)
+            decision.current(payment)
+            return decision.open_transaction(waiting)
+
+        return await self._audited.commit(app_id, act, decide)
+
 
 async def read_transaction(reads: InboundReads, app_id: str, id_: str) -> Transaction:
     """Return a transaction. `NotFound` if there is none."""
@@ -124,23 +167,12 @@ async def add_reversal(
     reason: str,
 ) -> Transaction:
     """Create the approved reversal or return of a transaction; return it."""
-    if transaction.status is not TransactionStatus.APPROVED:
-        raise ConflictError(
-            f"It is {transaction.status.value}; only what was Approved can be reversed.",
-            code="illegal_transition",
-        )
-    linked = await reads.linked_transactions(transaction.app_id, transaction.id)
-    left = amount_left(transaction, linked)
-    if not left:
-        raise ConflictError("Nothing is left of it to reverse.", code="illegal_transition")
-    if amount is not None and not 0 < amount <= left:
-        most = f"{format_amount(left, transaction.currency)} {transaction.currency}"
-        raise Invalid(Problem(("body", "amount"), f"{most} is left to reverse", "amount"))
+    amount = await _amount_to_take_back(reads, transaction, amount)
     is_pay_in = transaction.direction is Direction.PAY_IN
     reversal = linked_transaction(
         transaction,
         TransactionKind.REVERSAL if is_pay_in else TransactionKind.RETURN,
-        left if amount is None else amount,
+        amount,
         id_=decision.new_id("trx"),
         now=decision.now,
     )
@@ -149,6 +181,28 @@ async def add_reversal(
     after = add_linked(decision, transaction, reversal, NoticeDetails(reason=reason))
     await add_to_parent(decision, reads, transaction, -after.amount)
     return after
+
+
+async def _amount_to_take_back(
+    reads: InboundReads, transaction: Transaction, amount: int | None
+) -> int:
+    """Return how much of an approved transaction goes back: `amount`, or (None) all that is left.
+
+    What is expected or under way is not left. In minor units.
+    """
+    if transaction.status is not TransactionStatus.APPROVED:
+        raise ConflictError(
+            f"It is {transaction.status.value}; only what was Approved can go back.",
+            code="illegal_transition",
+        )
+    linked = await reads.linked_transactions(transaction.app_id, transaction.id)
+    left = amount_left(transaction, linked)
+    if not left:
+        raise ConflictError("Nothing is left of it to go back.", code="illegal_transition")
+    if amount is not None and not 0 < amount <= left:
+        most = f"{format_amount(left, transaction.currency)} {transaction.currency}"
+        raise Invalid(Problem(("body", "amount"), f"{most} is left of it", "amount"))
+    return left if amount is None else amount
 
 
 async def add_to_parent(

@@ -5,6 +5,7 @@
 | an id and a movement that are known | that linked transaction |
 | a dispute whose money moves again | a new one |
 | the amount that a person or a look-up recorded | the recorded one, which gets the provider's id |
+| the amount of a refund that a person expects | the expected one, which is booked now |
 | a debit that the provider tells as two kinds | the one that is booked |
 """
 
@@ -25,6 +26,7 @@ from tillbell.model.transactions import (
 )
 
 MORE_THAN_IS_LEFT = "more_than_is_left"  # the substate of what waits for a person, or for room
+EXPECTED = "expected"  # the substate of a refund that a person expects, and no provider has told
 NEVER_OPENED = "never_opened"  # the reason of an end that came before its beginning
 # Movements that are ours and not a provider's:
 FAILED_CAPTURE = "failed_capture"  # what a failed capture takes back
@@ -97,7 +99,7 @@ def match_linked(
     `claimed`: how much it says, in minor units; None: as much as what it tells of, or else the
     `whole` payment.
     """
-    known = _known(notice, siblings)
+    known = _known(notice, [sibling for sibling in siblings if not is_expected(sibling)])
     meant = whole if known is None else known.amount
     amount = meant if claimed is None else claimed
     if notice.same_debit_as is not None and notice.status is TransactionStatus.APPROVED:
@@ -112,7 +114,11 @@ def match_linked(
     is_moving = known is not None and known.status not in TERMINAL
     is_moving = is_moving and notice.status is TransactionStatus.APPROVED
     if notice.psp_transaction_id is not None and (known is None or is_moving):
-        return LinkedMatch(known=known, recorded=_recorded(notice, siblings, amount))
+        recorded = _recorded(notice, siblings, amount)
+        if known is not None or recorded is not None:
+            return LinkedMatch(known=known, recorded=recorded)
+    if known is None and notice.kind in _BY_HAND and notice.status not in {None, *NEGATIVE}:
+        known = expected_refund(siblings, amount)
     return LinkedMatch(known=known)
 
 
@@ -231,14 +237,26 @@ def amount_left_of_all(payment: Transaction) -> int:
 
 
 def amount_refunded(siblings: Iterable[Transaction]) -> int:
-    """Return the sum of all refunds that are booked or open, in minor units."""
+    """Return the sum of all refunds that are booked, or open at the provider, in minor units."""
     return sum(
         sibling.amount
         for sibling in siblings
         if sibling.kind in _BY_HAND
         and sibling.status not in NEGATIVE
         and sibling.movement_id not in (FAILED_CAPTURE, BY_CONFLICT)
+        and not is_expected(sibling)
     )
+
+
+def is_expected(linked: Transaction) -> bool:
+    """Tell whether a person expects a refund, and no provider has told of it yet."""
+    is_open = linked.status is TransactionStatus.PENDING and linked.substate == EXPECTED
+    return is_open and linked.psp_transaction_id is None
+
+
+def expected_refund(siblings: Iterable[Transaction], amount: int) -> Transaction | None:
+    """Return the first expected refund of an amount, in minor units; None: there is none."""
+    return next((s for s in siblings if is_expected(s) and s.amount == amount), None)
 
 
 def is_held(linked: Transaction) -> bool:

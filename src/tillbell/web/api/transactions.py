@@ -9,7 +9,7 @@ from fastapi import Depends, Path, Query, Response
 from pydantic import Field
 
 from tillbell.app import Gateway
-from tillbell.clock import to_datetime
+from tillbell.clock import DAY, to_datetime
 from tillbell.configure.names import checked_uid
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.records import Application
@@ -25,7 +25,7 @@ from tillbell.model.transactions import (
     Transition,
 )
 from tillbell.money import format_amount
-from tillbell.process.manual.actions import NewTransaction
+from tillbell.process.manual.actions import ExpectedRefund, NewTransaction
 from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
 from tillbell.rules.filters.clauses import FilterList, ListFilter
 from tillbell.rules.payments.attempts import attempts_of
@@ -91,6 +91,17 @@ class ReverseIn(ActIn):
 
     amount: AmountText | None = Field(
         default=None, description="null: all that is not reversed yet."
+    )
+
+
+class ExpectRefundIn(ActIn):
+    """Which refund is expected, and why."""
+
+    amount: AmountText | None = Field(
+        default=None, description="null: all that has not gone back yet."
+    )
+    within_days: Annotated[int, Field(strict=True, ge=1, le=90)] = Field(
+        default=14, description="After so many days without it, a conflict asks a person."
     )
 
 
@@ -429,6 +440,26 @@ async def reverse(
         transaction.app_id, transaction.id, amount, reason
     )
     return transaction_out(reversal)
+
+
+@router.post("/{transaction_id}/expect-refund")
+async def expect_refund(
+    transaction: TransactionOf, body: ExpectRefundIn, gateway: GatewayOf, principal: PrincipalOf
+) -> TransactionOut:
+    """Note that a refund will come; no money moves. Returns the linked refund, Pending.
+
+    The provider's refund of that amount is this one, and is not booked beside it.
+    """
+    amount = None
+    if body.amount is not None:
+        amount = checked_amount(body.amount, transaction.currency)
+    refund = await gateway.manual_actions.expect_refund(
+        transaction.app_id,
+        transaction.id,
+        ExpectedRefund(amount, body.within_days * DAY),
+        ActionReason(principal.key.id, body.reason),
+    )
+    return transaction_out(refund)
 
 
 @router.post("/{transaction_id}/resend")

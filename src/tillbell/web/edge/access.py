@@ -152,6 +152,7 @@ ACCESS: dict[str, Access] = {
     "transaction.approve": Access("transaction", WRITE, APPLICATION),
     "transaction.reject": Access("transaction", WRITE, APPLICATION),
     "transaction.cancel": Access("transaction", WRITE, APPLICATION),
+    "transaction.expect-refund": Access("transaction", WRITE, APPLICATION),
     "transaction.reverse": Access("transaction", WRITE, APPLICATION),
     "transaction.resend": Access("transaction", WRITE, APPLICATION),
     "conflict.list": Access("conflict", READ, APPLICATION),

@@ -91,6 +91,7 @@ STATUS_ACTS = (
     TransactionAct("reject", "Reject", is_danger=True),
     TransactionAct("cancel", "Cancel", is_danger=True),
 )
+EXPECT_REFUND = TransactionAct("expect-refund", "Expect a refund")
 REVERSE = TransactionAct("reverse", "Record a reversal", is_danger=True)
 
 
@@ -218,6 +219,8 @@ def acts_on(transaction: Transaction) -> list[TransactionAct]:
     is_payment = transaction.kind is TransactionKind.PAYMENT
     is_approved = transaction.status is TransactionStatus.APPROVED
     if is_payment and is_approved and transaction.credited > taken_back(transaction):
+        if transaction.direction is Direction.PAY_IN:
+            acts.append(EXPECT_REFUND)
         acts.append(REVERSE)
     return acts
 

@@ -105,9 +105,17 @@ async def _invite_form(visit: Visit) -> ActForm:
         back_word="People",
         fields=[
             FormField("email", "E-mail", "email", hint="To sign in with.", is_required=True),
-            *_role_fields(visit, None, {}),
+            *_proposed_roles(visit),
         ],
     )
+
+
+def _proposed_roles(visit: Visit) -> list[FormField]:
+    """Return the fields of roles of somebody new: a viewer of what the person looks at."""
+    only = _granter(visit).app_id or visit.app_id
+    if only is None:
+        return _role_fields(visit, Role.VIEWER, {})
+    return _role_fields(visit, None, {only: Role.VIEWER})
 
 
 async def _invite_call(visit: Visit, sent: SentFields) -> ApiCall:

@@ -13,6 +13,7 @@ from tillbell.model.transactions import (
     TransactionStatus,
 )
 from tillbell.money import format_amount
+from tillbell.rules.payments.linked import amount_left
 from tillbell.rules.payments.standing import taken_back
 from tillbell.web.pages.act import (
     ActForm,
@@ -158,6 +159,56 @@ async def _reversed(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
     place = await _place(visit)
     doc = answer.doc
     return ActResult(f"{doc['amount']} {doc['currency']} are reversed.", place.link)
+
+
+async def _expect_form(visit: Visit) -> ActForm:
+    place = await _place(visit)
+    transaction = place.transaction
+    linked = await visit.gateway.database.linked_transactions(transaction.app_id, transaction.id)
+    left = amount_left(transaction, linked)
+    return ActForm(
+        title=_title("Expect a refund", transaction),
+        verb="Expect the refund",
+        consequences=[
+            "No money moves, and nothing is sent to the provider: start the refund there.",
+            "When the provider reports a refund of this amount, it is this one, booked once.",
+            "If none has come in time, a question waits in the review queue.",
+            "Its endpoints are told that a refund is Pending.",
+        ]
+        if left
+        else ["Nothing is left of it to go back: all is paid back, or expected already."],
+        is_possible=left > 0,
+        back=place.link,
+        back_word=name_of(transaction),
+        fields=[
+            FormField(
+                "amount",
+                f"Amount in {transaction.currency}",
+                value=format_amount(left, transaction.currency),
+                hint="So much has not gone back.",
+                is_required=True,
+                is_code=True,
+            ),
+            FormField("withinDays", "Within days", "number", "14", is_required=True),
+            REASON,
+        ],
+    )
+
+
+async def _expect_call(visit: Visit, sent: SentFields) -> ApiCall:
+    place = await _place(visit)
+    body = {
+        "reason": sent.text("reason"),
+        "amount": sent.text("amount") or None,
+        "withinDays": sent.number("withinDays"),
+    }
+    return ApiCall("POST", f"{place.path}/expect-refund", body)
+
+
+async def _expecting(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
+    place = await _place(visit)
+    doc = answer.doc
+    return ActResult(f"A refund of {doc['amount']} {doc['currency']} is expected.", place.link)
 
 
 async def _resend_form(visit: Visit) -> ActForm:
@@ -312,6 +363,14 @@ async def _accepted(visit: Visit, _: ApiCall, __: ApiAnswer) -> ActResult:
 PAGES = act_pages(
     (
         *(_status_page(act) for act in STATUS_ACTS),
+        ActPage(
+            "/transactions/{trx}/expect-refund",
+            "/transactions",
+            "transaction.expect-refund",
+            _expect_form,
+            _expect_call,
+            _expecting,
+        ),
         ActPage(
             "/transactions/{trx}/reverse",
             "/transactions",
