@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,13 +10,16 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from tests.money.lives import Event, account
+from tests.money.lives import Account, Event, account
 from tests.money.payment_harness import PaymentHarness
+from tests.money.test_lives_whole import mo
+from tests.scale import seed
 from tillbell.testing.exchange import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
 
 Answer = Mapping[str, Any]
+MIXED = 2  # payments whose webhooks come in another order each
 CHECKS_S = (301, 3_601, 86_401)  # after which an open payment is asked about
 
 
@@ -247,3 +251,80 @@ async def test_what_a_hint_says_is_reserved_is_told_once(payments: PaymentHarnes
     payment = await payments.read("77")
     assert (payment.authorized, payment.substate) == (10_000, "authorized")
     assert (await payments.told())["transaction.authorized"] == 1
+
+
+# ── classic webhooks, and signed events beside them ──────────────────────────────────────────────
+
+
+class MollieState:
+    """A payment at Mollie: what it answers, and the events that it sends of each change."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.captured = self.refunded = self.lost = 0
+        self.answer = mollie("authorized")
+        self.events = [mo(n, 0, "payment.authorized", "tr_", "100.00")]
+
+    def change(self, minute: int, what: str, own_id: str, cents: int) -> None:
+        """Let something happen to the payment."""
+        self.captured += cents if what == "capture.succeeded" else 0
+        self.refunded += cents if what == "refund.refunded" else 0
+        self.lost += {"chargeback.received": cents, "chargeback.reversed": -cents}.get(what, 0)
+        self.answer = mollie(
+            "paid",
+            amountCaptured=euros(self.captured),
+            amountRefunded=euros(self.refunded),
+            amountChargedBack=euros(self.lost),
+        )
+        self.events.append(mo(self.n, minute, what, own_id, euros(cents)))
+
+    @property
+    def balance(self) -> int:
+        return self.captured - self.refunded - self.lost
+
+
+CHANGES = (
+    ("capture.succeeded", "cpt_a", 4_000),
+    ("capture.succeeded", "cpt_b", 6_000),
+    ("refund.refunded", "re_a", 1_000),
+    ("refund.refunded", "re_b", 1_000),
+    ("chargeback.received", "chb_a", 5_000),
+    ("chargeback.reversed", "chb_a", 5_000),
+    ("chargeback.received", "chb_b", 5_000),
+)
+
+
+def euros(cents: int) -> str:
+    return f"{cents // 100}.{cents % 100:02}"
+
+
+async def send(shop: Account, *events: Event) -> None:
+    """Let a provider send events, each of which is looked up if it is a hint."""
+    for event in events:
+        await shop.send(event)
+        await shop.payments.gateway.status_checker.check_due()
+
+
+@pytest.mark.parametrize("with_events", [False, True], ids=["classic", "both"])
+async def test_classic_webhooks_and_events_of_one_payment_count_once(
+    payments: PaymentHarness, *, with_events: bool
+) -> None:
+    chance = random.Random(seed())
+    for n in range(1_000, 1_000 + MIXED):
+        service = Service(payments, f"payment-{n}")
+        shop = await account(payments, "mollie", lookupUrl=service.url, partialCapture="credit")
+        await payments.create(f"{n}", psp_transaction_id=f"tr_{n}")
+        state, waiting, order = MollieState(n), [], []
+        for minute, change in enumerate((None, *CHANGES)):
+            if change is not None:
+                state.change(minute, *change)
+            service.answer = state.answer
+            waiting += [Event({"id": f"tr_{n}"}), *(state.events[-1:] * with_events)]
+            chance.shuffle(waiting)
+            lag = chance.randint(0, len(waiting) - 1)
+            sent, waiting = waiting[lag:], waiting[:lag]
+            order += [event.fields.get("type", "hint") for event in sent]
+            await send(shop, *(event for event in sent for _ in range(2)))
+        await send(shop, *waiting, *waiting, Event({"id": f"tr_{n}"}))
+        asked = [conflict.why for conflict in await payments.conflicts(f"{n}")]
+        assert (await payments.balance(f"{n}"), asked) == (state.balance, []), order

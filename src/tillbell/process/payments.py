@@ -154,7 +154,7 @@ class PaymentDecider:
             await self._statuses.decide(context, payment)
         elif notice.status is TransactionStatus.APPROVED:
             await self._decide_capture(context, payment, is_accepted=is_accepted)
-        elif notice.status in NEGATIVE and notice.capture_id is not None:
+        elif notice.status in NEGATIVE and notice.capture_id and not notice.ends_attempt:
             await self._undo_capture(context, payment)
         elif notice.releases_amount and self._releases_part(context, payment):
             context.add_outcome(Outcome.NOTED, "A part of it is cancelled, not the rest.", payment)
@@ -289,6 +289,8 @@ class PaymentDecider:
         is_open = payment.status not in TERMINAL
         attempt = attempt_of(payment, report)
         if attempt is not None and attempt.captured:
+            if notice.ends_attempt and notice.capture_id not in (None, *attempt.captures):
+                return True  # that capture was refused, others were not
             # What was not captured may expire. What was captured stays.
             is_part = attempt.captured < (attempt.authorized or payment.amount)
             is_rest = notice.status is TransactionStatus.CANCELLED

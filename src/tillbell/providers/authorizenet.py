@@ -12,6 +12,7 @@ signatures; thephpleague/omnipay-authorizenetapi.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tillbell.model.callbacks import (
@@ -22,7 +23,7 @@ from tillbell.model.callbacks import (
     TransactionNotice,
 )
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import NEGATIVE, TransactionKind
+from tillbell.model.transactions import NEGATIVE, TransactionKind, TransactionStatus
 from tillbell.providers.kit.base import (
     Confidence,
     Incoming,
@@ -83,6 +84,12 @@ EVENTS = table(
 )
 # `responseCode` of an event whose transaction did not succeed.
 RESPONSES = table({"2": DECLINED, "3": FAILED, "4": ON_HOLD})
+# What they mean if they did not succeed: the authorisation stays.
+_CHANGES: Mapping[str, WordMeaning] = {
+    "capture.created": WordMeaning(TransactionStatus.PENDING, "capture_failed"),
+    "priorAuthCapture.created": WordMeaning(TransactionStatus.PENDING, "capture_failed"),
+    "void.created": PENDING,
+}
 _APPROVED_BY_MERCHANT = "fraud.approved"
 _SUCCEEDED = "1"
 # `transactionStatus`, as getTransactionDetails answers.
@@ -143,8 +150,10 @@ def _notice(event: dict[str, Any], setup: SourceSetup) -> Notice:
 def _meaning(event_name: str, code: str | None, setup: SourceSetup) -> WordMeaning | None:
     """Return what the event means, or what its transaction's answer means if it failed."""
     meaning = meaning_of(event_name, EVENTS, setup.config)
-    if meaning is None or code in (_SUCCEEDED, None) or meaning.status in NEGATIVE:
+    if meaning is None or code in (_SUCCEEDED, None) or event_name == "fraud.declined":
         return meaning
+    if event_name in _CHANGES and code in ("2", "3"):
+        return _CHANGES[event_name]
     response = meaning_of(code, RESPONSES, setup.config)
     return None if response is None else response._replace(kind=meaning.kind)
 

@@ -23,7 +23,7 @@ from xml.sax.saxutils import escape
 
 from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import TransactionKind
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
     CallbackAnswer,
@@ -96,6 +96,13 @@ WORDS = table(
         "represented": linked(TransactionKind.CHARGEBACK_REVERSAL),
     }
 )
+_REFUSED = frozenset({DECLINED, FAILED, CANCELLED})
+# What a transaction that would change a payment means if it is refused: the payment stays.
+_CHANGES: Mapping[str, WordMeaning | None] = {
+    "capture": WordMeaning(TransactionStatus.PENDING, "capture_failed"),
+    "void": PENDING,
+    "refund": None,
+}
 _SECOND = frozenset({"secondchargebacked", "prearbitrated", "representmentreversed"})
 IDS = ("wpf_unique_id", "unique_id", "reference_id")
 _CHARGEBACK = "chargeback"  # a type of transaction
@@ -240,10 +247,11 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
 
 def _meaning(word: str, type_: str, config: Mapping[str, Any]) -> WordMeaning | None:
     """Return what a state means for a transaction of that type; None if it is not known."""
-    meaning = meaning_of(word, WORDS, config)
+    meaning, kind = meaning_of(word, WORDS, config), fold(type_)
+    if meaning in _REFUSED and kind in _CHANGES:
+        return _CHANGES[kind]
     if meaning != APPROVED:
         return meaning
-    kind = fold(type_)
     if kind == _CHARGEBACK:
         return linked(TransactionKind.CHARGEBACK)
     if kind.startswith("authorize"):

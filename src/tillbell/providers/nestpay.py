@@ -86,6 +86,7 @@ RESPONSES = table(
         "Error": FAILED,
     }
 )
+_PAYING = ("", "auth", "preauth", "postauth")  # types of transaction; the last one is a capture
 # Numbers of ISO 4217 of the countries whose banks run NestPay, and of their payers.
 CURRENCIES: Mapping[str, str] = MappingProxyType(
     {
@@ -179,13 +180,14 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
 
 
 def _word(fields: Mapping[str, str]) -> str:
-    """Return the response, with the type of a pre-authorisation and a code that contradicts it."""
+    """Return the response, with a type that is no payment and a code that contradicts it."""
     response, code = reading.required_text(fields, "response"), fields.get("procreturncode", "")
-    if reading.fold(response) != "approved":
-        return response
-    if code != "00":
+    is_approved, kind = reading.fold(response) == "approved", fields.get("trantype", "")
+    if reading.fold(kind) not in _PAYING[: None if is_approved else -1]:
+        return f"{response} {kind}"  # of a void or credit, or a capture that was refused
+    if is_approved and code != "00":
         return f"{response} with code {code}"
-    is_reserved = reading.fold(fields.get("trantype", "")) == "preauth"
+    is_reserved = is_approved and reading.fold(kind) == "preauth"
     return f"{response} PreAuth" if is_reserved else response
 
 

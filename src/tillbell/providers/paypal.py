@@ -281,6 +281,8 @@ def _payment(word: str, resource: dict[str, Any], setup: SourceSetup) -> Transac
     related = object_member(object_member(resource, "supplementary_data"), "related_ids")
     authorization = text(related, "authorization_id")
     is_capture = word.startswith("PAYMENT.CAPTURE.")
+    is_refused_part = is_capture and authorization is not None and word in _ENDS_ATTEMPT
+    is_counted = word == "PAYMENT.CAPTURE.COMPLETED" or is_refused_part
     return TransactionNotice(
         References(
             _ours(resource, setup),
@@ -292,7 +294,7 @@ def _payment(word: str, resource: dict[str, Any], setup: SourceSetup) -> Transac
         amount=_sum(object_member(resource, "amount")),
         psp_transaction_id=(authorization or own_id) if is_capture else own_id,
         psp_reference=own_id,
-        capture_id=own_id if word == "PAYMENT.CAPTURE.COMPLETED" else None,
+        capture_id=own_id if is_counted else None,
     )
 
 

@@ -96,7 +96,7 @@ def book(
         reason=details.reason,
         raw_status=details.raw_status,
         message=details.message,
-        news_at=details.occurred_at or before.news_at,
+        news_at=max(filter(None, (details.occurred_at, before.news_at)), default=None),
         news_sequence=sequence,
         check_at=None if status in TERMINAL else before.check_at,
         if_silent=None,
