@@ -77,6 +77,7 @@ class IdempotentAnswers:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._running: set[str] = set()
+        self._ended = 0  # counts requests that have run
 
     async def answer(
         self, use: IdempotencyUse, handle: Callable[[], Awaitable[HttpAnswer]]
@@ -85,16 +86,27 @@ class IdempotentAnswers:
 
         `ConflictError` if the key was used with another request or is in use.
         """
+        self._refuse_running(use)
+        ended = self._ended
+        stored = await self._find_answer(use)
+        if stored is not None:
+            return stored
+        self._refuse_running(use)
+        self._running.add(use.key)
+        try:
+            if ended != self._ended:  # perhaps one with this key, since its answer was looked for
+                stored = await self._find_answer(use)
+            return stored or await self._run(use, handle)
+        finally:
+            self._running.discard(use.key)
+            self._ended += 1
+
+    def _refuse_running(self, use: IdempotencyUse) -> None:
         if use.key in self._running:
             raise ConflictError(
                 "A request with this Idempotency-Key is still running; try again later.",
                 code="idempotency_key_in_use",
             )
-        self._running.add(use.key)
-        try:
-            return await self._find_answer(use) or await self._run(use, handle)
-        finally:
-            self._running.discard(use.key)
 
     async def _find_answer(self, use: IdempotencyUse) -> HttpAnswer | None:
         earlier = await self._gateway.database.idempotent_answer(use.key)
