@@ -24,6 +24,7 @@ from tillbell.configure.reseal import Resealer
 from tillbell.configure.second_factor import SecondFactors
 from tillbell.configure.sign_on import SignOns
 from tillbell.configure.sources import SourceSettings
+from tillbell.configure.webhooks import Webhooks
 from tillbell.counters import Meters
 from tillbell.deliver.audit import AuditWriter
 from tillbell.deliver.claimer import Claimer
@@ -251,6 +252,7 @@ class Gateway:
         self.event_types = EventTypes(parts)
         defaults = EndpointDefaults(self.settings.default_profile, self.settings.default_signature)
         self.endpoints = Endpoints(parts, self.policy, self.handshake, defaults)
+        self.webhooks = Webhooks(self.endpoints, self.config_cache)
         self.source_settings = SourceSettings(parts, self.source_cache)
         self.api_keys = ApiKeys(parts, self.database)
         self.resealer = Resealer(self.database, self.config_cache, self.tasks, self.vault)

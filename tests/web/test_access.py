@@ -123,6 +123,8 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
 }
 CAPABILITIES = {name: needed for needed, names in PORTAL.items() for name in names}
 RENAMED = {
+    "product-webhook": "endpoint",
+    "default-product-webhook": "endpoint",
     "api-key": "key",
     "authentication": "portal",
     "cashier": "transaction",

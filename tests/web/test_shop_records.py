@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -78,6 +79,111 @@ class Records:
 @pytest.fixture
 def records(shop: ShopClient) -> Records:
     return Records(shop)
+
+
+# ── webhooks of products and sources ─────────────────────────────────────────────────────────────
+
+
+def _received(shop: ShopClient, path: str, message_id: str) -> list[dict[str, Any]]:
+    """Return the bodies that came to a path with the id of a message."""
+    requests = [r for r in shop.served.receiver.requests if r.path == f"{shop.hook}{path}"]
+    return [json.loads(r.body) for r in requests if r.header("webhook-id") == message_id]
+
+
+def _lines(body: dict[str, Any]) -> list[str]:
+    return [line["productId"] for line in body["items"]]
+
+
+def test_each_receiver_of_a_product_gets_an_order_once(records: Records) -> None:
+    shop, secret = records.shop, {"secret": "s3cret-of-shop"}
+    url = shop.served.receiver.url
+    both = {"url": url(f"{shop.hook}/both"), **secret}
+    for product in ("p1", "p2"):
+        shown = records.put(f"product/{product}/webhook", both)
+        assert (shown["productId"], shown["inherited"], shown["hasSecret"]) == (
+            product,
+            False,
+            True,
+        )
+    own = {"url": url(f"{shop.hook}/own"), "ownLinesOnly": True}
+    assert records.put("product/p3/webhook", own)["ownLinesOnly"]
+    records.put("product/p4/webhook", {"url": url(f"{shop.hook}/off"), "enabled": False})
+    default = records.put("product-webhook", {"url": url(f"{shop.hook}/rest")})
+    assert (default["productId"], default["enabled"]) == (None, True)
+    assert shop.get("product/p9/webhook")["inherited"]
+
+    items = [
+        {"productId": f"p{n}", "unitPrice": "1.00", "totalPrice": "1.00"} for n in (1, 2, 3, 4)
+    ]
+    records.put("order/o-1", {**ORDER, "status": "paid", "items": items}, 201)
+    (paid,) = [m for m in shop.get("msg")["data"] if m["eventType"] == "order.paid"]
+    shop.served.wait_for_attempts(paid["id"], 3)
+    (whole,) = _received(shop, "/both", paid["id"])
+    (part,) = _received(shop, "/own", paid["id"])
+    assert (whole["event"], _lines(whole)) == ("order_paid", ["p1", "p2", "p3", "p4"])
+    assert (part["totalAmount"], _lines(part)) == (149.9, ["p3"])
+    assert not _received(shop, "/off", paid["id"])
+    assert not _received(shop, "/rest", paid["id"])
+
+    _check_refusals(shop, paid["id"])
+
+    assert records.delete("product/p4/webhook") == 204
+    assert records.delete("product/p4/webhook") == 404
+    records.put("order/o-2", {**ORDER, "status": "paid", "items": items[3:]}, 201)
+    paid = shop.get("msg", event_types="order.paid")["data"][0]
+    shop.served.wait_for_attempts(paid["id"], 2)
+    assert len(_received(shop, "/rest", paid["id"])) == 1
+
+
+def _check_refusals(shop: ShopClient, message_id: str) -> None:
+    """Check what is said of the endpoints that an order of p1 to p4 does not go to."""
+    told = {each["endpointId"]: each for each in shop.get(f"msg/{message_id}/why")["data"]}
+    texts = {
+        uid: told[shop.get(f"endpoint/{uid}")["id"]]["text"] for uid in ("product.p2", "products")
+    }
+    assert "goes to the same URL and secret" in texts["product.p2"]
+    assert "a product without a webhook of its own" in texts["products"]
+    path = f"msg/{message_id}/endpoint"
+    assert shop.post(f"{path}/products/resend", None).json()["code"] == "filtered_payload"
+    assert shop.post(f"{path}/product.p2/resend", None).json()["code"] == "filtered_payload"
+    assert shop.post(f"{path}/product.p1/resend", None).status_code == 202
+    bad = shop.http.put(f"{shop.path}/product/p1/webhook", json={"url": "ftp://x"})
+    assert problem(bad)[0] == "body.url"
+
+
+def test_a_source_has_a_webhook_for_its_transactions(records: Records) -> None:
+    shop = records.shop
+    hook = {"webhookUrl": shop.served.receiver.url(f"{shop.hook}/mozarto")}
+    source = records.patch("source/psp", {**hook, "webhookSecret": "pass-word"})
+    assert (source["webhookUrl"], source["isWebhookSecured"]) == (hook["webhookUrl"], True)
+    other = shop.made("source", {"name": "other", "provider": "psp", "uid": "other"})
+    payments = {each: shop.begin(sourceId=each, orderId=each) for each in ("psp", "other")}
+    messages = {}
+    for each, payment in payments.items():
+        shop.act(payment["id"], "cancel")
+        listed = shop.get("msg", channel=f"source:{shop.get(f'source/{each}')['id']}")["data"]
+        messages[each] = listed[0]["id"]
+    shop.served.wait_for_attempts(messages["psp"], 2)
+    shop.served.wait_for_attempts(messages["other"], 1)
+    (body,) = _received(shop, "/mozarto", messages["psp"])
+    assert (body["transaction_id"], body["transaction_status"]) == (
+        payments["psp"]["id"],
+        "Cancelled",
+    )
+    (request,) = [r for r in shop.served.receiver.requests if r.path == f"{shop.hook}/mozarto"][-1:]
+    assert request.header("authorization") == "pass-word"
+    assert not _received(shop, "/mozarto", messages["other"])
+    endpoint = source["webhookEndpointId"]
+    why = shop.get(f"msg/{messages['other']}/endpoint/{endpoint}/why")
+    assert (why["code"], source["id"] in why["text"]) == ("filtered_channel", True)
+
+    bad = shop.http.patch(f"{shop.path}/source/other", json={"webhookSecret": "x"})
+    assert problem(bad)[0] == "body.webhookSecret"
+    bad = shop.http.patch(f"{shop.path}/source/other", json={"webhookUrl": "nowhere"})
+    assert problem(bad)[0] == "body.webhookUrl"
+    assert other["webhookUrl"] is None
+    assert records.patch("source/psp", {"webhookUrl": None})["webhookUrl"] is None
+    assert shop.http.get(f"{shop.path}/endpoint/{endpoint}").status_code == 404
 
 
 # ── orders ───────────────────────────────────────────────────────────────────────────────────────

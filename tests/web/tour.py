@@ -397,6 +397,17 @@ def _callbacks(tour: Tour) -> None:
     ask("GET", "/provider")
 
 
+def _product_webhooks(tour: Tour) -> None:
+    ask = tour.ask
+    hook = {"url": tour.served.receiver.url("/zenofy"), "secret": "shop-secret-1"}
+    ask("PUT", "/app/shop/product-webhook", hook)
+    ask("GET", "/app/shop/product-webhook")
+    ask("PUT", "/app/shop/product/course/webhook", {**hook, "ownLinesOnly": True})
+    ask("GET", "/app/shop/product/course/webhook")
+    ask("DELETE", "/app/shop/product/course/webhook")
+    ask("DELETE", "/app/shop/product-webhook")
+
+
 def _records(tour: Tour) -> None:
     ask = tour.ask
     buyer = {"id": "cus-1001", "name": "Ada Lovelace", "email": "ada@example.com"}
@@ -421,6 +432,7 @@ def _records(tour: Tour) -> None:
     ask("PUT", "/app/shop/order/ORD-2001", order)
     ask("PUT", "/app/shop/order/ORD-2001", order)
     ask("PATCH", "/app/shop/order/ORD-2001", {"affiliateId": "partner-7"})
+    _product_webhooks(tour)
     _subscriptions_and_parcels(tour, buyer)
     for path, uid in (
         ("product", "course"),

@@ -58,6 +58,9 @@ class EndpointChanges(NamedTuple):
     fields: Mapping[str, Any]
     selectors_named: str | None = None  # the member of the body with the selectors, for problems
     secret: str | None = None  # of a new endpoint; None: generated, if its profile signs
+    sets_secret: bool = (
+        False  # `secret` replaces that of an endpoint that exists; None: it has none
+    )
     headers: Mapping[str, str] | None = None  # of a new endpoint
     hidden_types: frozenset[str] = frozenset()  # event types that do not exist for who asks
 
@@ -296,7 +299,9 @@ class Endpoints:
         has_new_receiver = (endpoint.url, endpoint.handshake) != (current.url, current.handshake)
         if has_new_receiver:
             endpoint = self._with_permission(endpoint, prepared)
-        if endpoint.profile != current.profile:
+        if changes.sets_secret:
+            endpoint = self._with_only_secret(endpoint, changes.secret)
+        elif endpoint.profile != current.profile:
             endpoint = self._in_new_profile(endpoint)
         is_reactivated = endpoint.status is EndpointStatus.ACTIVE is not current.status
         if is_reactivated and not prepared.has_reset_health:
@@ -332,6 +337,12 @@ class Endpoints:
         else:
             return endpoint
         return msgspec.structs.replace(endpoint, secrets=(self._seal(endpoint.id, chosen),))
+
+    def _with_only_secret(self, endpoint: Endpoint, chosen: str | None) -> Endpoint:
+        """Use this secret at once and no other; None: the profile's own choice."""
+        if chosen is not None and chosen == self._secret(endpoint):
+            return endpoint
+        return self._with_first_secret(msgspec.structs.replace(endpoint, secrets=()), chosen)
 
     def _new_secret(self, endpoint: Endpoint) -> str:
         """Make a secret of the kind of the present one; a first one by the server's default."""

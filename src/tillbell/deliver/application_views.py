@@ -7,6 +7,8 @@ from collections import OrderedDict
 from tillbell.clock import Micros
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.fanout import Route, routes_to
+from tillbell.deliver.payload_routes import PayloadRouter, reads_payload
+from tillbell.model.endpoints import ANY_PRODUCT
 from tillbell.model.records import Application
 from tillbell.rules.delivery.pace import interval_of, next_free
 
@@ -17,12 +19,20 @@ ROUTES_MAX = 1_000  # combinations of event type and channels cached per applica
 class ApplicationView:
     """One application with its endpoints compiled, and where its messages go."""
 
-    __slots__ = ("_free_at", "_routes", "application", "compiled_endpoints", "reads_payloads")
+    __slots__ = (
+        "_free_at",
+        "_payload_router",
+        "_routes",
+        "application",
+        "compiled_endpoints",
+        "reads_payloads",
+    )
 
     def __init__(self, application: Application) -> None:
         self.application = application
         self.compiled_endpoints: dict[str, CompiledEndpoint] = {}  # by id
         self.reads_payloads = False  # whether a payload may decide which endpoints get it
+        self._payload_router: PayloadRouter | None = None
         self._free_at: Micros = 0  # the application's rate: the next attempt may start then
         self._routes: dict[tuple[str, tuple[str, ...]], tuple[Route, ...]] = {}
 
@@ -40,6 +50,16 @@ class ApplicationView:
             self._routes[key] = routes
         return routes
 
+    @property
+    def payload_router(self) -> PayloadRouter:
+        """What judges payloads for the endpoints of the application as they are now."""
+        router = self._payload_router
+        if router is None:
+            products = (each.endpoint.product_id for each in self.compiled_endpoints.values())
+            router = PayloadRouter(frozenset(p for p in products if p not in (None, ANY_PRODUCT)))
+            self._payload_router = router
+        return router
+
     def find_endpoint(self, id_or_uid: str) -> CompiledEndpoint | None:
         """Return an endpoint by its id, or else by its uid."""
         compiled = self.compiled_endpoints.get(id_or_uid)
@@ -51,14 +71,18 @@ class ApplicationView:
     def put_endpoint(self, endpoint_id: str, compiled: CompiledEndpoint) -> None:
         """Add an endpoint or replace it."""
         self.compiled_endpoints[endpoint_id] = compiled
-        self._routes.clear()
-        if compiled.payload_filter is not None:
+        self._endpoints_changed()
+        if reads_payload(compiled):
             self.reads_payloads = True
 
     def remove_endpoint(self, endpoint_id: str) -> None:
         """Remove an endpoint, if it is there."""
         self.compiled_endpoints.pop(endpoint_id, None)
+        self._endpoints_changed()
+
+    def _endpoints_changed(self) -> None:
         self._routes.clear()
+        self._payload_router = None
 
     def try_pace(self, now: Micros) -> Micros:
         """Let one attempt of any endpoint pass if the application's rate allows it.

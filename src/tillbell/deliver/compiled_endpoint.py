@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+import msgspec
+
 from tillbell.catalog import KNOWN
 from tillbell.clock import Micros
 from tillbell.config import Settings
@@ -16,7 +18,7 @@ from tillbell.profiles.base import Profile
 from tillbell.rules.delivery.headers import check_custom_headers
 from tillbell.rules.delivery.lane_width import WidthBounds, width_bounds
 from tillbell.rules.delivery.pace import interval_of
-from tillbell.rules.delivery.selectors import Filter, compile_filter
+from tillbell.rules.delivery.selectors import Filter, compile_filter, of_source
 from tillbell.rules.payload_filter import (
     FilterProblems,
     PayloadFilter,
@@ -70,8 +72,12 @@ class CompiledEndpoint(NamedTuple):
         return asks and bool(self.profile.parts(event_type, self.filter.asked))
 
     def unrestricted(self) -> CompiledEndpoint:
-        """Return the endpoint as it would be without filters of its own, with the same parts."""
-        return self._replace(filter=self.filter.unrestricted(), payload_filter=None)
+        """Return the endpoint as it would be if it asked for everything, in the same parts."""
+        return self._replace(
+            endpoint=msgspec.structs.replace(self.endpoint, product_id=None, own_lines=False),
+            filter=self.filter.unrestricted(),
+            payload_filter=None,
+        )
 
     def prefix_with(self, content_type: str) -> bytes:
         """Return the prefix with another content type than the profile's."""
@@ -114,7 +120,9 @@ class EndpointCompiler:
             profile=profile,
             filter=compile_filter(
                 endpoint.selectors,
-                endpoint.channels,
+                endpoint.channels
+                if endpoint.source_id is None
+                else (of_source(endpoint.source_id),),
                 known=known_types,
                 platform=profile.has_platform_names,
             ),

@@ -14,11 +14,10 @@ from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.ids import delivery_id
 from tillbell.model.construct import by_keyword
 from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
-from tillbell.profiles.base import MessageContext
 from tillbell.rules.delivery.raw_payload import is_json_object
-from tillbell.rules.exact_json import decoded_exactly
 
 _delivery = by_keyword(Delivery)
+_OWN = "@"  # in the name of a body that belongs to one endpoint alone
 
 
 class Route(NamedTuple):
@@ -35,11 +34,25 @@ def routes_to(
 ) -> tuple[Route, ...]:
     """Return where messages of this type with these channels go."""
     return tuple(
-        Route(compiled=compiled, part=part, number=number, variant=compiled.profile.variant(part))
+        Route(compiled=compiled, part=part, number=number, variant=_variant(compiled, part))
         for compiled in compiled_endpoints
         if compiled.takes_messages and compiled.filter.wants(event_type, channels)
         for number, part in enumerate(compiled.profile.parts(event_type, compiled.filter.asked))
     )
+
+
+def _variant(compiled: CompiledEndpoint, part: str) -> str:
+    variant, endpoint = compiled.profile.variant(part), compiled.endpoint
+    return f"{variant}{_OWN}{endpoint.id[-10:]}" if endpoint.own_lines else variant
+
+
+def shared_variant(variant: str) -> str:
+    """Return the profile's name of a body, which may belong to one endpoint alone.
+
+    >>> shared_variant("zenofy@0123456789"), shared_variant("zenofy"), shared_variant("@0123456789")
+    ('zenofy', 'zenofy', '')
+    """
+    return variant.partition(_OWN)[0]
 
 
 def carrying(routes: tuple[Route, ...], message: Message, payload: bytes) -> tuple[Route, ...]:
@@ -49,30 +62,6 @@ def carrying(routes: tuple[Route, ...], message: Message, payload: bytes) -> tup
     return tuple(
         route for route in routes if route.compiled.profile.carries_text(message.event_type)
     )
-
-
-def passing(routes: tuple[Route, ...], payload: bytes) -> tuple[Route, ...]:
-    """Leave out the routes to endpoints whose filter this payload does not meet."""
-    if all(route.compiled.payload_filter is None for route in routes):
-        return routes
-    document = decoded_exactly(payload)
-    return tuple(
-        route
-        for route in routes
-        if (filter_ := route.compiled.payload_filter) is None or filter_.passes(document)
-    )
-
-
-def render(routes: Iterable[Route], message: Message, payload: bytes) -> dict[str, bytes]:
-    """Render every body that the routes need, once each, by variant."""
-    bodies = {"": payload}
-    for route in routes:
-        if route.variant not in bodies:
-            context = MessageContext(
-                message.id, message.event_type, message.created_at, payload, message.content_type
-            )
-            bodies[route.variant] = route.compiled.profile.render(route.part, context)
-    return bodies
 
 
 def waiting_delivery(
@@ -126,6 +115,6 @@ def leased_delivery(
 
 def rendered_part(compiled: CompiledEndpoint, delivery: Delivery, event_type: str) -> str:
     """Return the profile's name for the part that a stored delivery carries."""
-    profile = compiled.profile
+    profile, variant = compiled.profile, shared_variant(delivery.variant)
     parts = profile.parts(event_type, None)
-    return next((part for part in parts if profile.variant(part) == delivery.variant), event_type)
+    return next((part for part in parts if profile.variant(part) == variant), event_type)

@@ -9,6 +9,7 @@ from tillbell.clock import Clock
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.lanes import Lanes
+from tillbell.deliver.payload_routes import reads_payload
 from tillbell.ids import attempt_id
 from tillbell.model.endpoints import EndpointHealth
 from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message
@@ -69,7 +70,25 @@ class Fates:
         compiled = await self._config_cache.compiled_endpoint(message.app_id, endpoint_id)
         if compiled is None:
             return None
-        return _check(compiled, message, await self._body(message))
+        return await self._check(compiled, message, await self._body(message))
+
+    async def _check(
+        self, compiled: CompiledEndpoint, message: Message, body: bytes | None
+    ) -> FilterCheck:
+        own = compiled.filter
+        text = None
+        view = await self._config_cache.view(message.app_id)
+        if view is not None and body is not None and reads_payload(compiled):
+            router, others = view.payload_router, view.compiled_endpoints.values()
+            text = router.mismatch(compiled, body)
+            text = text or router.twin(compiled, others, message, body)
+        return FilterCheck(
+            event_type=own._replace(channels=None).wants(message.event_type, ()),
+            channel=own.channels is None or not own.channels.isdisjoint(message.channels),
+            profile=bool(compiled.profile.parts(message.event_type, own.asked)),
+            payload=text is None,
+            payload_text=text,
+        )
 
     async def _body(self, message: Message) -> bytes | None:
         return await self._database.body(message.app_id, message.id)
@@ -91,7 +110,7 @@ class Fates:
     ) -> Fate:
         endpoint = compiled.endpoint if compiled is not None else None
         body = await self._body(message)
-        check = _check(compiled, message, body) if compiled is not None else None
+        check = await self._check(compiled, message, body) if compiled is not None else None
         lookup = Lookup(
             now=self._clock.now(),
             has_body=body is not None,
@@ -136,18 +155,6 @@ class Fates:
 def _behind(deliveries: Iterable[Delivery]) -> Delivery | None:
     """Return the delivery that is least far, of the parts of one message."""
     return min(deliveries, key=lambda each: each.state in _ENDED, default=None)
-
-
-def _check(compiled: CompiledEndpoint, message: Message, body: bytes | None) -> FilterCheck:
-    own, payload_filter = compiled.filter, compiled.payload_filter
-    text = payload_filter.mismatch(body) if payload_filter and body is not None else None
-    return FilterCheck(
-        event_type=own._replace(channels=None).wants(message.event_type, ()),
-        channel=own.channels is None or not own.channels.isdisjoint(message.channels),
-        profile=bool(compiled.profile.parts(message.event_type, own.asked)),
-        payload=text is None,
-        payload_text=text,
-    )
 
 
 def _mismatch(compiled: CompiledEndpoint, check: FilterCheck) -> FateCode | None:

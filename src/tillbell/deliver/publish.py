@@ -24,8 +24,6 @@ from tillbell.deliver.fanout import (
     Route,
     carrying,
     leased_delivery,
-    passing,
-    render,
     waiting_delivery,
 )
 from tillbell.deliver.lanes import Lanes
@@ -172,11 +170,12 @@ class Publisher:
         now = self._clock.now()
         message = self._message(view.application.id, draft, now)
         routes = view.routes(draft.event_type, draft.channels)
+        router = view.payload_router
         if view.reads_payloads:
-            routes = passing(routes, draft.payload)
+            routes = router.passing(routes, draft.payload)
         if message.content_type is not None:
             routes = carrying(routes, message, draft.payload)
-        bodies = render(routes, message, draft.payload)
+        bodies = router.render(routes, message, draft.payload)
         # The deliveries come last, because they reserve places: nothing may fail after them.
         deliveries = [self._delivery(route, message, now) for route in routes]
         return _publication(message=message, bodies=bodies, deliveries=deliveries)

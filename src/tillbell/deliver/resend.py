@@ -26,8 +26,9 @@ import msgspec
 from tillbell.clock import Clock, Micros
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.config_cache import ConfigCache
-from tillbell.deliver.fanout import carrying, passing, render, routes_to, waiting_delivery
+from tillbell.deliver.fanout import carrying, routes_to, waiting_delivery
 from tillbell.deliver.lanes import Lanes
+from tillbell.deliver.payload_routes import PayloadRouter, reads_payload
 from tillbell.deliver.tasks import TaskProgress, TaskRunner
 from tillbell.error_codes import ErrorCode
 from tillbell.errors import ConflictError, MissingPayload, NotFound, Refused
@@ -35,7 +36,6 @@ from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
 from tillbell.model.records import Task
 from tillbell.rules.delivery.fate import Fate, FateCode, endpoint_obstacle, resend_obstacle
-from tillbell.rules.exact_json import decoded_exactly
 from tillbell.rules.filters.clauses import ListFilter, from_plain, one_of, to_plain
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import RESENDABLE, DeliverySelection, MissedPeriod, Page
@@ -131,10 +131,14 @@ class DeliveryResender:
         obstacle = resend_obstacle(message, compiled.endpoint, has_body=body is not None)
         if obstacle is not None:
             raise _refusal(obstacle)
-        filter_ = compiled.payload_filter
-        mismatch = filter_.mismatch(body) if filter_ is not None and body is not None else None
+        router = await self._router(compiled)
+        mismatch = router.mismatch(compiled, body) if body is not None else None
         if mismatch is not None:
-            raise ConflictError(f"{mismatch} Change the filter first.", code="filtered_payload")
+            raise ConflictError(mismatch, code="filtered_payload")
+
+    async def _router(self, compiled: CompiledEndpoint) -> PayloadRouter:
+        view = await self._config_cache.view(compiled.endpoint.scope)
+        return view.payload_router if view is not None else PayloadRouter(frozenset())
 
     async def _resend_all(self, app_id: str, ids: Sequence[str], now: Micros) -> None:
         moved, missing_payload = await self._database.resend(app_id, ids, now)
@@ -154,6 +158,11 @@ class DeliveryResender:
                 f"The profile {compiled.profile.name} has no event for {message.event_type}, or "
                 "cannot carry this payload.",
                 code="not_in_profile",
+            )
+        if skipped["filtered_payload"]:
+            raise ConflictError(
+                "The order goes to the same URL and secret by another product's webhook.",
+                code="filtered_payload",
             )
         if skipped:
             raise MissingPayload
@@ -215,14 +224,14 @@ class DeliveryResender:
 
     async def _passing(self, compiled: CompiledEndpoint, ids: list[str]) -> list[str]:
         """Leave out the deliveries of payloads that the endpoint's filter does not want now."""
-        filter_, app_id = compiled.payload_filter, compiled.endpoint.scope
-        if filter_ is None:
+        if not reads_payload(compiled):
             return ids
+        app_id, router = compiled.endpoint.scope, await self._router(compiled)
         passing_ids = []
         for id_ in ids:
             row = await self._database.delivery(app_id, id_)
             body = await self._database.body(app_id, row.delivery.message_id) if row else None
-            if body is None or filter_.passes(decoded_exactly(body)):
+            if body is None or router.mismatch(compiled, body) is None:
                 passing_ids.append(id_)
         return passing_ids
 
@@ -268,6 +277,9 @@ class DeliveryResender:
         bodies: dict[tuple[str, str], bytes] = {}  # by message id and variant
         skipped = Counter[str]()
         now = self._clock.now()
+        view = await self._config_cache.view(compiled.endpoint.scope)
+        router = await self._router(compiled)
+        others = list(view.compiled_endpoints.values()) if view is not None else []
         for message in messages:
             routes = routes_to([compiled], message.event_type, message.channels)
             if not routes:
@@ -281,11 +293,12 @@ class DeliveryResender:
             if not routes:
                 skipped["not_wanted"] += 1
                 continue
-            routes = passing(routes, payload)
-            if not routes:
+            if router.mismatch(compiled, payload) or router.twin(
+                compiled, others, message, payload
+            ):
                 skipped["filtered_payload"] += 1
                 continue
-            for variant, body in render(routes, message, payload).items():
+            for variant, body in router.render(routes, message, payload).items():
                 bodies[message.id, variant] = body
             deliveries += [
                 waiting_delivery(route, message, now, due_at=now, trigger=Trigger.MANUAL)

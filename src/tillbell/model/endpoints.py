@@ -11,6 +11,8 @@ import msgspec
 from tillbell.clock import Micros
 from tillbell.model.records import Record
 
+ANY_PRODUCT = "*"  # every product that has no endpoint of its own
+
 
 class SigningSecret(msgspec.Struct, frozen=True, kw_only=True):
     """One secret of an endpoint or source, encrypted by the vault with its id as context."""
@@ -38,6 +40,9 @@ class Endpoint(Record, frozen=True, kw_only=True):
     selectors: tuple[str, ...] | None = None  # None: every event type
     channels: tuple[str, ...] | None = None  # None: every channel
     payload_filter: dict[str, Any] | None = None  # as its owner wrote it; None: every payload
+    source_id: str | None = None  # only what is about transactions of this source
+    product_id: str | None = None  # only orders with this product; or ANY_PRODUCT
+    own_lines: bool = False  # of these orders only the lines with its products
     throttle_rate: int | None = None  # messages a second
     max_concurrency: int | None = None  # attempts at once; None: the server's default
     metadata: dict[str, str] = {}

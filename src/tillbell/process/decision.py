@@ -29,6 +29,7 @@ from tillbell.model.transactions import (
     Transition,
 )
 from tillbell.rules.delivery.hops import hop_tags
+from tillbell.rules.delivery.selectors import of_source
 from tillbell.rules.orders import BY_ORDER_ID
 from tillbell.rules.payments.booking import (
     REVERSING,
@@ -397,7 +398,7 @@ class Decision:
         draft = MessageDraft(
             event_type=type_,
             payload=payload,
-            channels=(f"source:{source_id}",) if source_id else (),
+            channels=(of_source(source_id),) if source_id else (),
             tags=hop_tags(self.callback.hops) if self.callback is not None else (),
             order_key=order_key,
         )

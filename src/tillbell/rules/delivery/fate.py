@@ -52,6 +52,10 @@ class Lookup(NamedTuple):
 
 
 _NO_PAYLOAD = "payload_deleted"  # the error of an attempt that had nothing to send
+_OTHER_SOURCE = (
+    "The endpoint is the webhook of the source {source}, and the message is not about a transaction"
+    " of it. A resend sends this message anyway."
+)
 _MISMATCH = {
     FateCode.FILTERED_TYPE: (
         "The endpoint does not take the event type {type}. To change that, add it to its"
@@ -62,7 +66,7 @@ _MISMATCH = {
         " `channels`; a resend sends this message anyway."
     ),
     FateCode.FILTERED_PAYLOAD: (
-        "{reason} To send it, change the endpoint's `filter`, then resend."
+        "{reason} To send it, change what the endpoint asks for, then resend."
     ),
 }
 
@@ -104,8 +108,9 @@ def _without_delivery(message: Message, endpoint: Endpoint | None, lookup: Looku
     if endpoint is None:
         return Fate(FateCode.DELETED, "The endpoint was deleted.")
     if lookup.mismatch is not None:
-        text = _MISMATCH[lookup.mismatch].format(
-            type=message.event_type, reason=lookup.mismatch_text
+        is_other_source = lookup.mismatch is FateCode.FILTERED_CHANNEL and endpoint.source_id
+        text = (_OTHER_SOURCE if is_other_source else _MISMATCH[lookup.mismatch]).format(
+            type=message.event_type, reason=lookup.mismatch_text, source=endpoint.source_id
         )
         return Fate(lookup.mismatch, text, since=message.created_at)
     obstacle = resend_obstacle(message, endpoint, has_body=lookup.has_body)

@@ -243,6 +243,15 @@ def check_event_type(name: str) -> str | None:
     return _check_text(name, _EVENT_TYPE, EVENT_TYPE_MAX, "letters, digits and - _ . / :")
 
 
+def of_source(source_id: str) -> str:
+    """Return the channel of what comes from a source.
+
+    >>> of_source("src_1")
+    'source:src_1'
+    """
+    return f"source:{source_id}"
+
+
 def check_label(text: str) -> str | None:
     """Return what is wrong with a channel or a tag; None if it is valid."""
     return _check_text(text, _LABEL, LABEL_MAX, "letters, digits and - _ . :")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from fastapi import Depends, Header, Response
@@ -68,6 +68,8 @@ from tillbell.web.api.shapes import (
     Uid,
     words,
 )
+
+T = TypeVar("T")
 
 WEEK_S = 604_800
 MONTH_S = 2_592_000
@@ -201,6 +203,10 @@ class EndpointFields(Rated):
         return "filterTypes" if self.filter_types else None
 
 
+def _list(values: tuple[T, ...] | None) -> list[T] | None:
+    return list(values) if values is not None else None
+
+
 def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
     return tuple(values) if values is not None else None
 
@@ -266,6 +272,10 @@ class EndpointOut(EndpointHealthOut):
     channels: list[str] | None = Field(
         description="Channels that it receives; null: every channel."
     )
+    product_id: str | None = Field(
+        description="The product whose webhook it is; `*`: of those without one; null: of none."
+    )
+    source_id: str | None = Field(description="The source whose webhook it is; null: of none.")
     filter: dict[str, Any] | None = Field(
         description="Conditions on the payload of a message; null: every payload."
     )
@@ -313,8 +323,6 @@ class EndpointOut(EndpointHealthOut):
         now: Micros,
     ) -> EndpointOut:
         """Return an endpoint in the shape that callers see."""
-        selectors = list(endpoint.selectors) if endpoint.selectors is not None else None
-        schedule = endpoint.retry_schedule
         return cls(
             **health_members(health, figures, now),
             id=endpoint.id,
@@ -325,15 +333,17 @@ class EndpointOut(EndpointHealthOut):
             disabled=endpoint.status is not EndpointStatus.ACTIVE,
             status=endpoint.status,
             status_reason=endpoint.status_reason,
-            event_types=selectors,
-            filter_types=selectors,
-            channels=list(endpoint.channels) if endpoint.channels is not None else None,
+            event_types=_list(endpoint.selectors),
+            filter_types=_list(endpoint.selectors),
+            channels=_list(endpoint.channels),
             filter=endpoint.payload_filter,
+            product_id=endpoint.product_id,
+            source_id=endpoint.source_id,
             throttle_rate=endpoint.throttle_rate,
             rate_limit=endpoint.throttle_rate,
             metadata=endpoint.metadata,
             profile=endpoint.profile,
-            retry_schedule=list(schedule) if schedule is not None else None,
+            retry_schedule=_list(endpoint.retry_schedule),
             timeout=endpoint.timeout_s,
             success=endpoint.success,
             ordering=endpoint.ordering,

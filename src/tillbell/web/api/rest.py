@@ -49,6 +49,7 @@ from tillbell.web.api import (
     suppressions,
     tasks,
     transactions,
+    webhooks,
     why,
 )
 from tillbell.web.api.failures import install
@@ -99,6 +100,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     audit.proof_router,
     orders.router,
     products.router,
+    webhooks.product_router,
+    webhooks.default_router,
     customers.router,
     subscriptions.router,
     shipments.router,

@@ -13,8 +13,11 @@ from pydantic import Field
 from tillbell.app import Gateway
 from tillbell.clock import to_datetime
 from tillbell.configure.sources import SourceChanges, SourceSettings
+from tillbell.configure.webhooks import WebhookOwner, WebhookSetting
 from tillbell.errors import Forbidden, Invalid, NotFound, Problem
+from tillbell.model.endpoints import Endpoint
 from tillbell.model.sources import ConfirmationPolicy, Source, Trust
+from tillbell.profiles import PROFILES
 from tillbell.providers.kit.base import (
     Confidence,
     DeclaredProof,
@@ -28,7 +31,7 @@ from tillbell.receive.receive import answer_to
 from tillbell.receive.source_cache import CompiledSource, path_of
 from tillbell.receive.verify_and_parse import add_advice, verify_and_parse
 from tillbell.rules.payments.trust import confirmation_policy
-from tillbell.web.api.endpoints import WEEK_S
+from tillbell.web.api.endpoints import WEEK_S, Url
 from tillbell.web.api.masked_callback import ReadingOut, reading_out
 from tillbell.web.api.paging import OrderedPageOf, list_page, row_id
 from tillbell.web.api.routes import (
@@ -52,7 +55,9 @@ from tillbell.web.api.shapes import (
 from tillbell.web.edge.auth import Principal
 from tillbell.web.edge.patterns import METHOD, UID
 
+WEBHOOK_PROFILE = "mozarto"
 SecretText = Annotated[str, Field(max_length=8192), Decides()]
+WebhookSecret = Annotated[str, Field(min_length=1, max_length=256), Decides()]
 Config = Annotated[dict[str, Any], Field(max_length=100), Decides()]
 
 
@@ -80,6 +85,17 @@ class SourceFields(In):
         default=None, description="Its callbacks are stored and answered, but not processed."
     )
     metadata: Metadata | None = None
+    webhook_url: Url | None = Field(
+        default=None,
+        description=(
+            "Where each step of its transactions is sent too, in the format of `mozarto`; null: "
+            "nowhere."
+        ),
+    )
+    webhook_secret: WebhookSecret | None = Field(
+        default=None,
+        description="Sent in `Authorization` with each request to `webhookUrl`; null: none.",
+    )
 
     def changes(self) -> SourceChanges:
         """Return the named members as fields of the record; what is left out stays."""
@@ -152,6 +168,13 @@ class SourceOut(Out):
     )
     config: dict[str, Any] = Field(description="Without its secret members.")
     secret_settings: list[str] = Field(description="Secret members of `config` that are set.")
+    webhook_url: str | None = Field(
+        description="Where each step of its transactions is sent too; null: nowhere."
+    )
+    is_webhook_secured: bool = Field(description="Whether `Authorization` is sent with it.")
+    webhook_endpoint_id: str | None = Field(
+        description="The endpoint that sends to `webhookUrl`; null: there is none."
+    )
     metadata: dict[str, str]
     version: int
     created_at: datetime
@@ -234,7 +257,7 @@ async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> 
         lambda page: gateway.database.list(Source, app.id, page), page, row_id
     )
     in_use = [gateway.source_cache.compiled(source.id) for source in sources.rows]
-    return sources.showing([source_out(gateway, compiled) for compiled in in_use if compiled])
+    return sources.showing([await source_out(gateway, compiled) for compiled in in_use if compiled])
 
 
 @router.post("", status_code=201)
@@ -247,8 +270,10 @@ async def create(
 ) -> SourceOut:
     """Add a source. The answer has the URL to enter at the provider."""
     _refuse_default_of_one(principal, body)
+    _check_webhook(gateway, body, None)
     created = await settings.create(app.id, body.provider, body.secrets, body.changes())
-    return source_out(gateway, created)
+    await _set_webhook(gateway, created.source, body)
+    return await source_out(gateway, created)
 
 
 def _refuse_default_of_one(principal: Principal, body: SourceFields) -> None:
@@ -263,7 +288,7 @@ def _refuse_default_of_one(principal: Principal, body: SourceFields) -> None:
 @router.get("/{source_id}")
 async def get(compiled: SourceOf, gateway: GatewayOf) -> SourceOut:
     """Show a source."""
-    return source_out(gateway, compiled)
+    return await source_out(gateway, compiled)
 
 
 @router.patch("/{source_id}")
@@ -277,13 +302,19 @@ async def patch(
     """Change the named members of a source."""
     _refuse_default_of_one(principal, body)
     source = compiled.source
-    return source_out(gateway, await settings.patch(source.scope, source.id, body.changes()))
+    _check_webhook(gateway, body, await _webhook(gateway, source))
+    changed = await settings.patch(source.scope, source.id, body.changes())
+    await _set_webhook(gateway, changed.source, body)
+    return await source_out(gateway, changed)
 
 
 @router.delete("/{source_id}", status_code=204, response_model=None)
-async def delete(compiled: SourceOf, settings: SettingsOf) -> Response:
-    """Delete a source. Its URL stops working; its callbacks stay in the log."""
-    await settings.remove(compiled.source.scope, compiled.source.id)
+async def delete(compiled: SourceOf, settings: SettingsOf, gateway: GatewayOf) -> Response:
+    """Delete a source and its webhook. Its URL stops working; its callbacks stay in the log."""
+    source = compiled.source
+    if await _webhook(gateway, source) is not None:
+        await gateway.webhooks.remove(source.scope, WebhookOwner(source_id=source.id))
+    await settings.remove(source.scope, source.id)
     return Response(status_code=204)
 
 
@@ -295,7 +326,7 @@ async def rotate_secret(
     rotated = await settings.rotate(
         compiled.source.scope, compiled.source.id, body.secret, body.grace_period_seconds
     )
-    return source_out(gateway, rotated)
+    return await source_out(gateway, rotated)
 
 
 @router.post("/{source_id}/test")
@@ -325,10 +356,59 @@ async def test(compiled: SourceOf, body: TestIn, gateway: GatewayOf) -> TestOut:
     )
 
 
+async def _webhook(gateway: Gateway, source: Source) -> Endpoint | None:
+    return await gateway.webhooks.find(source.scope, WebhookOwner(source_id=source.id))
+
+
+def _check_webhook(gateway: Gateway, body: SourceFields, present: Endpoint | None) -> None:
+    """Raise `Invalid` if the webhook of a body cannot be set, before anything is stored."""
+    if body.webhook_url is not None:
+        try:
+            gateway.policy.check_new_url(body.webhook_url)
+        except Invalid as error:
+            (problem, *_) = error.problems
+            loc = ("body", "webhookUrl")
+            raise Invalid(Problem(loc, problem.msg, problem.type)) from error
+    elif body.webhook_secret is not None and (present is None or _ends_webhook(body)):
+        raise Invalid(Problem(("body", "webhookSecret"), "needs a webhookUrl", "webhook_url"))
+    if body.webhook_secret is not None:
+        text = PROFILES[WEBHOOK_PROFILE].check_secret(body.webhook_secret)
+        if text is not None:
+            raise Invalid(Problem(("body", "webhookSecret"), text, "secret"))
+
+
+def _ends_webhook(body: SourceFields) -> bool:
+    return body.webhook_url is None and "webhook_url" in body.model_fields_set
+
+
+async def _set_webhook(gateway: Gateway, source: Source, body: SourceFields) -> None:
+    """Set or remove the webhook of a source, as far as a body names it."""
+    if not body.model_fields_set & {"webhook_url", "webhook_secret"}:
+        return
+    owner, present = WebhookOwner(source_id=source.id), await _webhook(gateway, source)
+    if _ends_webhook(body):
+        if present is not None:
+            await gateway.webhooks.remove(source.scope, owner)
+        return
+    url = body.webhook_url or (present.url if present is not None else "")
+    if not url:
+        return
+    setting = WebhookSetting(
+        url,
+        secret=body.webhook_secret,
+        sets_secret="webhook_secret" in body.model_fields_set,
+        fields={
+            "description": f"Webhook of the source {source.name}",
+            "profile": present.profile if present is not None else WEBHOOK_PROFILE,
+        },
+    )
+    await gateway.webhooks.put(source.scope, owner, setting)
+
+
 def _signed(gateway: Gateway, compiled: CompiledSource, case: SimulationCase) -> Incoming:
     now = case.at
     try:
-        url = source_out(gateway, compiled).url
+        url = url_of(gateway, compiled)
         signed = compiled.provider.sign(case, compiled.setup_at(now), url)
     except Exception as error:  # adapters fail in many ways when a field is missing or odd
         problem = f"no callback can be made of these fields ({type(error).__name__}); check them"
@@ -375,21 +455,30 @@ _UNSIGNED = {
 }
 
 
-def source_out(gateway: Gateway, compiled: CompiledSource) -> SourceOut:
-    """Return a source in the shape that callers see. A default source has a path without token."""
+def url_of(gateway: Gateway, compiled: CompiledSource) -> str:
+    """Return the URL to enter at the provider."""
+    return (gateway.settings.public_url or gateway.settings.local_url) + _path(gateway, compiled)
+
+
+def _path(gateway: Gateway, compiled: CompiledSource) -> str:
+    """Return the path of a source; that of a default source has no token."""
+    source = compiled.source
+    token = None if source.is_default else gateway.source_cache.token(source)
+    return path_of(source.provider, token)
+
+
+async def source_out(gateway: Gateway, compiled: CompiledSource) -> SourceOut:
+    """Return a source in the shape that callers see."""
     source, provider = compiled.source, compiled.provider
-    token = gateway.source_cache.token(source)
-    path = path_of(source.provider, None if source.is_default else token)
-    proof = _proof(compiled)
-    settings = gateway.settings
+    proof, webhook = _proof(compiled), await _webhook(gateway, source)
     return SourceOut(
         id=source.id,
         uid=source.uid,
         name=source.name,
         provider=source.provider,
-        url=(settings.public_url or settings.local_url) + path,
-        path=path,
-        token=token,
+        url=url_of(gateway, compiled),
+        path=_path(gateway, compiled),
+        token=gateway.source_cache.token(source),
         default=source.is_default,
         disabled=not source.is_enabled,
         trust=proof.trust.word if proof.trust is not None else "refused",
@@ -402,6 +491,9 @@ def source_out(gateway: Gateway, compiled: CompiledSource) -> SourceOut:
         secret_expiries=[optional_time(secret.expires_at) for secret in source.secrets],
         config=source.config,
         secret_settings=sorted(source.sealed_config),
+        webhook_url=webhook.url if webhook is not None else None,
+        is_webhook_secured=webhook is not None and bool(webhook.secrets),
+        webhook_endpoint_id=webhook.id if webhook is not None else None,
         metadata=source.metadata,
         version=source.version,
         created_at=to_datetime(source.created_at),

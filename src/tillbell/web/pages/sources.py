@@ -88,12 +88,13 @@ async def show(visit: Visit) -> Response:
         raise NotFound("There is no such source.")
     recent = await _recent(visit, compiled, RECENT)
     lines: list[CallbackLine] = [callback_line(visit, callback) for callback in recent]
+    out = await source_out(visit.gateway, compiled)
     return visit.show(
         "source.html",
-        source=source_out(visit.gateway, compiled),
+        source=out,
         app_name=app.uid or app.id,
         rows=lines,
-        health=_health(compiled, source_out(visit.gateway, compiled), recent),
+        health=_health(compiled, out, recent),
     )
 
 
@@ -104,7 +105,7 @@ PAGES = (
 
 
 async def _line(visit: Visit, compiled: CompiledSource) -> SourceLine:
-    out = source_out(visit.gateway, compiled)
+    out = await source_out(visit.gateway, compiled)
     recent = await _recent(visit, compiled, 1)
     source = compiled.source
     last = recent[0] if recent else None

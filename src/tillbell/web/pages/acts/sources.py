@@ -8,7 +8,9 @@ import msgspec
 from starlette.responses import Response
 
 from tillbell.clock import DAY, SECOND
+from tillbell.configure.webhooks import WebhookOwner
 from tillbell.errors import NotFound
+from tillbell.model.sources import Source
 from tillbell.providers.kit.base import Provider, ProviderSetting
 from tillbell.providers.kit.cases import samples
 from tillbell.receive.source_cache import CompiledSource, settings_of
@@ -129,6 +131,28 @@ def _value(setting: ProviderSetting, sent: SentFields, name: str) -> Any:
         return text  # so that the API says what it must be
 
 
+def _webhook_fields(url: str) -> list[FormField]:
+    about = "Each step of its transactions is sent there too. Empty: nowhere."
+    how_it_is_sent = "Sent in the header Authorization. Empty: it stays as it is."
+    return [
+        FormField("webhookUrl", "Webhook URL", value=url, hint=about, is_code=True, is_rare=True),
+        FormField("webhookSecret", "Webhook secret", "secret", hint=how_it_is_sent, is_rare=True),
+    ]
+
+
+def _webhook_members(sent: SentFields, present: str) -> dict[str, Any]:
+    """Return the members of the API's body that a form names of a source's webhook."""
+    url, secret = sent.text("webhookUrl"), sent.text("webhookSecret")
+    members: dict[str, Any] = {"webhookUrl": url or None} if url != present else {}
+    return members | ({"webhookSecret": secret} if secret else {})
+
+
+async def _webhook_url(visit: Visit, source: Source) -> str:
+    owner = WebhookOwner(source_id=source.id)
+    endpoint = await visit.gateway.webhooks.find(source.scope, owner)
+    return endpoint.url if endpoint is not None else ""
+
+
 # ── a new one ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -144,6 +168,7 @@ async def _create_form(visit: Visit) -> ActForm:
         about = provider.secret.about
         fields.append(FormField("secrets", "Secret", "secret", hint=about, is_required=is_needed))
     fields += [_setting_field(each, each.default, is_new=True) for each in settings_of(provider)]
+    fields += _webhook_fields("")
     return ActForm(
         title=f"New source: {provider.title}",
         verb="Add the source",
@@ -167,6 +192,7 @@ async def _create_call(visit: Visit, sent: SentFields) -> ApiCall:
         "provider": provider.name,
         "secrets": [sent.text("secrets")] if sent.text("secrets") else [],
         "config": _config(provider, sent, is_new=True),
+        **_webhook_members(sent, ""),
     }
     return ApiCall("POST", f"/app/{app.id}/source", body)
 
@@ -198,6 +224,7 @@ async def _change_form(visit: Visit) -> ActForm:
         _setting_field(each, source.config.get(each.name), is_new=False)
         for each in settings_of(compiled.provider)
     ]
+    fields += _webhook_fields(await _webhook_url(visit, source))
     return ActForm(
         title=f"Change {source.name}",
         verb="Save",
@@ -215,6 +242,7 @@ async def _change_call(visit: Visit, sent: SentFields) -> ApiCall:
         "uid": sent.text("uid") or None,
         "disabled": sent.has("disabled"),
         "config": _config(compiled.provider, sent, is_new=False),
+        **_webhook_members(sent, await _webhook_url(visit, compiled.source)),
     }
     return ApiCall("PATCH", _path(compiled), body)
 
