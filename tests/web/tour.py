@@ -172,6 +172,12 @@ def shortened(shown: Any) -> Any:
 def make_tour(served: ServedGateway) -> Tour:
     """Ask for everything at least once."""
     tour = Tour(served)
+    visit_all(tour)
+    return tour
+
+
+def visit_all(tour: Tour) -> None:
+    """Ask for everything at least once, on a tour that has not begun."""
     _messages(tour)
     _plots(tour)
     _polls(tour)
@@ -181,7 +187,6 @@ def make_tour(served: ServedGateway) -> Tour:
     _operators(tour)
     _refusals(tour)
     _endings(tour)
-    return tour
 
 
 def examples_of(tour: Tour) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from tillbell.model.audit import AuditedAct
 from tillbell.storage.ports.inbound import PreconditionFailed
+from tillbell.storage.ports.outbound import ResendCounts
 from tillbell.storage.session.transaction import DbTransaction, Operation
 
 
@@ -54,8 +55,13 @@ def request_act() -> RequestAct | None:
 
 
 def _is_refusal(result: Any) -> bool:
-    """Tell whether an operation says that it has written nothing: another was first."""
-    return isinstance(result, PreconditionFailed) or result is False
+    """Tell whether an operation says that it has written nothing.
+
+    Another was first, or none of the rows that it is about is there.
+    """
+    if isinstance(result, ResendCounts):
+        return not result.moved
+    return isinstance(result, PreconditionFailed) or (isinstance(result, int) and not result)
 
 
 def with_request_act(operation: Operation, request: RequestAct) -> Operation:
