@@ -406,6 +406,50 @@ async def test_a_look_up_that_agrees_closes_what_earlier_ones_asked(
         assert await payments.conflicts() == []
 
 
+async def test_a_look_up_that_counts_less_again_withdraws_what_it_asked(
+    payments: PaymentHarness,
+) -> None:
+    counted = Counted(payments)
+    psp = await counted.source()
+    await paid(payments, psp, "paid")
+    await payments.create("open", source_id=psp.id)
+    for uid, asked in (
+        ("paid", {"130.00": 3_000, "120.00": 2_000, "100.00": None, "140.00": 4_000}),
+        ("open", {"60.00": 6_000, "50.00": 5_000, "100.00": None, "130.00": 3_000}),
+    ):
+        for amount, more in asked.items():
+            await counted.look_up(psp, uid, amount=amount)
+            amounts = [conflict.amount for conflict in await payments.conflicts(uid)]
+            assert amounts == ([] if more is None else [more]), (uid, amount)
+        (conflict,) = await payments.conflicts(uid)
+        await resolve(payments, conflict.id, "keep")  # what is kept out stays out
+        await counted.look_up(psp, uid, amount="150.00")
+        (conflict,) = await payments.conflicts(uid)
+        await counted.look_up(psp, uid, amount="145.00")
+        (again,) = await payments.conflicts(uid)
+        assert (again.amount or 0) - (conflict.amount or 0) == -500, uid
+        assert await payments.balance(uid) == 10_000
+
+
+async def test_a_payment_that_a_person_is_asked_about_is_not_asked_about_twice(
+    payments: PaymentHarness,
+) -> None:
+    counted = Counted(payments)
+    psp = await counted.source()
+    await payments.create("O", source_id=psp.id)
+    await counted.look_up(psp, "O", amount="60.00")
+    for _ in range(9):
+        await payments.pass_time(2 * 86_400)
+        await payments.gateway.status_checker.check_due()
+    (conflict,) = await payments.conflicts("O")
+    assert conflict.kind == "mismatch"
+
+    await resolve(payments, conflict.id, "keep")
+    await payments.pass_time(2 * 86_400)
+    await payments.gateway.status_checker.check_due()
+    assert [conflict.kind for conflict in await payments.conflicts("O")] == ["stuck"]
+
+
 async def test_news_that_answers_a_look_up_closes_what_it_asked(payments: PaymentHarness) -> None:
     counted = Counted(payments)
     psp = await counted.source()

@@ -57,6 +57,7 @@ from tillbell.rules.payments.attempts import (
     AttemptReport,
     attempt_of,
     has_open_attempt,
+    with_captured,
     with_report,
 )
 from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
@@ -64,6 +65,7 @@ from tillbell.rules.payments.conflicts import (
     JANITOR,
     STUCK,
     contradiction_conflict,
+    is_question_about_captured,
     is_question_of_lookup,
     mismatch_conflict,
     new_conflict,
@@ -174,7 +176,8 @@ class StatusChecker:
             reason = ATTEMPTS_ENDED if is_refused else "no_news"
             details = NoticeDetails(reason=reason, message=message)
             transaction = decision.advance(transaction, transaction.if_silent, details)
-        _schedule_next(decision, transaction)
+        is_asked = any(c.kind != STUCK for c in await self._steps.open_conflicts(transaction))
+        _schedule_next(decision, transaction, is_asked=is_asked or bool(decision.opened_conflicts))
 
     # ── the provider's answer ────────────────────────────────────────────────────────────────────
 
@@ -210,6 +213,7 @@ class StatusChecker:
             await self._steps.open_conflict(decision, transaction, conflict)
             return transaction
         capture = _capture(decision, compiled, transaction, lookup)._replace(details=details)
+        transaction = await self._withdraw_more(decision, transaction, capture)
         result = await self._steps.capture(decision, transaction, capture)
         if result.transaction.status is not TransactionStatus.APPROVED:
             return result.transaction
@@ -225,10 +229,32 @@ class StatusChecker:
         """Book what the provider counts of an Approved payment beyond the books, or ask."""
         if lookup.amount is not None:
             capture = _capture(decision, compiled, payment, lookup)
+            payment = await self._withdraw_more(decision, payment, capture)
             result = await self._steps.capture_more(decision, payment, capture)
             payment = result.transaction
             await self._ask_about_less(decision, payment, capture)
         return await self._book_what_went_back(decision, payment, lookup)
+
+    async def _withdraw_more(
+        self, decision: Decision, payment: Transaction, capture: ReportedCapture
+    ) -> Transaction:
+        """Resolve what earlier look-ups asked about more, if this one counts less than they did.
+
+        Return the payment as it was before those; what is more than that is asked about anew.
+        """
+        counted, attempt = _minor(capture.amount, payment), attempt_of(payment, capture.report)
+        if counted is None or attempt is None or counted >= attempt.captured:
+            return payment
+        open_conflicts = await self._steps.open_conflicts(payment)
+        withdrawn = [c for c in open_conflicts if is_question_about_captured(c, payment.currency)]
+        for conflict in withdrawn:
+            why = "The look-up counts less since."
+            decision.settle_conflict(conflict, payment, "keep", why)
+        before = attempt.captured - sum(conflict.amount or 0 for conflict in withdrawn)
+        if withdrawn and payment.status is not TransactionStatus.APPROVED:
+            before = counted  # the question was about all that was captured
+        lowered = with_captured(payment, attempt, before)
+        return decision.update_transaction(payment, lowered)
 
     async def _ask_about_less(
         self, decision: Decision, payment: Transaction, capture: ReportedCapture
@@ -576,8 +602,11 @@ def _question_about_open(transaction: Transaction) -> MoneyConflict:
     return conflict._replace(amount=transaction.amount, currency=transaction.currency)
 
 
-def _schedule_next(decision: Decision, transaction: Transaction) -> None:
-    """Set the time of the next check; after the last one open a conflict for a person."""
+def _schedule_next(decision: Decision, transaction: Transaction, *, is_asked: bool) -> None:
+    """Set the time of the next check; after the last one open a conflict for a person.
+
+    `is_asked`: a person is asked about it already. Then it is checked daily until that is answered.
+    """
     if transaction.status in TERMINAL:
         if transaction.check_at is not None:
             ended = transaction._replace(check_at=None, if_silent=None)
@@ -585,7 +614,9 @@ def _schedule_next(decision: Decision, transaction: Transaction) -> None:
         return
     checks = transaction.checks + 1
     next_at = decision.now + SCHEDULE[checks] if checks < len(SCHEDULE) else None
-    if next_at is None:
+    if next_at is None and is_asked:
+        checks, next_at = transaction.checks, decision.now + DAY
+    elif next_at is None:
         decision.open_conflict(transaction, _question_about_open(transaction))
     scheduled = transaction._replace(check_at=next_at, checks=checks)
     decision.update_transaction(transaction, scheduled)

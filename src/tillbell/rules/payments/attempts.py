@@ -145,6 +145,15 @@ def with_report(payment: Transaction, report: AttemptReport) -> Transaction:
     )
 
 
+def with_captured(payment: Transaction, attempt: PaymentAttempt, minor: int) -> Transaction:
+    """Return a payment of which an attempt has captured so much, in minor units."""
+    attempts = tuple(
+        known._replace(captured=minor) if known == attempt else known
+        for known in attempts_of(payment)
+    )
+    return payment._replace(attempts=attempts, captured=sum(known.captured for known in attempts))
+
+
 def with_released(
     payment: Transaction, report: AttemptReport, release_id: str, minor: int
 ) -> Transaction | None:

@@ -127,6 +127,13 @@ def is_question_of_lookup(conflict: MoneyConflict) -> bool:
     return conflict.callback_id is None and "look-up " in conflict.why
 
 
+def is_question_about_captured(conflict: MoneyConflict, currency: str) -> bool:
+    """Tell whether a look-up has opened a conflict about what a payment has captured."""
+    is_sum = conflict.kind == "mismatch" and conflict.status is TransactionStatus.APPROVED
+    is_own = conflict.callback_id is None and not is_about_linked(conflict)
+    return is_sum and is_own and conflict.amount is not None and conflict.currency == currency
+
+
 def is_about_linked(conflict: MoneyConflict) -> bool:
     """Tell whether a conflict of a payment asks how much a refund or the like gives back."""
     kinds = [kind.value for kind in TransactionKind if kind is not TransactionKind.PAYMENT]
