@@ -155,6 +155,19 @@ SQUARE = (
         3_000,
         children=(DONE, DONE, DONE, "Cancelled"),
     ),
+    Life(
+        "one dispute lost after its states, one accepted and lost: a debit each",
+        lambda n: [
+            sq(n, 2, "payment p", "COMPLETED", 10_000),
+            sq_disputed(n, 7, "d", "EVIDENCE_REQUIRED", 3_000),
+            sq_disputed(n, 8, "d", "PROCESSING", 3_000),
+            sq_disputed(n, 9, "d", "LOST", 3_000),
+            sq_disputed(n, 10, "e", "ACCEPTED", 3_000),
+            sq_disputed(n, 11, "e", "LOST", 3_000),
+        ],
+        4_000,
+        children=(DONE, DONE),
+    ),
 )
 
 # ── Mollie's signed events ───────────────────────────────────────────────────────────────────────
