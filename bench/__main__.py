@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import against, page, postgres, processes, rivals, table
 from bench.cases import ON_POSTGRES, ON_SQLITE, PROCESSES
+from bench.dashboard import open_pages
 from bench.dashboard import run as pages
 from bench.figures import Measures
 from bench.lines import PARTS
@@ -39,6 +40,8 @@ def main() -> int:
     if sys.argv[1:2] == ["pages"]:
         return pages.main(sys.argv[2:])
     processes.end_tidily_on_sigterm()
+    if sys.argv[1:2] == ["dashboards"]:
+        return open_pages.main(sys.argv[2:])
     if sys.argv[1:2] == ["against"]:
         return against.main(sys.argv[2:])
     options = _options()

@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
     except GatewayFailed as wrong:
         print(f"WRONG: {wrong}", file=sys.stderr)
         return 1
-    print("\n" + "\n".join(_LINE.format(*line) for line in (_HEADER, _RULE, *lines)))
+    print("\n" + printed(lines, "reference", "present"))
     return 0
 
 
@@ -180,8 +180,13 @@ def _as_text(turn: Turn) -> str:
 # ── the table ────────────────────────────────────────────────────────────────────────────────────
 
 _LINE = "| {} | {} | {} | {} |"
-_HEADER = ("median, lowest – highest", "reference", "present", "ratio within a round")
 _RULE = ("---",) * 4
+
+
+def printed(lines: Sequence[_Cells], reference: str, present: str) -> str:
+    """Write the table of some lines; its columns have these names."""
+    header = ("median, lowest – highest", reference, present, "ratio within a round")
+    return "\n".join(_LINE.format(*line) for line in (header, _RULE, *lines))
 
 
 def lines_of(title: str, turns: Sequence[Turn]) -> list[_Cells]:

@@ -97,7 +97,7 @@ def _measured(
     )
     print(f"\n{store}: {rows} and as many transactions, filled in {seconds:.0f} s", flush=True)
     url = database.url if database else f"sqlite:///{path}"
-    session, names["person"] = asyncio.run(_sign_in(url))
+    session, names["person"] = asyncio.run(sign_in(url))
     started_s = gateway.start()
     try:
         entries = gateway.call("GET", f"/api/v1/app/{names['app']}/audit").json()
@@ -204,7 +204,7 @@ def _names(gateway: GatewayProcess, first: FilledApp) -> dict[str, str]:
     }
 
 
-async def _sign_in(url: str) -> tuple[str, str]:
+async def sign_in(url: str) -> tuple[str, str]:
     """Make the owner's account beside the gateway; return the session's token, and whose it is."""
     clock = SystemClock()
     store = store_at(url, clock)
