@@ -176,9 +176,9 @@ def test_a_reader_that_does_not_keep_up_is_ended(served: ServedGateway) -> None:
         await asyncio.sleep(0)  # the stream attaches its reader and waits
         [reader] = [reader for reader in hub._readers if reader.request is request]
         for _ in range(WAITING_MAX + 500):
-            reader.give(LiveEvent(None, Position("msg_", "cbk_")))
-        events = [await first] + [event async for event in stream]
-        return sum(event is not None for event in events), reader in hub._readers
+            reader.give([LiveEvent(None, Position("msg_", "cbk_"))])
+        events = [await first] + [events async for events in stream]
+        return sum(map(len, events)), reader in hub._readers
 
     assert served.do(fill()) == (WAITING_MAX, False)
 

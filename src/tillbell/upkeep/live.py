@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tillbell.clock import DAY, SECOND, Clock, Micros
@@ -29,6 +30,7 @@ from tillbell.storage.ports.outbound import EndedAttempt, Page, Totals
 
 LOOK_EVERY_S = 1.0
 LOOK_APART_S = 0.25  # at least, however many commits there are
+BUSY_LOOK_APART_S = 1.0  # where a look has found more than it tells
 EVENTS_OF_LOOK = 200  # of each topic; more are passed over, and readers are told
 WAITING_MAX = 1_000  # events that wait for one reader
 RESUMED_MAX = 1_000  # events that a reader gets that comes back
@@ -76,11 +78,13 @@ class FailingEndpoints(NamedTuple):
 LiveRow = Message | Callback | EndedAttempt | Totals | FailingEndpoints
 
 
-class LiveEvent(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LiveEvent:
     """Something that happened. A gap: events were passed over."""
 
     row: LiveRow | None  # None: a gap
     position: Position
+    texts: dict[str, bytes] = field(default_factory=dict)  # as written for readers, by name
 
 
 class LiveRequest(NamedTuple):
@@ -123,22 +127,26 @@ class LiveRequest(NamedTuple):
 
 
 class _LiveReader:
-    """The events that wait for one reader; the last one is None."""
+    """The events that wait for one reader."""
 
     def __init__(self, request: LiveRequest, position: Position) -> None:
         self.request = request
         self.attached_at = position
         self.resumed: set[str] = set()  # attempts that it was told when it came back
-        self.waiting: asyncio.Queue[LiveEvent | None] = asyncio.Queue()
+        self.waiting: list[LiveEvent] = []
         self.is_ended = False
+        self._has_news = asyncio.Event()
 
-    def give(self, event: LiveEvent) -> None:
-        if self.is_ended or not self.request.wants(event) or self.knows(event.row):
+    def give(self, events: Sequence[LiveEvent]) -> None:
+        if self.is_ended:
             return
-        if self.waiting.qsize() >= WAITING_MAX:
+        wants, knows = self.request.wants, self.knows
+        wanted = [event for event in events if wants(event) and not knows(event.row)]
+        if len(self.waiting) + len(wanted) > WAITING_MAX:
             self.end()
-        else:
-            self.waiting.put_nowait(event)
+        elif wanted:
+            self.waiting += wanted
+            self._has_news.set()
 
     def knows(self, row: LiveRow | None) -> bool:
         """Tell whether this attempt is known to a reader that returned, or older than a new one."""
@@ -150,20 +158,24 @@ class _LiveReader:
     def end(self) -> None:
         """End it behind what waits for it."""
         self.is_ended = True
-        self.waiting.put_nowait(None)
+        self._has_news.set()
 
     @property
     def is_finished(self) -> bool:
         """Whether it is ended and has taken all that waited."""
-        return self.is_ended and self.waiting.empty()
+        return self.is_ended and not self.waiting
 
-    async def next_event(self) -> LiveEvent | None:
-        """Return the next event; None at the end, or if nothing happens for a while."""
+    async def next_events(self) -> list[LiveEvent]:
+        """Return all that waits; none at the end, or if nothing happens for a while."""
         try:
             async with asyncio.timeout(HEARTBEAT_S):
-                return await self.waiting.get()
+                await self._has_news.wait()
         except TimeoutError:
-            return None
+            return []
+        events, self.waiting = self.waiting, []
+        if not self.is_ended:
+            self._has_news.clear()
+        return [event for event in events if not self.knows(event.row)]
 
 
 class LiveHub:
@@ -204,19 +216,20 @@ class LiveHub:
         if of_one >= STREAMS_OF_ONE or len(self._readers) >= STREAMS_MAX:
             raise TooMany("Too many streams are open; close one.", retry_after_s=int(HEARTBEAT_S))
 
-    async def events(self, request: LiveRequest) -> AsyncGenerator[LiveEvent | None, None]:
-        """Yield what happens; None from time to time if nothing does. It ends with the process."""
+    async def events(self, request: LiveRequest) -> AsyncGenerator[list[LiveEvent], None]:
+        """Yield what happens, what is there together; now and then nothing.
+
+        It ends with the process.
+        """
         if self._is_stopped:
             return
         reader = self._attach(request)
         try:
             if request.resumes_at is not None:
                 async for event in self._missed(reader, request.resumes_at):
-                    yield event
+                    yield [event]
             while not reader.is_finished:
-                news = await reader.next_event()
-                if news is None or not reader.knows(news.row):
-                    yield news
+                yield await reader.next_events()
         finally:
             self._readers.discard(reader)
 
@@ -229,7 +242,7 @@ class LiveHub:
         reader = _LiveReader(request, attached_at)
         self._readers.add(reader)
         for snapshot in self._snapshots.values():
-            reader.give(LiveEvent(snapshot, attached_at))
+            reader.give([LiveEvent(snapshot, attached_at)])
         if request.has_problems or request.has_counters:
             self._snapshots_at = -SNAPSHOTS_APART_S
             self._committed.set()
@@ -314,50 +327,58 @@ class LiveHub:
             except TimeoutError:
                 pass
             self._committed.clear()
+            is_whole = True
             try:
-                await self._look()
+                is_whole = await self._look()
             except StoreUnavailable as error:
                 log_event("live.postponed", error=str(error))
-            await asyncio.sleep(LOOK_APART_S)
+            await asyncio.sleep(LOOK_APART_S if is_whole else BUSY_LOOK_APART_S)
 
-    async def _look(self) -> None:
-        """Give what is new to the readers."""
+    async def _look(self) -> bool:
+        """Give what is new to the readers; False: there is more than that."""
         at = self._complete_before() + 1000  # ids are exact to the millisecond
         end = Position(first_of("msg", at), first_of("cbk", at), at)
         scopes = {reader.request.app_id for reader in self._readers}
         scope = scopes.pop() if len(scopes) == 1 else None
         events, is_whole = await self._between(scope, self._position, end, EVENTS_OF_LOOK)
         self._position = events[-1].position if events else self._position
-        for event in events:
-            self._give(event)
         if not is_whole:
             self._position = self._now()
-            self._give(LiveEvent(None, self._position))
+            events.append(LiveEvent(None, self._position))
+        self._give(events)
         if any(reader.request.has_attempts for reader in self._readers):
-            await self._look_at_attempts(scope)
+            is_whole &= await self._look_at_attempts(scope)
         else:
             self._position = self._position._replace(ended_at=at)
         now_s = self._clock.monotonic()
         if now_s >= self._snapshots_at + SNAPSHOTS_APART_S:
             self._snapshots_at = now_s
             await self._take_snapshots(scope)
+        return is_whole
 
-    async def _look_at_attempts(self, scope: str | None) -> None:
-        """Give the attempts that have ended, and those whose end was stored late."""
+    async def _look_at_attempts(self, scope: str | None) -> bool:
+        """Give the attempts that have ended, and those whose end was stored late.
+
+        False: there are more.
+        """
         since = self._position.ended_at - LATE
         self._told = {id_: ended for id_, ended in self._told.items() if ended > since}
         limit = EVENTS_OF_LOOK + len(self._told)
         rows = await self._database.ended_attempts(scope, since, limit)
+        events = []
         for row in rows:
             attempt = row.attempt
             if attempt.id not in self._told:
                 self._told[attempt.id] = attempt.ended_at
                 ended_at = max(self._position.ended_at, attempt.ended_at)
                 self._position = self._position._replace(ended_at=ended_at)
-                self._give(LiveEvent(row, self._position))
-        if len(rows) == limit:
+                events.append(LiveEvent(row, self._position))
+        is_whole = len(rows) < limit
+        if not is_whole:
             self._position = self._position._replace(ended_at=self._clock.now())
-            self._give(LiveEvent(None, self._position))
+            events.append(LiveEvent(None, self._position))
+        self._give(events)
+        return is_whole
 
     async def _take_snapshots(self, scope: str | None) -> None:
         """Give the counters and the problems, if they have changed."""
@@ -376,8 +397,8 @@ class LiveHub:
         for snapshot in taken:
             if self._snapshots.get(type(snapshot)) != snapshot:
                 self._snapshots[type(snapshot)] = snapshot
-                self._give(LiveEvent(snapshot, self._position))
+                self._give([LiveEvent(snapshot, self._position)])
 
-    def _give(self, event: LiveEvent) -> None:
+    def _give(self, events: Sequence[LiveEvent]) -> None:
         for reader in tuple(self._readers):
-            reader.give(event)
+            reader.give(events)

@@ -165,28 +165,37 @@ async def _parts(
     gateway: Gateway, wanted: LiveRequest, may_read: Callable[[], Awaitable[bool]]
 ) -> AsyncGenerator[bytes, None]:
     yield b"retry: %d\n\n" % RETRY_MS
-    async for event in gateway.live.events(wanted):
+    async for events in gateway.live.events(wanted):
         if not await may_read():
             return
-        yield HEARTBEAT if event is None else _written(event, wanted)
+        yield b"".join(_written(event, wanted) for event in events) or HEARTBEAT
 
 
 def _written(event: LiveEvent, wanted: LiveRequest) -> bytes:
     """Write an event; the end of an attempt may be two, of which the last one has the position."""
-    row, position = event.row, event.position.text()
+    row = event.row
     if isinstance(row, EndedAttempt):
-        parts = []
+        text = b""
         if wanted.deliveries is not None and wanted.deliveries(row.delivery, row.attempt):
-            parts.append(("delivery", _delivery_doc(row)))
+            text += _text(event, "delivery", lambda: _delivery_doc(row))
         if wanted.attempts is not None and wanted.attempts(row.attempt):
-            parts.append(("attempt", _attempt_doc(row.attempt)))
-    else:
-        parts = [_named(row, wanted)]
-    return b"".join(
-        b"id: %b\nevent: %b\ndata: %b\n\n"
-        % (position.encode(), name.encode(), msgspec.json.encode(data))
-        for name, data in parts
-    )
+            text += _text(event, "attempt", lambda: _attempt_doc(row.attempt))
+        return text
+    if isinstance(row, FailingEndpoints):
+        return _text(event, "problems", lambda: _failing_doc(row, wanted.app_id), wanted.app_id)
+    return _text(event, _NAMES[type(row)], lambda: _doc(row))
+
+
+def _text(
+    event: LiveEvent, name: str, data: Callable[[], dict[str, Any]], app_id: str | None = None
+) -> bytes:
+    """Return an event as it is sent: written once for all readers that get the same."""
+    key = name if app_id is None else f"{name} {app_id}"
+    text = event.texts.get(key)
+    if text is None:
+        fields = (event.position.text().encode(), name.encode(), msgspec.json.encode(data()))
+        text = event.texts[key] = b"id: %b\nevent: %b\ndata: %b\n\n" % fields
+    return text
 
 
 def _attempt_doc(attempt: Attempt) -> dict[str, Any]:
@@ -212,18 +221,21 @@ def _delivery_doc(row: EndedAttempt) -> dict[str, Any]:
     }
 
 
-def _named(
-    row: Message | Callback | Totals | FailingEndpoints | None, wanted: LiveRequest
-) -> tuple[str, dict[str, Any]]:
-    if isinstance(row, FailingEndpoints):
-        failing = [
-            {"appId": app_id, "endpointId": endpoint_id, "since": iso(since)}
-            for app_id, endpoint_id, since in row.failing
-            if wanted.app_id in (None, app_id)
-        ]
-        return "problems", {"failing": failing}
+def _failing_doc(row: FailingEndpoints, app_id: str | None) -> dict[str, Any]:
+    failing = [
+        {"appId": of_app, "endpointId": endpoint_id, "since": iso(since)}
+        for of_app, endpoint_id, since in row.failing
+        if app_id in (None, of_app)
+    ]
+    return {"failing": failing}
+
+
+_NAMES = {Message: "message", Callback: "callback", Totals: "counters", type(None): "gap"}
+
+
+def _doc(row: Message | Callback | Totals | None) -> dict[str, Any]:
     if isinstance(row, Message):
-        return "message", {
+        return {
             "id": row.id,
             "appId": row.app_id,
             "eventType": row.event_type,
@@ -233,7 +245,7 @@ def _named(
             "timestamp": iso(row.created_at),
         }
     if isinstance(row, Callback):
-        return "callback", {
+        return {
             "id": row.id,
             "appId": row.app_id,
             "sourceId": row.source_id,
@@ -241,4 +253,4 @@ def _named(
             "verdict": "refused" if row.trust is None else "accepted",
             "receivedAt": iso(row.received_at),
         }
-    return ("gap", {}) if row is None else ("counters", row._asdict())
+    return {} if row is None else row._asdict()

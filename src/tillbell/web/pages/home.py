@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
-from tillbell.clock import DAY, Micros
+from tillbell.clock import DAY, SECOND, Micros
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.model.callbacks import Callback
 from tillbell.model.messages import Delivery, Message
@@ -24,6 +24,7 @@ from tillbell.web.pages.plots import RANGES, home_plots, sparks
 from tillbell.web.pages.states import look, state_of
 
 _TAIL = 10  # rows of what happens now
+_TAIL_FRESH_FOR: Micros = SECOND  # open pages ask for the same rows
 _SHOWN_ENDPOINTS = 6
 _WORDS = {"succeeded": "arrived", "failed": "failed"}
 _WORST_STATES = ("failed", "retrying", "sending", "waiting", "discarded", "succeeded")
@@ -44,7 +45,8 @@ class TailRow(NamedTuple):
 async def show(visit: Visit) -> Response:
     """Show Home; before the first message or callback, how to begin."""
     if visit.query("view") == "tail":
-        return visit.show("home_tail.html", tail=await _tail(visit))
+        tail = await visit.shared.get(("tail", visit.app_id), _TAIL_FRESH_FOR, lambda: _tail(visit))
+        return visit.show("home_tail.html", tail=tail)
     views, money, refused, totals, tail, plots = await asyncio.gather(
         endpoint_views(visit),
         money_needs(visit),

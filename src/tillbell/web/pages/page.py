@@ -23,6 +23,7 @@ from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
 from tillbell.model.records import Application
 from tillbell.rules.rights import Action, Rights, refusal
+from tillbell.statistics.shared_reads import SharedReads
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.edge.access import ACCESS
 from tillbell.web.edge.access import PAGES as PAGE_ACCESS
@@ -162,6 +163,12 @@ class Visit:
             return None
         export = self.access._replace(action=Action.EXPORT)
         return why_not(self.person.rights, export, self.app_id)
+
+    @property
+    def shared(self) -> SharedReads:
+        """Return what pages have read that shows the same to everybody who may see it."""
+        shared: SharedReads = self.request.app.state.shared
+        return shared
 
     def query(self, name: str) -> str:
         """Return a parameter of the query; "" if it is not there."""
@@ -345,8 +352,10 @@ async def visit_of(
     """Read what every page needs. `place` is the path of the entry of the menu that is marked."""
     gateway: Gateway = request.app.state.gateway
     app_id = app.id if app is not None else None
+    is_part = "view" in request.query_params  # of a page that is open: it has no menu
     applications, counts = await asyncio.gather(
-        _applications(gateway, person.rights), _counts(gateway, person.rights, app_id)
+        _applications(gateway, person.rights),
+        _counts(gateway, Rights() if is_part else person.rights, app_id),
     )
     return Visit(
         request=request,

@@ -13,6 +13,7 @@ from tillbell.app import Gateway
 from tillbell.deliver.audit import acting_as
 from tillbell.errors import Forbidden, MethodNotAllowed, NotFound, TillbellError
 from tillbell.rules.rights import Action
+from tillbell.statistics.shared_reads import SharedReads
 from tillbell.web.edge.access import ACCESS
 from tillbell.web.edge.access import PAGES as ACCESS_TO_PAGES
 from tillbell.web.edge.access import PUBLIC_PAGES as ACCESS_TO_ALL
@@ -131,6 +132,7 @@ def make_pages(gateway: Gateway, api: ApiGate) -> Starlette:
     routes.append(Route("/{path:path}", _missing, methods=["GET", "POST"]))
     site = Starlette(routes=routes)
     site.state.gateway = gateway
+    site.state.shared = SharedReads(gateway.clock)
     site.state.portal_guesses = GuessLimit(gateway.clock)
     site.state.api = api
     site.state.menu = _menu({DOCS, *(page.path for page in everything)})
