@@ -88,6 +88,10 @@ def test_every_list_takes_a_filter(shop: FilteredShop) -> None:
     assert [id_[6:43] for id_ in failed] == [deliveries[0][4:]]
     assert shop.ids(f"{app}/attempt/endpoint/down", "status:failed") == failed
     assert shop.ids(f"{app}/attempt/endpoint/{endpoint}", "status:failed") == []
+    assert shop.ids(f"{app}/attempt/msg/{shop.messages['low']}", "status:failed") == failed
+    assert shop.ids(f"{app}/attempt/msg/{shop.messages['paid']}", "status:failed") == []
+    at_one = {"endpoint_id": endpoint}
+    assert shop.ids(f"{app}/attempt/msg/{shop.messages['low']}", "code:5xx", **at_one) == []
     by_status = [len(shop.ids(f"{app}/callback", f"status:{s}")) for s in ("applied", "conflict")]
     assert by_status == [2, 1]
     assert len(shop.ids("/callback", "source:psp provider:psp", app=client.app_id)) == 3
@@ -98,6 +102,8 @@ def test_every_list_takes_a_filter(shop: FilteredShop) -> None:
     assert shop.ids("/conflict", "status:resolved", app=client.app_id) == []
     assert shop.ids(f"{app}/endpoint", "health:failing") == [shop.ids("/endpoint", "uid:down")[0]]
     assert shop.ids(f"{app}/endpoint", "-uid:down status:active") == [endpoint]
+    assert endpoint in shop.ids(f"{app}/endpoint", "takes:order.paid")
+    assert shop.ids(f"{app}/endpoint", "-takes:order.paid,stock.low") == []
 
 
 def test_a_filter_and_the_other_parameters_hold_together(shop: FilteredShop) -> None:

@@ -540,6 +540,7 @@ def _operators(tour: Tour) -> None:
             ask("GET", f"/export/{kind}", params={"filter": "since:24h", "format": "csv"})
     ask("GET", "/problem")
     ask("GET", "/search", params={"q": "evt-1001"})
+    ask("GET", "/setting")
     ask("GET", "/hold")
     ask("POST", "/hold/release")
     ask("POST", "/reseal")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tillbell.model.endpoints import Endpoint
 from tillbell.rules.filters.clauses import Clause, ListFilter, OneOf, StartsWith
 
 
-def endpoint_fits(endpoint: Endpoint, health: str, filter_: ListFilter) -> bool:
-    """Tell whether an endpoint with this health fits a filter of endpoints."""
+def endpoint_fits(
+    endpoint: Endpoint, health: str, takes: Callable[[str], bool], filter_: ListFilter
+) -> bool:
+    """Tell whether an endpoint fits a filter of endpoints: with this health, and what it takes."""
     after, before = filter_.after, filter_.before
     is_in_time = (after is None or endpoint.created_at >= after) and (
         before is None or endpoint.created_at < before
     )
-    return is_in_time and all(_fits(endpoint, health, clause) for clause in filter_.clauses)
+    return is_in_time and all(_fits(endpoint, health, takes, clause) for clause in filter_.clauses)
 
 
 def asks_health(filter_: ListFilter) -> bool:
@@ -20,7 +24,10 @@ def asks_health(filter_: ListFilter) -> bool:
     return any(clause.field == "health" for clause in filter_.clauses)
 
 
-def _fits(endpoint: Endpoint, health: str, clause: Clause) -> bool:
+def _fits(endpoint: Endpoint, health: str, takes: Callable[[str], bool], clause: Clause) -> bool:
+    if clause.field == "takes":
+        wanted = [match.values for match in clause.matches if isinstance(match, OneOf)]
+        return any(takes(name) for names in wanted for name in names) is not clause.is_negated
     texts = {
         "id": (endpoint.id,),
         "uid": (endpoint.uid,),

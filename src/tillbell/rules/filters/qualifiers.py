@@ -203,6 +203,9 @@ QUALIFIERS: Mapping[FilterList, Mapping[str, Qualifier]] = {
         "health": _word("health", "whether its last attempts failed", _words("ok", "failing")),
         "profile": _text("profile", "name of its profile"),
         "channel": _text("channel", "channel that it is limited to"),
+        "takes": Qualifier(
+            ValueKind.TEXT, "takes", "event type that it would get", names=NameOf.EVENT_TYPE
+        ),
         "url": Qualifier(ValueKind.PATTERN, "url", "its URL; `https://a.example/*`"),
         "app": _APP,
         **_TIMES,

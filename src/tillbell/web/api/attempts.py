@@ -217,6 +217,7 @@ async def list_by_msg(
     query: AttemptQueryOf,
     gateway: GatewayOf,
     endpoint_id: Annotated[str | None, Query(max_length=256)] = None,
+    text: FilterText = None,
     with_content: WithContent = True,
 ) -> Response:
     """List a message's attempts by their start: the latest attempt is first."""
@@ -226,7 +227,14 @@ async def list_by_msg(
         if endpoint is None:
             raise NotFound("There is no such endpoint.")
         selection = selection._replace(endpoint_id=endpoint.id)
-    attempts = await _attempts(gateway, message.app_id, selection, query, page)
+    if text is None:
+        attempts = await _attempts(gateway, message.app_id, selection, query, page)
+    else:
+        listed = await read_filter(gateway, message.app_id, FilterList.ATTEMPT, text)
+        listed = _with_members(listed, filter_, query).and_(one_of("message", message.id))
+        if selection.endpoint_id is not None:
+            listed = listed.and_(one_of("endpoint", selection.endpoint_id))
+        attempts = await attempt_page(gateway, message.app_id, listed, page)
     docs = [attempt_doc(attempt, with_content=with_content) for attempt in attempts.rows]
     return answer(attempts.document(docs))
 
@@ -245,11 +253,12 @@ async def list_for_endpoint(
     filter_: MessageFilterOf,
     query: AttemptQueryOf,
     gateway: GatewayOf,
+    text: FilterText = None,
     with_content: WithContent = True,
 ) -> Response:
     """List a message's attempts at an endpoint, newest first."""
     return await list_by_msg(
-        message, page, filter_, query, gateway, endpoint.id, with_content=with_content
+        message, page, filter_, query, gateway, endpoint.id, text, with_content=with_content
     )
 
 

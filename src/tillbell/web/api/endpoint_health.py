@@ -148,9 +148,16 @@ async def endpoint_page(
         return [EndpointRow(each, healths.get(each.id)) for each in listed]
 
     async def keep(row: EndpointRow) -> bool:
+        of = row.endpoint
+        compiled = await gateway.config_cache.compiled_endpoint(of.scope, of.id)
+
+        def takes(event_type: str) -> bool:
+            is_asked = compiled is not None and compiled.takes_messages
+            return is_asked and compiled is not None and compiled.takes_type(event_type)
+
         is_failing = row.health is not None and row.health.failing_since is not None
         health = HealthStatus.FAILING if is_failing else HealthStatus.OK
-        return row.endpoint.scope != OPERATIONAL and endpoint_fits(row.endpoint, health, filter_)
+        return of.scope != OPERATIONAL and endpoint_fits(of, health, takes, filter_)
 
     listed = await filtered_page(fetch, page, lambda row: row.endpoint.id, keep)
     if needs_health:

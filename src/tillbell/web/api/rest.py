@@ -42,6 +42,7 @@ from tillbell.web.api import (
     replays,
     reseal,
     search,
+    settings,
     shipments,
     sources,
     statistics,
@@ -115,6 +116,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     keys.router,
     persons.router,
     hold.router,
+    settings.router,
     reseal.router,
     health,
 )

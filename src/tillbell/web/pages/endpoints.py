@@ -81,6 +81,7 @@ class SendingFacts(NamedTuple):
     narrow: int  # attempts at once, at first
     wide: int  # and at most
     has_secret: bool
+    secret_end: str  # the last four characters; "": there is none, or it is short
     old_secret_until: Micros | None  # the secret before signs too until then
 
 
@@ -109,6 +110,8 @@ class ShownEndpoint(NamedTuple):
     sample: ReceiverSample
 
 
+_SHOWN_OF_SECRET = 4
+_LONG_SECRET = 20  # a shorter one is not shown in part
 _SORTED_BY: Keys[EndpointListRow] = {
     "name": lambda row: row.view.name,
     "health": lambda row: WORST.index(row.view.state),
@@ -265,8 +268,14 @@ def _sending(compiled: CompiledEndpoint, now: Micros) -> SendingFacts:
         narrow=compiled.width.narrow,
         wide=compiled.width.wide,
         has_secret=bool(compiled.secrets),
+        secret_end=_end_of(compiled.secrets[0][0]) if compiled.secrets else "",
         old_secret_until=max(ends, default=None),
     )
+
+
+def _end_of(secret: str) -> str:
+    """Return what tells a secret from others; "" if that would be much of it."""
+    return secret[-_SHOWN_OF_SECRET:] if len(secret) >= _LONG_SECRET else ""
 
 
 def _schedule(compiled: CompiledEndpoint) -> list[ScheduledAttempt]:

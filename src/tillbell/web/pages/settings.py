@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from tillbell import __version__
 from tillbell.clock import Micros, iso
-from tillbell.config import FIELDS
 from tillbell.configure.people import rights_of
 from tillbell.configure.people_admin import Granter
 from tillbell.deliver.config_cache import OPERATIONAL
@@ -22,6 +21,7 @@ from tillbell.web.api.endpoint_health import health_of_all
 from tillbell.web.api.keys import key_page
 from tillbell.web.api.paging import ListPage
 from tillbell.web.api.persons import PersonStatus, granter_of, person_page, status_of
+from tillbell.web.api.settings import setting_rows
 from tillbell.web.edge.health import HealthProbe
 from tillbell.web.pages.endpoint_views import EndpointView
 from tillbell.web.pages.lists import all_of, export, listing_of, page_of
@@ -29,21 +29,6 @@ from tillbell.web.pages.page import SitePage, Visit
 from tillbell.web.pages.sorting import Keys, sorted_rows
 
 PEOPLE_MAX = 250  # on the page
-_DEFAULT = "default"
-
-
-class SettingRow(NamedTuple):
-    """One setting of this process."""
-
-    name: str
-    value: str  # masked if it is a secret
-    origin: str
-    meaning: str
-
-    @property
-    def is_default(self) -> bool:
-        """Tell whether nobody has set it."""
-        return self.origin == _DEFAULT
 
 
 class KeyRow(NamedTuple):
@@ -84,7 +69,7 @@ async def show(visit: Visit) -> Response:
     """Show what this process was started with, and whether it is well."""
     gateway = visit.gateway
     checks, size = await asyncio.gather(HealthProbe(gateway).checks(), gateway.database.size())
-    rows = _settings(visit)
+    rows = setting_rows(gateway)
     return visit.show(
         "settings.html",
         chosen=[row for row in rows if not row.is_default],
@@ -157,17 +142,6 @@ PAGES = (
     SitePage("/settings/people", people, "/settings"),
     SitePage("/settings/webhooks", webhooks, "/settings"),
 )
-
-
-def _settings(visit: Visit) -> list[SettingRow]:
-    gateway = visit.gateway
-    rows = []
-    for name, field in FIELDS.items():
-        value = getattr(gateway.settings, name)
-        known = "set" if value != field.default and field.default is not None else _DEFAULT
-        origin = gateway.setting_origins.get(name, known)
-        rows.append(SettingRow(name, shown(value), origin, field.metadata["doc"]))
-    return rows
 
 
 def _key_cells(row: KeyRow) -> list[object]:
