@@ -29,7 +29,7 @@ class SettingRow(NamedTuple):
         return self.origin == _DEFAULT
 
 
-class SettingOut(Out):
+class GatewaySettingOut(Out):
     """One setting."""
 
     name: str
@@ -42,9 +42,9 @@ router = resource("/setting", "Setting")
 
 
 @router.get("")
-async def list_(gateway: GatewayOf) -> list[SettingOut]:
+async def list_(gateway: GatewayOf) -> list[GatewaySettingOut]:
     """List what this process was started with, by name. Each process of a cluster has its own."""
-    return [SettingOut(**row._asdict()) for row in sorted(setting_rows(gateway))]
+    return [GatewaySettingOut(**row._asdict()) for row in sorted(setting_rows(gateway))]
 
 
 def setting_rows(gateway: Gateway) -> list[SettingRow]:
