@@ -50,6 +50,7 @@ from tillbell.http.resolver import Resolver
 from tillbell.ids import IdMaker
 from tillbell.model.records import Application
 from tillbell.process.decisions import Decisions
+from tillbell.process.imports import Importer
 from tillbell.process.manual.actions import ManualActions
 from tillbell.process.manual.audited import AuditedDecisions
 from tillbell.process.manual.conflicts import ConflictResolver
@@ -212,6 +213,7 @@ class Gateway:
         )
         self.shop_records = ShopRecords(self.decisions)
         self.shop_shipments = ShopShipments(self.decisions)
+        self.importer = Importer(self.decisions, self.tasks, self.ids)
         self.audited_decisions = AuditedDecisions(self.decisions, four_eyes=self.settings.four_eyes)
         self.manual_actions = ManualActions(self.decisions, self.audited_decisions)
         self.conflict_resolver = ConflictResolver(

@@ -79,6 +79,9 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
         "export.messages",
         "export.deliveries",
         "export.attempts",
+        "application-export.messages",
+        "application-export.deliveries",
+        "application-export.attempts",
         "search.find",
         "live.stream",
         "overview.endpoints",
@@ -212,7 +215,7 @@ def promised_action(route: Route) -> Action:
         return Action.ADMIN
     if route.name == "message.create":
         return Action.PUBLISH
-    if route.name.startswith("export."):
+    if route.name.startswith(("export.", "application-export.")):
         return Action.EXPORT
     is_reading = route.method == "GET" and not route.name.endswith(".get-secret")
     return Action.READ if is_reading or route.name in READS else Action.WRITE
@@ -348,6 +351,8 @@ def promised_resource(route: Route) -> str:
         return "message"  # who may erase a payload may erase what came back
     if first == "statistics":
         return COUNTED.get(name) or SINGULAR[name]
+    if first in ("application-export", "import"):
+        return "product" if name == "stock" else SINGULAR.get(name, name.removesuffix("s"))
     if first in ("overview", "export", "why"):
         nouns = (
             {"endpoint": "delivery", "message": "delivery", "standing": "endpoint"}

@@ -448,6 +448,7 @@ def _records(tour: Tour) -> None:
         _await_attempts(tour, [m["id"] for m in ask("GET", "/app/shop/msg")["data"]])
         ask("GET", f"/app/shop/{path}", params={"limit": 1})
         ask("GET", f"/app/shop/{path}/{uid}")
+    _tables(tour)
     ask("DELETE", "/app/shop/product/course")
     ask("DELETE", "/app/shop/customer/cus-1001")
 
@@ -525,6 +526,24 @@ def _give_second_factor(tour: Tour, person_id: str) -> None:
         await gateway.database.change_person(person, factored, gateway.clock.now(), [])
 
     tour.served.do(give())
+
+
+def _tables(tour: Tour) -> None:
+    ask = tour.ask
+    for kind, file in (
+        ("orders", "uid,amount,currency\r\nORD-2002,20.00,EUR\r\n"),
+        ("products", "uid,name,price,currency\r\ncourse,Starter course,149.99,EUR\r\n"),
+        ("stock", "uid,stock\r\ncourse,12\r\n"),
+        ("customers", "uid,name,tags\r\ncus-2,Grace Hopper,newsletter\r\n"),
+        ("subscriptions", "uid,plan,amount,currency\r\nsub-2,Monthly box,29.99,EUR\r\n"),
+    ):
+        csv = {"headers": {"content-type": "text/csv"}, "content": file}
+        ask("POST", f"/app/shop/import/{kind}", params={"onError": "stop"}, **csv)
+    for kind in (
+        *("orders", "products", "customers", "subscriptions", "shipments", "messages"),
+        *("deliveries", "attempts", "callbacks", "transactions", "conflicts", "audit"),
+    ):
+        ask("GET", f"/app/shop/export/{kind}", params={"filter": "since:24h", "format": "csv"})
 
 
 def _operators(tour: Tour) -> None:

@@ -76,6 +76,8 @@ _COMMANDS = {
     ),
     "send": ("remote:send", "Publish a message to a running gateway."),
     "list": ("lists:list_", "List messages, deliveries, callbacks and more, by a filter."),
+    "export": ("tables:export", "Write all rows of a list to a file: CSV, JSON or NDJSON."),
+    "import": ("tables:import_", "Import orders, products, stock or customers from CSV."),
     "resend": ("lists:resend", "Send a message to an endpoint again."),
     "why": ("remote:why", "Tell why a message has not reached an endpoint, and what to do."),
     "release": ("remote:release", "Let a gateway send that was started with --hold."),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from tillbell.errors import Misconfigured, Refused, Unavailable
 from tillbell.vault import Secret
 
 _TIMEOUT_S = 10
+_PIECE = 64 * 1024  # bytes of a download that are read at once
 
 
 class RawAnswer(NamedTuple):
@@ -39,11 +41,7 @@ class ApiClient:
 
         `Refused` if the gateway says no, `Unavailable` if it cannot be reached or fails.
         """
-        answer = self._request(method, f"/api/v1{path}", body)
-        if answer.status >= 500:
-            raise Unavailable(f"{self._url} answered {answer.status}: {_reason(answer.body)}")
-        if answer.status >= 400:
-            raise Refused(f"{self._url} answered {answer.status}: {_reason(answer.body)}")
+        answer = self._checked(self._request(method, f"/api/v1{path}", body))
         return json.loads(answer.body) if answer.body else None
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> RawAnswer:
@@ -54,10 +52,48 @@ class ApiClient:
         """Get a page outside the API, whatever its status."""
         return self._request("GET", path, None)
 
+    def download(self, path: str) -> Iterator[bytes]:
+        """Yield the parts of an answer of the API as they come. Errors are those of `call`."""
+        headers = self._authorization()
+        with closing(self._connection()) as connection:
+            try:
+                connection.request("GET", f"{self._path}/api/v1{path}", None, headers)
+                answer = connection.getresponse()
+                if answer.status >= 400:
+                    self._checked(RawAnswer(answer.status, answer.read()))
+                while piece := answer.read(_PIECE):
+                    yield piece
+            except (OSError, http.client.HTTPException) as error:
+                raise self._unreachable(error) from error
+
+    def upload(self, path: str, content: BinaryIO, media_type: str) -> Any:
+        """Send a file as the body of a request; return the JSON of the answer, as `call`."""
+        size = content.seek(0, os.SEEK_END)
+        content.seek(0)
+        headers = self._authorization() | {"Content-Type": media_type, "Content-Length": str(size)}
+        answer = self._exchange("POST", f"{self._path}/api/v1{path}", headers, content)
+        return json.loads(self._checked(answer).body)
+
+    def _authorization(self) -> dict[str, str]:
+        return {} if self._key is None else {"Authorization": f"Bearer {self._key.reveal()}"}
+
+    def _checked(self, answer: RawAnswer) -> RawAnswer:
+        text = f"{self._url} answered {answer.status}: {_reason(answer.body)}"
+        if answer.status >= 500:
+            raise Unavailable(text)
+        if answer.status >= 400:
+            raise Refused(text)
+        return answer
+
+    def _connection(self) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
+        return kind(self._host, self._port, timeout=self._timeout_s)
+
+    def _unreachable(self, error: Exception) -> Unavailable:
+        return Unavailable(f"no gateway answers at {self._url} ({error}); is it running?")
+
     def _request(self, method: str, path: str, body: object) -> RawAnswer:
-        headers = {"Accept": "application/json"}
-        if self._key is not None:
-            headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        headers = {"Accept": "application/json"} | self._authorization()
         content = None
         if body is not None:
             content = json.dumps(body).encode()
@@ -65,18 +101,15 @@ class ApiClient:
         return self._exchange(method, self._path + path, headers, content)
 
     def _exchange(
-        self, method: str, target: str, headers: dict[str, str], content: bytes | None
+        self, method: str, target: str, headers: dict[str, str], content: bytes | BinaryIO | None
     ) -> RawAnswer:
-        kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
         try:
-            with closing(kind(self._host, self._port, timeout=self._timeout_s)) as connection:
+            with closing(self._connection()) as connection:
                 connection.request(method, target, content, headers)
                 answer = connection.getresponse()
                 return RawAnswer(answer.status, answer.read(), tuple(answer.getheaders()))
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(
-                f"no gateway answers at {self._url} ({error}); is it running?"
-            ) from error
+            raise self._unreachable(error) from error
 
 
 def _parts(url: str) -> tuple[str, str, int | None, str]:

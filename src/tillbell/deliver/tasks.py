@@ -34,6 +34,7 @@ class TaskProgress(NamedTuple):
     processed: int
     is_last: bool
     skipped: Mapping[str, int] | None = None  # by reason; None: this kind of task skips nothing
+    report: Mapping[str, Any] | None = None  # the result so far, beside the count; None: as it was
 
 
 StepFunction = Callable[[Task], Awaitable[TaskProgress]]
@@ -170,6 +171,8 @@ def _advanced(task: Task, progress: TaskProgress) -> Task:
 
 def _result(task: Task, progress: TaskProgress) -> dict[str, Any]:
     result = {"count": task.result.get("count", 0) + progress.processed}
+    if progress.report is not None:
+        return {**progress.report, **result}
     if progress.skipped is None:
         return task.result | result
     skipped = Counter(task.result.get("skipped", {})) + Counter(progress.skipped)

@@ -96,6 +96,15 @@ class Decisions:
         assert failed is not None, "it was tried"
         raise ConflictError(_FAILURES[failed.why])
 
+    async def preview(self, app_id: str, decide: Callable[[Decision], Awaitable[T]]) -> T:
+        """Let `decide` decide and return its result, but store nothing."""
+        view = await self.config_cache.view(app_id)
+        if view is None:
+            raise NotFound("There is no such application.")
+        reference = view.application.order_reference
+        by = DecidedBy(actor="")
+        return await decide(Decision(app_id, self.ids, self.clock.now(), by, reference))
+
     def check_accepting(self) -> None:
         """Raise `Unavailable` while nothing may be stored, as when the disk is full."""
         if self.publisher.refusal is not None:

@@ -24,6 +24,11 @@ class FilterList(StrEnum):
     TRANSACTION = "transaction"
     ENDPOINT = "endpoint"
     AUDIT = "audit"
+    ORDER = "order"
+    PRODUCT = "product"
+    CUSTOMER = "customer"
+    SUBSCRIPTION = "subscription"
+    SHIPMENT = "shipment"
 
 
 class OneOf(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from tillbell.catalog.money_shapes import SUBSCRIPTION_STATES
 from tillbell.model.audit import ActorKind
 from tillbell.model.callbacks import Outcome
 from tillbell.model.endpoints import EndpointStatus
@@ -13,6 +14,7 @@ from tillbell.model.messages import FAILURES, DeliveryState, Result, Trigger
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import Direction, TransactionKind, TransactionStatus
 from tillbell.rules.filters.clauses import FilterList
+from tillbell.rules.orders import PAYMENT_STATES, STATES
 
 PENDING_OUTCOME = "pending"  # of a callback that is not processed yet
 
@@ -86,6 +88,17 @@ _TIMES = {
     "until": Qualifier(ValueKind.TIME, "until", "before then: 1h, 2026-11-30"),
 }
 _DATA = {"data.": Qualifier(ValueKind.PAYLOAD, "data", "what stands at a path of the payload")}
+_OF_RECORD = {
+    "id": _text("id", "our id of the record"),
+    "uid": _text("uid", "the shop's id of the record"),
+    "source": _SOURCE,
+}
+_EMAIL = Qualifier(ValueKind.PATTERN, "email", "e-mail address; `ada@*`: all that begin so")
+_CHANGED = {
+    "since": _TIMES["since"]._replace(text="changed from then on: 24h, 7d, 2026-11-30T12:00Z"),
+    "until": _TIMES["until"]._replace(text="last changed before then: 1h, 2026-11-30"),
+    "data.": Qualifier(ValueKind.PAYLOAD, "data", "what stands at a path of the record"),
+}
 _MESSAGE = {
     "type": _TYPE,
     "channel": _text("channel", "channel of the message"),
@@ -223,6 +236,52 @@ QUALIFIERS: Mapping[FilterList, Mapping[str, Qualifier]] = {
         "request": _text("request", "id of the request"),
         "app": _APP,
         **_TIMES,
+    },
+    FilterList.ORDER: {
+        **_OF_RECORD,
+        "number": _text("number", "number that the customer sees"),
+        "status": _word("status", "where it stands", _words(*STATES)),
+        "payment": _word("payment", "how it is paid", _words(*PAYMENT_STATES)),
+        "customer": _text("customer", "the shop's id of the customer"),
+        "email": _EMAIL,
+        "currency": _CURRENCY,
+        "gateway": _text("gateway", "how it was paid"),
+        **_CHANGED,
+    },
+    FilterList.PRODUCT: {
+        **_OF_RECORD,
+        "sku": _text("sku", "stock keeping unit"),
+        "name": Qualifier(ValueKind.PATTERN, "name", "name; `Course*`: all that begin so"),
+        "stock": Qualifier(ValueKind.NUMBER, "stock", "how many are left: 0, <=5"),
+        "currency": _CURRENCY,
+        **_CHANGED,
+    },
+    FilterList.CUSTOMER: {
+        **_OF_RECORD,
+        "name": Qualifier(ValueKind.PATTERN, "name", "name; `Ada*`: all that begin so"),
+        "email": _EMAIL,
+        "tag": _text("tag", "label of the shop"),
+        "consent": _word("consent", "whether they may be written to", _words("given", "none")),
+        **_CHANGED,
+    },
+    FilterList.SUBSCRIPTION: {
+        **_OF_RECORD,
+        "status": _word("status", "where it stands", _words(*SUBSCRIPTION_STATES)),
+        "plan": _text("plan", "what was subscribed to"),
+        "customer": _text("customer", "the shop's id of the customer"),
+        "email": _EMAIL,
+        "order": _text("order", "the order that began or renewed it"),
+        "currency": _CURRENCY,
+        **_CHANGED,
+    },
+    FilterList.SHIPMENT: {
+        **_OF_RECORD,
+        "status": _text("status", "how it stands"),
+        "carrier": _text("carrier", "who brings it"),
+        "number": _text("number", "tracking number"),
+        "order": _text("order", "the order that it brings"),
+        "since": _CHANGED["since"],
+        "until": _CHANGED["until"],
     },
 }
 

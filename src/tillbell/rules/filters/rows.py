@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from tillbell.clock import Micros
 from tillbell.model.callbacks import Callback
 from tillbell.model.messages import Attempt, Delivery, Message
+from tillbell.model.shipments import Shipment
+from tillbell.model.shop import ShopDocument, ShopRecord
 from tillbell.rules.filters.clauses import Clause, ListFilter, Match, OneOf, StartsWith, Within
+from tillbell.rules.filters.payload import matches_payload
 
 Texts = Mapping[str, tuple[str | None, ...]]
 
@@ -76,6 +80,53 @@ def delivery_fits(delivery: Delivery, attempt: Attempt, filter_: ListFilter) -> 
         "trigger": (delivery.trigger,),
     }
     return _fits(texts, delivery.created_at, filter_)
+
+
+def shop_record_fits(record: ShopRecord, filter_: ListFilter) -> bool:
+    """Tell whether a record of the shop fits a filter. Its time is that of its last change."""
+    asked = tuple(clause for clause in filter_.clauses if clause.field == "data")
+    if asked:
+        data = record.data if isinstance(record, ShopDocument) else {}
+        if not matches_payload(json.dumps(data).encode(), asked):
+            return False
+        others = (clause for clause in filter_.clauses if clause.field != "data")
+        filter_ = filter_._replace(clauses=tuple(others))
+    return _fits(_texts_of(record), record.updated_at, filter_)
+
+
+def _texts_of(record: ShopRecord) -> Texts:
+    columns = record.columns
+    texts: dict[str, tuple[str | None, ...]] = {
+        "id": (record.id,),
+        "uid": (record.uid,),
+        "number": (columns.number,),
+        "sku": (columns.number,),
+        "status": (columns.status,),
+        "payment": (columns.payment_status,),
+        "customer": (columns.customer_id,),
+        "email": (columns.email,),
+        "order": (columns.order_id,),
+    }
+    if isinstance(record, Shipment):
+        return texts | {"carrier": (record.carrier,), "source": (record.source_id,)}
+    assert isinstance(record, ShopDocument), "there is no other kind"
+    data = record.data
+    consent = data.get("consent")
+    is_given = isinstance(consent, dict) and consent.get("isGiven") is True
+    tags = data.get("tags")
+    stock = data.get("stock")
+    names = ("name", "currency", "gateway", "plan")
+    return texts | {
+        **{name: (_text(data.get(name)),) for name in names},
+        "source": (record.source_id,),
+        "stock": (str(stock) if isinstance(stock, int) else None,),
+        "tag": tuple(map(_text, tags)) if isinstance(tags, list) else (),
+        "consent": ("given" if is_given else "none",),
+    }
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _fits(texts: Texts, at: Micros, filter_: ListFilter) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypeVar
 
 from tillbell.ids import read_record_cursor
@@ -10,7 +11,7 @@ from tillbell.storage.engine.methods import read
 from tillbell.storage.operations.records import decode
 from tillbell.storage.ports.outbound import Page
 from tillbell.storage.ports.shop import ShopFilter
-from tillbell.storage.session.connection import DbReader
+from tillbell.storage.session.connection import DbReader, json_list
 
 S = TypeVar("S", bound=ShopRecord)
 
@@ -48,6 +49,16 @@ def shop_records(
         rows = db.query("shop_records_changed", bindings, order, _by(filter_))
     records = [decode(kind, doc) for (doc,) in rows]
     return records[::-1] if page.backwards else records
+
+
+@read
+def shop_records_with(
+    db: DbReader, kind: type[S], app_id: str, names: Collection[str], *, is_number: bool = False
+) -> list[S]:
+    """Read the records with these uids or numbers."""
+    bindings = {"kind": kind.__name__, "scope": app_id, "names": json_list(names)}
+    rows = db.query("shop_records_with", bindings, "number" if is_number else "uid")
+    return [decode(kind, doc) for (doc,) in rows]
 
 
 def _by(filter_: ShopFilter) -> str:

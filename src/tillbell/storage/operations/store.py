@@ -80,6 +80,7 @@ class RegistryMethods:
     ids_named = records.ids_named
     failing_endpoints = records.failing_endpoints
     shop_records = shop_reads.shop_records
+    shop_records_with = shop_reads.shop_records_with
     remove = records.remove
 
 

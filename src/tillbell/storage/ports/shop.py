@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from tillbell.clock import Micros
@@ -31,4 +31,10 @@ class ShopLists(Protocol):
 
         The page's iterator is the `record_cursor` of a record.
         """
+        ...
+
+    async def shop_records_with(
+        self, kind: type[S], app_id: str, names: Collection[str], *, is_number: bool = False
+    ) -> Sequence[S]:
+        """Return the records with these uids; `is_number`: with these numbers, in any order."""
         ...

@@ -105,6 +105,8 @@ TAGS: Mapping[str, str] = {
     "Live": "What happens, as a stream of Server-Sent Events.",
     "Search": "Finds things by any id or name.",
     "Export": "All rows of a list that fit a filter, as CSV or NDJSON.",
+    "Application Export": "All rows of one application, also the records of its shop.",
+    "Import": "Orders, products, stock, customers and subscriptions from CSV.",
     "Statistics": "What plots show over time: attempts, callbacks, amounts. As JSON or CSV.",
     "Source": "A configured sender of callbacks at one provider, with the URL to enter there.",
     "Callback": "What providers sent, what became of it, and processing it again.",

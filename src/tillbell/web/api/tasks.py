@@ -15,6 +15,7 @@ from tillbell.deliver.expunge import EXPUNGE_ALL
 from tillbell.deliver.resend import BULK_REPLAY, RECOVER, REPLAY_MISSING
 from tillbell.errors import NotFound
 from tillbell.model.records import Task, TaskStatus
+from tillbell.process.imports import IMPORT
 from tillbell.receive.reprocess_many import REPROCESS_TASK
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, resource
@@ -26,7 +27,10 @@ from tillbell.web.api.shapes import (
 from tillbell.web.edge.access import ACCESS
 
 _TIMES = ("since", "until")  # arguments of a task that are points in time
-_HIDDEN = ("states", "status_codes")  # arguments that callers do not know
+_HIDDEN = (  # arguments that callers do not know
+    *("states", "status_codes"),
+    *("columns", "decimalComma", "file", "actor", "read"),
+)
 
 
 _BEGUN_BY = {  # kind of task → the operation that begins it
@@ -50,7 +54,8 @@ class TaskOut(Out):
     )
     state: TaskStatus = Field(description="The same, exactly.")
     task: Annotated[
-        str, words(RECOVER, BULK_REPLAY, REPLAY_MISSING, EXPUNGE_ALL, REPROCESS_TASK, RESEAL)
+        str,
+        words(RECOVER, BULK_REPLAY, REPLAY_MISSING, EXPUNGE_ALL, REPROCESS_TASK, RESEAL, IMPORT),
     ] = Field(description="What it does.")
     data: dict[str, object] = Field(
         description="What was asked for, `count` of what was done, and `skipped` by reason."
@@ -126,7 +131,8 @@ async def get(task: TaskOf) -> TaskOut:
 
 async def the_task_to_control(task: TaskOf, principal: PrincipalOf) -> Task:
     """Give the task of the path to who may begin such a task; `Forbidden` to others."""
-    principal.require(ACCESS[_BEGUN_BY[task.kind]])
+    begun_by = _BEGUN_BY.get(task.kind) or f"{IMPORT}.{task.arguments['kind']}"
+    principal.require(ACCESS[begun_by])
     return task
 
 

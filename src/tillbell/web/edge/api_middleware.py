@@ -24,7 +24,7 @@ from tillbell.web.edge.asgi_types import (
 )
 from tillbell.web.edge.auth import PRINCIPAL, ApiRequest, Principal, authenticate
 from tillbell.web.edge.limits import GuessLimit, RateLimit, address_of
-from tillbell.web.edge.paths import without_slash
+from tillbell.web.edge.paths import is_upload, without_slash
 from tillbell.web.edge.problems import render_problem
 from tillbell.web.edge.publish_route import MessageCreate, is_message_create
 from tillbell.web.edge.rest_route import RestApi
@@ -71,7 +71,8 @@ class ApiGate:
             await self._usage.record_use(principal.key)
         if header(scope, b"content-encoding") not in (None, b"", b"identity"):
             raise UnsupportedEncoding("The body is compressed: send it as it is.")
-        body = await read_body(scope, receive, self._body_bytes_max)
+        is_stream = is_upload(scope["method"], scope["path"])
+        body = b"" if is_stream else await read_body(scope, receive, self._body_bytes_max)
         return await self._handle(ApiRequest(scope, receive, principal, body))
 
     async def answer_for(self, request: ApiRequest) -> HttpAnswer:

@@ -18,6 +18,12 @@ def is_api(path: str) -> bool:
     return path.startswith(f"{BASE}/") or path in (CASHIER, f"{CASHIER}/")
 
 
+def is_upload(method: str, path: str) -> bool:
+    """Tell whether a request brings a file, whose body is read part by part."""
+    steps = path.split("/")
+    return method == "POST" and path.startswith(f"{BASE}/app/") and steps[-2:-1] == ["import"]
+
+
 def is_ingest(path: str) -> bool:
     """Tell whether SDKs of Svix ask here for sources of the hosted product, which we have not."""
     return path.startswith("/ingest/")

@@ -30,7 +30,14 @@ from tillbell.web.edge.idempotency import (
     idempotency_name,
     refuse_key,
 )
-from tillbell.web.edge.paths import IGNORED, JSON_BODY, REQUEST_ID, ROUTE, STREAM
+from tillbell.web.edge.paths import (
+    IGNORED,
+    JSON_BODY,
+    REQUEST_ID,
+    ROUTE,
+    STREAM,
+    is_upload,
+)
 from tillbell.web.edge.resolved_path import PathResolver
 from tillbell.web.edge.strict_json import check_json
 
@@ -66,6 +73,8 @@ class RestApi:
     async def _answer(self, request: ApiRequest) -> HttpAnswer:
         scope, body = request.scope, request.body
         scope["query_string"] = without_brackets(scope["query_string"])
+        if is_upload(scope["method"], scope["path"]):  # the same file again changes nothing
+            return await self._collect(scope, request.receive)
         if body:
             scope[JSON_BODY] = check_json(body)
             scope["headers"] = _naming_json(scope["headers"])

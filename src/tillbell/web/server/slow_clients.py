@@ -23,6 +23,7 @@ import uvicorn
 from tillbell.logs import log_event
 from tillbell.web.edge.direct_callbacks import DirectCallback
 from tillbell.web.edge.direct_messages import DirectAnswer, DirectRequest
+from tillbell.web.edge.paths import is_upload
 from tillbell.web.server.strict_requests import StrictProtocol
 from tillbell.web.server.write_coalescing import BufferedTransport
 
@@ -115,6 +116,8 @@ class DeadlineProtocol(StrictProtocol):
             self._expect(_REST, cycle, self._limits.rest_timeout_s)
         elif cycle.more_body:
             self._expect(_BODY, cycle, self._limits.body_timeout_s)
+            if is_upload(cycle.scope["method"], cycle.scope["path"]):  # each part has the time
+                self._overdue_at = self.loop.time() + self._limits.body_timeout_s
         elif cycle.response_complete:  # bytes between requests do not count as activity
             self._expect(_HEADERS, cycle, self._limits.header_timeout_s)
         else:

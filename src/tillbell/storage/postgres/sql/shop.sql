@@ -34,3 +34,11 @@ CROSS JOIN LATERAL (
     WHERE kind = :kind AND app_id = :scope AND shop_records.id = named.id OFFSET 0) s
 WHERE (s.updated_at, s.id) > (:low_at, :low_id) AND (s.updated_at, s.id) < (:high_at, :high_id)
 ORDER BY s.updated_at {order}, s.id {order} LIMIT :limit;
+
+-- name: shop_records_with
+-- form {by} uid: uid = w.value
+-- form {by} number: number = w.value
+-- Indexes: shop_records_uid, shop_records_number.
+SELECT s.doc FROM json_each(:names) w
+CROSS JOIN LATERAL (
+    SELECT doc FROM shop_records WHERE kind = :kind AND app_id = :scope AND {by} OFFSET 0) s;

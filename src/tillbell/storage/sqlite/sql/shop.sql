@@ -23,3 +23,10 @@ WHERE s.kind = :kind AND s.app_id = :scope AND s.id IN (
     UNION SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND order_id = :text)
   AND (s.updated_at, s.id) > (:low_at, :low_id) AND (s.updated_at, s.id) < (:high_at, :high_id)
 ORDER BY s.updated_at {order}, s.id {order} LIMIT :limit;
+
+-- name: shop_records_with
+-- form {by} uid: s.uid = w.value
+-- form {by} number: s.number = w.value
+-- Indexes: shop_records_uid, shop_records_number.
+SELECT s.doc FROM json_each(:names) w
+{ordered_join} shop_records s ON s.kind = :kind AND s.app_id = :scope AND {by};

@@ -1,0 +1,402 @@
+"""Imports: the rows of a table become the shop's records, with what their changes publish.
+
+Rows are decided in batches; a batch is one decision, so one commit. A file that is small is decided
+at once, and if every row has to be right it is one commit as a whole. A larger one is kept in parts
+and read by a background task, which first checks all rows if every row has to be right, and then
+writes them; it goes on where it was after a restart. What a row does not change is not written, so
+a part that is done again does nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tillbell.deliver.tasks import TaskProgress, TaskRunner
+from tillbell.errors import Invalid, Problem
+from tillbell.ids import IdMaker
+from tillbell.model.imports import ImportPart
+from tillbell.model.records import Task
+from tillbell.model.shop import ShopDocument
+from tillbell.process.decision import DecidedBy, Decision
+from tillbell.process.decisions import Decisions
+from tillbell.process.order_payments import create_document
+from tillbell.process.shop_documents import News, rewrite
+from tillbell.rules.tables.changes import (
+    Grouper,
+    HeaderError,
+    Heading,
+    ImportKind,
+    Merged,
+    RowGroup,
+    TableProblem,
+    column_names,
+    merged,
+    read_heading,
+)
+from tillbell.rules.tables.reader import TableError, TableReader, TableRow
+
+IMPORT = "import"
+AT_ONCE = 1_000  # rows that are decided before the answer
+BATCH = 250  # records of one commit
+PROBLEMS_MAX = 100  # that a report names; all are counted
+_COUNTS = ("rows", "created", "changed", "unchanged", "failed")
+
+
+class ImportOptions(NamedTuple):
+    """How a file is imported. `skips`: a row that is wrong is left out, and the others written."""
+
+    kind: ImportKind
+    is_dry_run: bool = False
+    skips: bool = False
+    encoding: str | None = None
+
+
+class ImportReport(NamedTuple):
+    """What an import did, in records; `rows` and `failed` are rows. A dry run would do it."""
+
+    rows: int = 0
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    problems: tuple[TableProblem, ...] = ()
+
+    def with_(self, other: ImportReport) -> ImportReport:
+        """Return both together."""
+        return ImportReport(
+            rows=self.rows + other.rows,
+            created=self.created + other.created,
+            changed=self.changed + other.changed,
+            unchanged=self.unchanged + other.unchanged,
+            failed=self.failed + other.failed,
+            problems=(self.problems + other.problems)[:PROBLEMS_MAX],
+        )
+
+    def unwritten(self) -> ImportReport:
+        """Return it without what would have been done."""
+        return self._replace(created=0, changed=0, unchanged=0)
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        counts = dict(zip(_COUNTS, self, strict=False))
+        return counts | {"problems": [problem._asdict() for problem in self.problems]}
+
+
+class _Upload:
+    """Reads a file into records, part by part."""
+
+    def __init__(self, options: ImportOptions) -> None:
+        self._kind = options.kind
+        self._reader = TableReader(column_names(options.kind), options.encoding)
+        self._grouper: Grouper | None = None
+        self._keys = set[int]()
+        self.heading: Heading | None = None
+        self.report = ImportReport()
+
+    def feed(self, data: bytes | None) -> list[RowGroup]:
+        """Return the records that are whole; None: the file has ended. `Invalid` if it is wrong."""
+        try:
+            rows = self._reader.feed(data) if data is not None else self._reader.end()
+        except TableError as error:
+            raise _invalid([TableProblem(error.row, "", error.text)]) from error
+        if self.heading is None and rows:
+            self._begin(rows.pop(0).cells)
+        if self._grouper is None:
+            if data is None:
+                raise _invalid([TableProblem(1, "", "the file is empty")])
+            return []
+        self.report = self.report._replace(rows=self.report.rows + len(rows))
+        groups, problems = self._grouper.add(rows)
+        groups += self._grouper.end() if data is None else []
+        self.add_problems(problems)
+        return [group for group in groups if self._is_first(group)]
+
+    def _begin(self, cells: Sequence[str]) -> None:
+        try:
+            self.heading = read_heading(self._kind, cells, self._reader.delimiter)
+        except HeaderError as error:
+            raise _invalid(error.problems) from error
+        self._grouper = Grouper(self.heading)
+
+    def _is_first(self, group: RowGroup) -> bool:
+        key = hash((group.key, group.is_sku))
+        if key not in self._keys:
+            self._keys.add(key)
+            return True
+        text = f"{group.key[:60]!r} is in the file already"
+        self.add_problems([TableProblem(row.number, "", text) for row in group.rows])
+        return False
+
+    def add_problems(self, problems: Sequence[TableProblem]) -> None:
+        """Count rows that are wrong."""
+        self.report = self.report.with_(
+            ImportReport(failed=len(problems), problems=tuple(problems))
+        )
+
+
+class _RowsAreWrong(Exception):
+    """Nothing is stored, because every row has to be right."""
+
+    def __init__(self, report: ImportReport) -> None:
+        super().__init__()
+        self.report = report
+
+
+class Importer:
+    """Imports files. `Invalid` if a file cannot be read, or its header cannot be used."""
+
+    def __init__(self, decisions: Decisions, tasks: TaskRunner, ids: IdMaker) -> None:
+        self._decisions = decisions
+        self._database = decisions.database
+        self._tasks = tasks
+        self._ids = ids
+        tasks.register(IMPORT, self._step)
+
+    async def run(
+        self, app_id: str, options: ImportOptions, data: AsyncIterator[bytes], actor: str
+    ) -> ImportReport | Task:
+        """Import a file, and report; a large one is imported by a background task."""
+        upload = _Upload(options)
+        groups: list[RowGroup] = []
+        parts: _StoredFile | None = None
+        async for piece in _pieces(data):
+            groups += upload.feed(piece)
+            if parts is None and upload.report.rows > AT_ONCE:
+                parts = _StoredFile(self, app_id)
+            if parts is not None:
+                groups = await parts.keep(groups, is_last=piece is None)
+        assert upload.heading is not None, "an empty file was refused"
+        if parts is None:
+            return await self._at_once(app_id, options, upload, groups, actor)
+        return await parts.begin(options, upload, actor)
+
+    async def _at_once(
+        self,
+        app_id: str,
+        options: ImportOptions,
+        upload: _Upload,
+        groups: list[RowGroup],
+        actor: str,
+    ) -> ImportReport:
+        heading = upload.heading
+        assert heading is not None, "an empty file was refused"
+        is_wrong = upload.report.failed > 0 and not options.skips
+        batch = _Batch(heading, groups, skips=options.skips)
+        if options.is_dry_run or is_wrong:
+            report = upload.report.with_(await self._previewed(app_id, batch))
+            return report if options.is_dry_run else report.unwritten()
+        try:
+            return upload.report.with_(await self._written(app_id, batch, actor))
+        except _RowsAreWrong as wrong:
+            return upload.report.with_(wrong.report).unwritten()
+
+    # ── a batch ──────────────────────────────────────────────────────────────────────────────────
+
+    async def _previewed(self, app_id: str, batch: _Batch) -> ImportReport:
+        tolerant = batch._replace(skips=True)
+        return await self._decisions.preview(app_id, lambda d: self._decide(d, tolerant))
+
+    async def _written(self, app_id: str, batch: _Batch, actor: str) -> ImportReport:
+        by = DecidedBy(actor=actor)
+        return await self._decisions.commit(app_id, by, lambda d: self._decide(d, batch))
+
+    async def _decide(self, decision: Decision, batch: _Batch) -> ImportReport:
+        """Write the records of a batch; `_RowsAreWrong` if a row is and none may be."""
+        stored = await self._stored(decision.app_id, batch)
+        counts = Counter[str]()
+        problems: list[TableProblem] = []
+        for group in batch.groups:
+            records = stored.get((group.key, group.is_sku), ())
+            before = records[0] if records else None
+            change = _merged(batch.heading, group, records)
+            if change.problems:
+                problems += change.problems
+                counts["failed"] += len(group.rows)
+            elif before is None:
+                self._decisions.check_accepting()
+                await self._create(decision, batch.heading, group.key, change.data)
+                counts["created"] += 1
+            else:
+                news = News(change.data)
+                is_same = change.data == before.data
+                after = before if is_same else rewrite(decision, before, change.data, news)
+                counts["unchanged" if after is before else "changed"] += 1
+        report = ImportReport(**counts, problems=tuple(problems[:PROBLEMS_MAX]))
+        if problems and not batch.skips:
+            raise _RowsAreWrong(report)
+        return report
+
+    async def _create(
+        self, decision: Decision, heading: Heading, uid: str, data: Mapping[str, Any]
+    ) -> None:
+        kind = heading.table.kind
+        assert issubclass(kind, ShopDocument), "parcels are not imported"
+        await create_document(self._database, decision, kind, uid, News(data))
+
+    async def _stored(
+        self, app_id: str, batch: _Batch
+    ) -> dict[tuple[str, bool], Sequence[ShopDocument]]:
+        """Return the stored records of a batch by what names them in the file."""
+        kind = batch.heading.table.kind
+        assert issubclass(kind, ShopDocument), "parcels are not imported"
+        stored: dict[tuple[str, bool], list[ShopDocument]] = {}
+        for is_sku in (False, True):
+            keys = [group.key for group in batch.groups if group.is_sku is is_sku]
+            if not keys:
+                continue
+            read = self._database.shop_records_with
+            for record in await read(kind, app_id, keys, is_number=is_sku):
+                name = record.columns.number if is_sku else record.uid
+                stored.setdefault((name or "", is_sku), []).append(record)
+        return {key: tuple(records) for key, records in stored.items()}
+
+    # ── a task ───────────────────────────────────────────────────────────────────────────────────
+
+    async def store_part(self, app_id: str, id_: str, groups: Sequence[RowGroup]) -> None:
+        """Keep some rows of a file."""
+        rows = tuple((row.number, tuple(row.cells)) for group in groups for row in group.rows)
+        await self._decisions.config_cache.add(ImportPart(id=id_, scope=app_id, rows=rows))
+
+    async def begin_task(self, app_id: str, arguments: dict[str, Any]) -> Task:
+        """Begin to import what was kept."""
+        return await self._tasks.begin(IMPORT, app_id, arguments)
+
+    def new_file(self) -> str:
+        """Return a new id, under which the parts of a file are kept."""
+        return self._ids.new("imp", self._decisions.clock.now())
+
+    async def _step(self, task: Task) -> TaskProgress:
+        """Check or write one part. The cursor is `<check or write>:<number of the part>`."""
+        arguments = task.arguments
+        stage, _, number = (task.cursor or _first_cursor(arguments)).partition(":")
+        part_id = f"{arguments['file']}-{int(number):06}"
+        part = await self._database.get(ImportPart, part_id, task.scope)
+        report = _report_of(task)
+        heading = Heading(
+            ImportKind(arguments["kind"]), tuple(arguments["columns"]), arguments["decimalComma"]
+        )
+        groups = _groups_of(heading, part) if part is not None else []
+        is_check = stage == "check"
+        batch = _Batch(heading, groups, skips=True)
+        if is_check:
+            of_part = await self._previewed(task.scope, batch)
+            if not arguments["dryRun"]:
+                of_part = of_part.unwritten()
+        else:
+            of_part = await self._written(task.scope, batch, arguments["actor"])
+        report = report.with_(of_part)
+        following, is_last = _following(arguments, stage, int(number), report)
+        if is_last:
+            await self._discard(task)
+        rows = sum(len(group.rows) for group in groups)
+        return TaskProgress(following, rows, is_last, report=_plain(report, stage))
+
+    async def _discard(self, task: Task) -> None:
+        """Remove the parts of a file that is read."""
+        for number in range(task.arguments["parts"]):
+            part_id = f"{task.arguments['file']}-{number:06}"
+            await self._decisions.config_cache.remove(ImportPart, part_id, task.scope)
+
+
+class _Batch(NamedTuple):
+    heading: Heading
+    groups: Sequence[RowGroup]
+    skips: bool
+
+
+class _StoredFile:
+    """The parts of a large file, as they are kept."""
+
+    def __init__(self, importer: Importer, app_id: str) -> None:
+        self._importer = importer
+        self._app_id = app_id
+        self._file = importer.new_file()
+        self._number = 0
+
+    async def keep(self, groups: list[RowGroup], *, is_last: bool) -> list[RowGroup]:
+        """Keep what fills a part; return the rest."""
+        while len(groups) >= BATCH or (is_last and groups):
+            part, groups = groups[:BATCH], groups[BATCH:]
+            part_id = f"{self._file}-{self._number:06}"
+            await self._importer.store_part(self._app_id, part_id, part)
+            self._number += 1
+        return groups
+
+    async def begin(self, options: ImportOptions, upload: _Upload, actor: str) -> Task:
+        """Begin the task that reads the parts."""
+        heading = upload.heading
+        assert heading is not None, "an empty file was refused"
+        arguments = {
+            "kind": options.kind.value,
+            "dryRun": options.is_dry_run,
+            "onError": "skip" if options.skips else "stop",
+            "columns": list(heading.names),
+            "decimalComma": heading.has_decimal_comma,
+            "file": self._file,
+            "parts": self._number,
+            "actor": actor,
+            "read": upload.report.as_plain(),
+        }
+        return await self._importer.begin_task(self._app_id, arguments)
+
+
+def _merged(heading: Heading, group: RowGroup, records: Sequence[ShopDocument]) -> Merged:
+    if len(records) > 1:
+        text = "several products have it; name the `uid`"
+        return Merged({}, [TableProblem(group.rows[0].number, "sku", text)])
+    return merged(heading, group, records[0] if records else None)
+
+
+def _groups_of(heading: Heading, part: ImportPart) -> list[RowGroup]:
+    grouper = Grouper(heading)
+    rows = [TableRow(number, list(cells)) for number, cells in part.rows]
+    groups, _ = grouper.add(rows)
+    return groups + grouper.end()
+
+
+# ── a task's report ──────────────────────────────────────────────────────────────────────────────
+
+
+def _first_cursor(arguments: Mapping[str, Any]) -> str:
+    is_checked = arguments["dryRun"] or arguments["onError"] == "stop"
+    return "check:0" if is_checked else "write:0"
+
+
+def _following(
+    arguments: Mapping[str, Any], stage: str, number: int, report: ImportReport
+) -> tuple[str, bool]:
+    """Return the next cursor, and whether this was the last step."""
+    if number + 1 < arguments["parts"]:
+        return f"{stage}:{number + 1}", False
+    may_write = stage == "check" and not arguments["dryRun"] and not report.failed
+    return "write:0", not may_write
+
+
+def _report_of(task: Task) -> ImportReport:
+    plain = task.result or task.arguments["read"]
+    problems = [TableProblem(**problem) for problem in plain["problems"]]
+    return ImportReport(**{name: plain[name] for name in _COUNTS}, problems=tuple(problems))
+
+
+def _plain(report: ImportReport, stage: str) -> dict[str, Any]:
+    return report.as_plain() | {"stage": stage, "isWritten": stage == "write"}
+
+
+async def _pieces(data: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
+    """Yield the parts of a file, and None at its end."""
+    async for piece in data:
+        if piece:
+            yield piece
+    yield None
+
+
+def _invalid(problems: Iterable[TableProblem]) -> Invalid:
+    """Return problems of a file as those of the request."""
+    return Invalid(
+        *(
+            Problem(("body", problem.row, *filter(None, (problem.column,))), problem.text, "csv")
+            for problem in problems
+        )
+    )

@@ -1,0 +1,257 @@
+"""Exports and imports of the shop's records: every cell comes back as it was."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.web.served_gateway import ServedGateway
+from tests.web.shop_client import ShopClient
+
+HOSTILE = (
+    *("=1+1", "+381 64 1", "-5", "@x", "\tx", "\rx", "|x", "%x", "＝1", " x ", "'x", "''", "'"),
+    *("a\nb", "a\r\nb", 'say "hi"', "a,b;c\td", "007", "1e5", "10.50", "1-2", "SEP-1", "12:30"),
+    *(
+        "TRUE",
+        "null",
+        "12345678901234567890",
+        "\u202eevil",
+        "šđčćž",
+        "مرحبا",
+        "日本",
+        "😀",
+        "sep=;",
+    ),
+)
+
+
+@pytest.fixture
+def shop(served: ServedGateway) -> ShopClient:
+    return ShopClient(served)
+
+
+def table(shop: ShopClient, kind: str, **query: Any) -> str:
+    answer = shop.http.get(f"{shop.path}/export/{kind}", params=query)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-disposition"] == f'attachment; filename="{kind}.csv"'
+    return answer.content.decode()
+
+
+def imported(shop: ShopClient, kind: str, file: str | bytes, **query: Any) -> httpx.Response:
+    content = file if isinstance(file, bytes) else file.encode()
+    headers = {"content-type": "text/csv"}
+    return shop.http.post(
+        f"{shop.path}/import/{kind}", content=content, params=query, headers=headers
+    )
+
+
+def report(shop: ShopClient, kind: str, file: str | bytes, **query: Any) -> dict[str, Any]:
+    answer = imported(shop, kind, file, **query)
+    assert answer.status_code == 200, answer.text
+    shown: dict[str, Any] = answer.json()
+    return shown
+
+
+def counts(shown: dict[str, Any]) -> tuple[int, int, int, int]:
+    return shown["created"], shown["changed"], shown["unchanged"], shown["failed"]
+
+
+def messages(shop: ShopClient) -> list[str]:
+    return [m["eventType"] for m in shop.get("msg", limit=250)["data"]][::-1]
+
+
+def fill(shop: ShopClient) -> None:
+    """Put records with a hostile text in every member that takes one."""
+    for number, text in enumerate(HOSTILE):
+        line = {"productId": text, "quantity": number + 1, "unitPrice": "0.10", "currency": "EUR"}
+        address = {"line1": text, "city": text, "country": "RS"}
+        buyer = {"id": text, "name": text, "email": text, "phoneNumber": text}
+        for path, body in {
+            f"order/{number:03}": {
+                "number": text,
+                "amount": "1234567890.12",
+                "currency": "EUR",
+                "customer": buyer,
+                "shippingAddress": address,
+                "metadata": {text: [None, text]},
+                "items": [line, {"productName": text, "isBumpProduct": True}, {}][: number % 4],
+            },
+            f"product/p-{number}": {
+                "name": text,
+                "sku": text,
+                "description": text if number else "",
+                "price": "0.100000000000000001",
+                "currency": "ETH",
+                "stock": -number,
+            },
+            f"customer/1e{number}": {
+                "name": text,
+                "tags": [text, f"{text},"],
+                "address": address,
+                "consent": {"isGiven": number % 2 == 0, "source": text, "at": None},
+                "createdAt": "2026-05-01T10:30:00+02:00",
+            },
+        }.items():
+            answer = shop.http.put(f"{shop.path}/{path}", json=body)
+            assert answer.status_code == 201, answer.text
+
+
+def test_what_is_exported_and_imported_again_has_no_difference(
+    shop: ShopClient, served: ServedGateway
+) -> None:
+    fill(shop)
+    other = ShopClient(served)
+    before = messages(shop)
+    for kind in ("orders", "products", "customers"):
+        file = table(shop, kind)
+        rows = list(csv.reader(io.StringIO(file, newline="")))
+        for text in (cell for row in rows[1:] for cell in row):
+            assert not text.lstrip(" ").startswith(tuple("=+-@\t\r|%＝")) or _is_number(text)
+        again = report(shop, kind, file)
+        assert counts(again) == (0, 0, len(HOSTILE), 0), again
+        assert counts(report(other, kind, file, dryRun=True)) == (len(HOSTILE), 0, 0, 0)
+        assert table(other, kind).count("\n") == 1
+        created = report(other, kind, file)
+        assert counts(created) == (len(HOSTILE), 0, 0, 0), created
+        assert (created["isWritten"], created["rows"]) == (True, len(rows) - 1)
+        for theirs, ours in zip(_members(table(other, kind)), _members(file), strict=True):
+            assert theirs.items() ^ ours.items() == set()
+        assert counts(report(other, kind, file)) == (0, 0, len(HOSTILE), 0)
+        one, two = (
+            s.get(kind.removesuffix("s"), limit=250, order="ascending")["data"]
+            for s in (shop, other)
+        )
+        assert [_own(record) for record in two] == [_own(record) for record in one]
+    assert messages(shop) == before
+
+
+def _is_number(text: str) -> bool:
+    return text.replace("-", "", 1).replace(".", "", 1).isdecimal()
+
+
+def _members(file: str) -> list[dict[str, str]]:
+    told = {"id", "sourceId", "version", "updatedAt"}
+    rows = csv.DictReader(io.StringIO(file, newline=""))
+    return [{name: cell for name, cell in row.items() if name not in told} for row in rows]
+
+
+def _own(record: dict[str, Any]) -> dict[str, Any]:
+    return {n: v for n, v in record.items() if n not in {"id", "version", "updatedAt", "createdAt"}}
+
+
+def test_a_spreadsheet_changes_what_was_edited_alone(shop: ShopClient) -> None:
+    for uid, stock in (("p1", 3), ("p2", 4), ("p3", 5)):
+        body = {"name": uid, "sku": f"S-{uid}", "stock": stock, "price": "9.90", "currency": "EUR"}
+        shop.http.put(f"{shop.path}/product/{uid}", json=body)
+    rows = list(csv.reader(io.StringIO(table(shop, "products"), newline="")))
+    stock, price = rows[0].index("stock"), rows[0].index("price")
+    rows[1][stock] = "0"
+    for row in rows[1:]:
+        row[price] = "9,9"  # as a spreadsheet with decimal commas writes 9.90
+    text = io.StringIO()
+    csv.writer(text, delimiter=";").writerows(rows)
+    excel = b"\xef\xbb\xbf" + text.getvalue().encode()
+    heard = len(messages(shop))
+    assert counts(report(shop, "products", excel)) == (0, 1, 2, 0)
+    assert messages(shop)[heard:] == ["product.stock"]
+    assert shop.get("product/p1")["stock"] == 0
+    by_sku = "SKU\tStock\tprice\r\nS-p2\t7\t1\r\nS-p9\t1\t1\r\n"
+    wrong = report(shop, "stock", by_sku.encode("utf-16"))
+    assert counts(wrong) == (0, 0, 0, 1)
+    assert wrong["problems"] == [{"row": 3, "column": "sku", "text": "there is no such product"}]
+    assert (wrong["isWritten"], shop.get("product/p2")["stock"]) == (False, 4)
+    assert counts(report(shop, "stock", by_sku.encode("utf-16"), onError="skip")) == (0, 1, 0, 1)
+    p2 = shop.get("product/p2")
+    assert (p2["stock"], p2["price"]) == (7, "9.90")
+
+
+def test_a_file_that_is_wrong_is_told_where(shop: ShopClient) -> None:
+    for file, loc, text in (
+        ("", "body.1", "the file is empty"),
+        ("uid,nmae\n", "body.1.nmae", "did you mean `name`?"),
+        ("uid,name,Name\n", "body.1.name", "is there 2 times"),
+        ("name\nx\n", "body.1.uid", "it says which record a row is"),
+        (b"uid,name\na,\xe9\n", "body.2", "0xE9 is not UTF-8"),
+        (b"u\0i\0d\0", "body.1", "UTF-16 with its mark"),
+        ('uid,name\na,"x"y\n', "body.2", "cannot be read"),
+    ):
+        answer = imported(shop, "customers", file)
+        assert answer.status_code == 422, file
+        (problem,) = answer.json()["detail"]
+        assert ".".join(problem["loc"]) == loc
+        assert text in problem["msg"]
+    answer = imported(shop, "customers", b"uid,name\na,\xe9\n", encoding="windows-1252")
+    assert answer.status_code == 200
+    assert shop.get("customer/a")["name"] == "é"
+    file = "uid,amount,currency,status,paidAt,line.quantity,customer.id\n" + "\n".join(
+        (
+            *("a,1.005,EUR,,,,", "b,1,EURO,,,,", "c,1,EUR,new,,,", "d,1,EUR,,soon,,"),
+            *("e,1,EUR,,,0,", "f,,EUR,,,,", "g,1,EUR,,,,", "g,1,EUR,,,1,2", "h,1", "a b,1,EUR,,,,"),
+            *(",1,EUR,,,,", "g2,1,EUR,,,,", "g,1,EUR,,,,"),
+        )
+    )
+    shown = report(shop, "orders", file, onError="skip")
+    assert [(p["row"], p["column"]) for p in sorted(shown["problems"], key=lambda p: p["row"])] == [
+        *((2, "amount"), (3, "currency"), (4, "status"), (5, "paidAt"), (6, "line.quantity")),
+        *((7, "amount"), (9, "customer.id"), (10, None), (11, "uid"), (14, None)),
+    ], shown["problems"]
+    assert (shown["created"], shown["failed"]) == (1, 12)
+
+
+def test_a_large_file_is_imported_by_a_task(shop: ShopClient) -> None:
+    rows = [f"c{number},Name {number},a@b.example" for number in range(1_100)]
+    file = "\r\n".join(["uid,name,email", *rows, ""])
+    wrong = imported(shop, "customers", f"{file}bad uid,x,y\r\n")
+    assert wrong.status_code == 202, wrong.text
+    shop.served.do(shop.served.gateway.tasks.wait_idle())
+    task = shop.http.get(f"/background-task/{wrong.json()['id']}").json()
+    assert (task["status"], task["data"]["isWritten"]) == ("finished", False), task
+    assert (task["data"]["created"], task["data"]["failed"], task["data"]["rows"]) == (0, 1, 1_101)
+    assert task["data"]["problems"][0]["row"] == 1_102
+    task = imported(shop, "customers", file).json()
+    shop.served.do(shop.served.gateway.tasks.wait_idle())
+    data = shop.http.get(f"/background-task/{task['id']}").json()["data"]
+    assert (data["created"], data["failed"], data["count"]) == (1_100, 0, 2_200)
+    assert table(shop, "customers").count("\r\n") == 1_101
+    task = imported(shop, "customers", file, onError="skip").json()
+    shop.served.do(shop.served.gateway.tasks.wait_idle())
+    data = shop.http.get(f"/background-task/{task['id']}").json()["data"]
+    assert (data["created"], data["changed"], data["unchanged"]) == (0, 0, 1_100)
+
+
+def test_exports_take_the_filter_and_all_formats(shop: ShopClient) -> None:
+    fill(shop)
+    texts = shop.http.get(f"{shop.path}/export/orders", params={"format": "json"})
+    orders = texts.json()
+    assert [order["number"] for order in orders] == list(HOSTILE)
+    lines = shop.http.get(f"{shop.path}/export/orders", params={"format": "ndjson"}).text
+    assert [json.loads(line) for line in lines.split("\n")[:-1]] == orders
+    assert orders[1]["items"][0]["quantity"] == 2
+    for kind, text, expected in (
+        ("orders", "number:007", 1),
+        ("orders", "payment:pending -number:007", len(HOSTILE) - 1),
+        ("products", "stock:<5", len(HOSTILE)),
+        ("products", "data.currency:EUR", 0),
+        ("customers", "consent:given", (len(HOSTILE) + 1) // 2),
+        ("customers", "since:1h", len(HOSTILE)),
+        ("customers", "until:1h", 0),
+    ):
+        query = {"filter": text, "format": "json"}
+        if "stock" in text:  # a stock below zero is none that a filter can name
+            expected = 1
+        rows = shop.http.get(f"{shop.path}/export/{kind}", params=query).json()
+        assert len(rows) == expected, (kind, text)
+    wrong = shop.http.get(f"{shop.path}/export/orders", params={"filter": "state:paid"})
+    assert wrong.status_code == 422
+    assert "status" in wrong.text
+    marked = shop.http.get(f"{shop.path}/export/orders", params={"bom": True}).content
+    assert marked.startswith(b"\xef\xbb\xbfuid,")
+    for kind in ("subscriptions", "shipments", "messages", "deliveries", "attempts", "callbacks"):
+        assert shop.http.get(f"{shop.path}/export/{kind}").status_code == 200
+    acts = shop.get("audit", limit=250)["data"]
+    assert {act["action"] for act in acts} >= {"order.export", "customer.export"}
