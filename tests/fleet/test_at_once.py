@@ -58,7 +58,7 @@ async def test_what_many_ask_for_at_two_processes_all_get(fleet: LocalFleet) -> 
     answers = await at_once(clients, "POST", "/app?get_if_exists=true", json=body)
     assert {answer.status_code for answer in answers} == {200, 201}
     assert len({answer.json()["id"] for answer in answers}) == 1
-    document = {"webhooks": {f"imported.{n}": {"post": {}} for n in range(3)}}
+    document: dict[str, Any] = {"webhooks": {f"imported.{n}": {"post": {}} for n in range(3)}}
     answers = await at_once(clients, "POST", "/event-type/import/openapi", json={"spec": document})
     modified = Counter(name for answer in answers for name in answer.json()["data"]["modified"])
     assert modified == {f"imported.{n}": 1 for n in range(3)}

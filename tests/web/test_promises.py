@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 from standardwebhooks import Webhook
+from svix.models import BackgroundTaskType
 
 from tests.cases import each
 from tests.web.served_gateway import ServedGateway
@@ -346,6 +347,29 @@ def test_a_parameter_that_nobody_reads_is_refused(
     message = {"eventType": "order.paid", "payload": {}}
     slip = served.http.post(f"/app/{app_id}/msg?with_contents=false", json=message)
     assert slip.status_code == 422
+
+
+def test_a_parameter_that_is_read_once_is_refused_twice(served: ServedGateway, app_id: str) -> None:
+    many = f"/app/{app_id}/msg?event_types=order.paid&event_types=order.created"
+    assert served.http.get(many).status_code == 200
+    for path in (f"/app/{app_id}/msg?channel=a&channel=b", "/app?limit=5&limit=6"):
+        refused = served.http.get(path)
+        assert refused.json()["detail"][0]["type"] == "repeated_parameter", path
+
+
+def test_the_kind_of_a_task_is_one_that_there_is(served: ServedGateway) -> None:
+    refused = served.http.get("/background-task?task=recover")
+    assert refused.status_code == 422
+    assert "did you mean `endpoint.recover`?" in refused.json()["detail"][0]["msg"]
+    for kind in BackgroundTaskType:
+        assert served.http.get(f"/background-task?task={kind}").status_code == 200, kind
+
+
+def test_a_payload_that_is_named_twice_is_expunged(served: ServedGateway, app_id: str) -> None:
+    body = {"eventType": "order.paid", "payload": {}, "eventId": "twice"}
+    served.http.post(f"/app/{app_id}/msg", json=body)
+    done = served.http.post(f"/app/{app_id}/msg/bulk-expunge", json={"ids": ["twice", "twice"]})
+    assert done.json() == {"results": {"twice": "expunged"}}
 
 
 # ── values that mean something else ──────────────────────────────────────────────────────────────

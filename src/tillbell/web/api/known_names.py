@@ -1,7 +1,8 @@
 """What a route does not read: names in its query and members of its body, and odd numbers.
 
 - A number in a query is decimal digits, perhaps after a minus: not `1_0`, `+5` or ` 5`.
-- A query with an unknown name is refused: a filter that is not applied shows the wrong rows.
+- A query with an unknown name, or with a name twice of which one value is read, is refused: a
+  filter that is not applied shows the wrong rows.
 - A member that is nearly a known one is refused: it is a typing error.
 - Any unknown member is refused in a body that decides who gets what: one with a member whose type
   is marked with `Decides`.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -66,6 +67,8 @@ def _query_problems(request: Request, route: APIRoute) -> Iterator[Problem]:
         if name not in known:
             text = f"unknown parameter{hint(nearest(name, known))}"
             yield Problem(("query", name), text, "unknown_parameter")
+        elif len(request.query_params.getlist(name)) > 1 and name not in _lists(route):
+            yield Problem(("query", name), "may be there once only", "repeated_parameter")
 
 
 def _number_problems(request: Request, route: APIRoute) -> Iterator[Problem]:
@@ -148,6 +151,19 @@ def _numbers_read(dependant: Dependant) -> Iterator[str]:
             yield field.alias
     for inner in dependant.dependencies:
         yield from _numbers_read(inner)
+
+
+def _lists(route: APIRoute) -> frozenset[str]:
+    """Return the parameters that may be there more than once."""
+    return frozenset(_lists_read(route.dependant))
+
+
+def _lists_read(dependant: Dependant) -> Iterator[str]:
+    for field in dependant.query_params:
+        if any(get_origin(part) is list for part in _types_in(field.field_info.annotation)):
+            yield field.alias
+    for inner in dependant.dependencies:
+        yield from _lists_read(inner)
 
 
 def _types_in(annotation: Any) -> Iterator[Any]:

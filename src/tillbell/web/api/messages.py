@@ -207,7 +207,7 @@ async def bulk_expunge(
 ) -> BulkExpungeOut:
     """Delete the payloads of some messages. One that is deleted already is `not-found`."""
     results: dict[str, Literal["expunged", "not-found"]] = {}
-    for id_ in body.ids:
+    for id_ in dict.fromkeys(body.ids):
         is_expunged = await _expunge(gateway, app.id, id_)
         results[id_] = "expunged" if is_expunged else "not-found"
     return BulkExpungeOut(results=results)

@@ -13,10 +13,11 @@ from tillbell.clock import iso, to_datetime
 from tillbell.configure.reseal import RESEAL
 from tillbell.deliver.expunge import EXPUNGE_ALL
 from tillbell.deliver.resend import BULK_REPLAY, RECOVER, REPLAY_MISSING
-from tillbell.errors import NotFound
+from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.records import Task, TaskStatus
 from tillbell.process.imports import IMPORT
 from tillbell.receive.reprocess_many import REPROCESS_TASK
+from tillbell.rules.nearest import hint, nearest
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, resource
 from tillbell.web.api.shapes import (
@@ -41,6 +42,12 @@ _BEGUN_BY = {  # kind of task → the operation that begins it
     REPROCESS_TASK: "callback.replay-many",
     RESEAL: "master-key.reseal",
 }
+_NOT_OURS = (  # kinds of task that SDKs know and we do not have: there are none
+    "application.stats",
+    "event-type.aggregate",
+    "message.broadcast",
+    "sdk.generate",
+)
 _SVIX_WORDS = {TaskStatus.PAUSED: TaskStatus.RUNNING, TaskStatus.CANCELED: TaskStatus.FAILED}
 
 
@@ -98,6 +105,9 @@ async def list_(
     task: Annotated[str | None, Query(max_length=64, description="The kind of task.")] = None,
 ) -> Listed[TaskOut]:
     """List background tasks. A key bound to an application sees only that application's."""
+    if task is not None and task not in _BEGUN_BY and task not in _NOT_OURS:
+        text = f"is no kind of task{hint(nearest(task, _BEGUN_BY))}; one of {', '.join(_BEGUN_BY)}"
+        raise Invalid(Problem(("query", "task"), text, "enum"))
 
     async def keep(row: Task) -> bool:
         statuses = (None, row.status, _SVIX_WORDS.get(row.status, row.status))
