@@ -44,6 +44,9 @@ PROFILE_NAMES = (
     "mozarto",
     "mozarto-legacy",
     "cloudevents",
+    "slack",
+    "discord",
+    "teams",
 )
 _DAY_S = 86_400
 LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}

@@ -223,7 +223,7 @@ def test_a_disabled_endpoint_says_who_disabled_it(visitor: Visitor, usual_world:
     page.wait_for_url("**filter=status%3Adisabled")
     page.get_by_role("link", name="Old CRM").click()
     page.wait_for_url(f"**/endpoints/{usual_world.names['gone']}**")
-    assert "its receiver answered 410" in _verdict(page)
+    assert "its receiver answered that it is gone" in _verdict(page)
 
 
 def test_a_filtered_message_is_tried_without_scripts(

@@ -30,6 +30,9 @@ SPOKEN = {
     "zenofy": "order.paid",
     "mozarto": "transaction.approved",
     "mozarto-legacy": "transaction.approved",
+    "slack": "order.paid",
+    "discord": "order.paid",
+    "teams": "order.paid",
 }
 DOCUMENTS = {
     "order.paid": sample("paid_order"),

@@ -157,7 +157,7 @@ def decide(
     sent: Sent,
 ) -> JudgedAttempt:
     """Return the attempt's record and the delivery's next state."""
-    result = judge(reply, compiled.success)
+    result = judge(reply, compiled.success, compiled.profile.gone_statuses)
     attempt = _record(claim, compiled, reply, result, sent)
     if result is Result.ACCEPTED:
         return JudgedAttempt(_finished(claim, attempt, DeliveryState.SUCCEEDED), result, "")

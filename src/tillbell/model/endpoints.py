@@ -25,7 +25,7 @@ class EndpointStatus(StrEnum):
     """Whether we send to an endpoint: only while it is `ACTIVE`."""
 
     ACTIVE = "active"
-    DISABLED = "disabled"  # by its owner, or by the receiver's 410
+    DISABLED = "disabled"  # by its owner, or by the receiver's 410 (of some profiles 404)
     PAUSED = "paused"  # by us, after days in which every attempt failed; messages are kept
 
 

@@ -10,10 +10,13 @@ from types import MappingProxyType
 
 from tillbell.profiles.base import Profile
 from tillbell.profiles.cloudevents import CloudEvents
+from tillbell.profiles.discord import Discord
 from tillbell.profiles.mozarto import Mozarto
 from tillbell.profiles.mozarto_legacy import MozartoLegacy
 from tillbell.profiles.shoppex import Shoppex
+from tillbell.profiles.slack import Slack
 from tillbell.profiles.standard import Standard, Svix
+from tillbell.profiles.teams import Teams
 from tillbell.profiles.zenofy import Zenofy
 
 _ALL: tuple[Profile, ...] = (
@@ -24,6 +27,9 @@ _ALL: tuple[Profile, ...] = (
     Mozarto(),
     MozartoLegacy(),
     CloudEvents(),
+    Slack(),
+    Discord(),
+    Teams(),
 )
 
 PROFILES: Mapping[str, Profile] = MappingProxyType({profile.name: profile for profile in _ALL})

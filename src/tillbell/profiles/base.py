@@ -29,6 +29,8 @@ class MessageContext(NamedTuple):
     payload: bytes  # as published
     content_type: str | None = None  # of a payload that is any text; None: it is a JSON object
 
+    text: str | None = None  # what the endpoint's own template made, for profiles of chats
+
     def payload_json(self) -> msgspec.Raw | str:
         """Return the payload for a member of another document: as it is, or as a text."""
         if self.content_type is None or is_json_object(self.payload):
@@ -59,6 +61,8 @@ class Profile(Protocol):
     makes_secret: bool  # whether an endpoint without a secret is given one
     sends_origin: bool  # whether each request says which host it comes from
     has_platform_names: bool  # whether selectors may be written in the platform's names
+    is_chat: bool  # people read it, its URL is the secret, and it may have a text template
+    gone_statuses: frozenset[int]  # answers that mean: nothing will be taken any more
 
     def parts(self, event_type: str, selectors: Collection[str] | None) -> tuple[str, ...]:
         """Return the parts of a message of this type for an endpoint; () for none.
@@ -96,4 +100,8 @@ class Profile(Protocol):
 
     def new_secret(self, entropy: bytes) -> str:
         """Return 32 random bytes as a secret of this profile."""
+        ...
+
+    def escape(self, text: str) -> str:
+        """Return text of a payload as it is written into a text template's result."""
         ...

@@ -44,6 +44,8 @@ class DefaultProfile:
     makes_secret: bool = True
     sends_origin: bool = False
     has_platform_names: bool = False
+    is_chat: bool = False
+    gone_statuses: frozenset[int] = frozenset({410})
 
     def parts(self, event_type: str, selectors: Collection[str] | None) -> tuple[str, ...]:
         """Send every message once, under its event type."""
@@ -67,6 +69,10 @@ class DefaultProfile:
     def new_secret(self, entropy: bytes) -> str:
         """Return a `whsec_` secret."""
         return new_standard_secret(entropy)
+
+    def escape(self, text: str) -> str:
+        """Return the text as it is: a body of its own has no markup."""
+        return text
 
 
 class SharedSecretProfile(DefaultProfile):

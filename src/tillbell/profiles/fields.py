@@ -75,6 +75,15 @@ class Fields:
             return []
         return [Fields(element) for element in elements if element.startswith(b"{")]
 
+    def texts(self, name: str) -> list[str]:
+        """Return the texts in a list, without elements of other types."""
+        try:
+            elements = _ELEMENTS.decode(self.json(name))
+        except _UNREADABLE:  # not a list: it has no elements
+            return []
+        texts = (_string(bytes(element)) for element in elements)
+        return [text for text in texts if text is not None]
+
     def text(self, name: str) -> str | None:
         """Return a string, or the digits of a number: platforms write ids both ways."""
         value = self.json(name)

@@ -58,7 +58,7 @@ def _compare(request: VerificationRequest, value: str) -> None:
         raise VerificationError("no_match", "the shared secret is another")
 
 
-STANDARD = ("standard", "svix", "cloudevents")
+STANDARD = ("standard", "svix", "cloudevents", "slack", "discord", "teams")
 PLATFORMS: Mapping[str, Check] = {
     "shoppex": _shoppex,
     "zenofy": _zenofy,

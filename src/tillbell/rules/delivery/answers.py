@@ -3,7 +3,7 @@
 | answer | result | then |
 | --- | --- | --- |
 | 200–299 (or exactly 200, by the endpoint's success rule) | accepted | done |
-| 410 | gone | delivery fails, endpoint is disabled |
+| 410, and 404 of profiles `slack` and `discord` | gone | delivery fails, endpoint is disabled |
 | 429, 502, 503, 504 | throttled | retry; `Retry-After` is a floor |
 | everything else: a final 1xx, other 2xx under rule "200", 3xx, 4xx, 5xx | refused | retry |
 | no answer in time (name look-up, connect, total deadline) | timed_out | retry |
@@ -26,13 +26,15 @@ _BLOCKED = frozenset({"blocked_url", "blocked_address", "blocked_header"})
 OWN_FAILURES = frozenset({"overloaded", "internal_error", "payload_deleted", "unusable"})
 
 
-def judge(reply: Reply, success: str) -> Result:
-    """Return the result of an attempt. `success` is the endpoint's rule, "2xx" or "200"."""
+def judge(reply: Reply, success: str, gone_statuses: frozenset[int] = frozenset({410})) -> Result:
+    """Return the result of an attempt. `success` is the endpoint's rule, "2xx" or "200";
+    `gone_statuses` are its profile's.
+    """
     if reply.error:
         return _judge_failure(reply.error)
     if reply.status == 200 or (success == "2xx" and 200 <= reply.status <= 299):
         return Result.ACCEPTED
-    if reply.status == 410:
+    if reply.status in gone_statuses:
         return Result.GONE
     return Result.THROTTLED if reply.status in _THROTTLED else Result.REFUSED
 

@@ -17,7 +17,7 @@ class EndpointCode(StrEnum):
     FAILING = "failing"  # every attempt since a time failed; others are made by the schedule
     CIRCUIT_OPEN = "circuit_open"  # it fails, and only probes are sent
     PAUSED = "paused"  # by us, after days of failures
-    GONE = "gone"  # its receiver answered 410
+    GONE = "gone"  # its receiver answered that it is
     DISABLED = "disabled"  # by its owner
 
 
@@ -35,8 +35,8 @@ _DISABLED = (
     " has missed."
 )
 _GONE = (
-    "Its receiver answered 410, which asks for no more messages. If that was a mistake, enable it,"
-    " then replay what it has missed."
+    "Its receiver answered that it is gone (410; at Slack and Discord also 404). If that was a"
+    " mistake, enable it, then replay what it has missed."
 )
 _PAUSED = (
     "All attempts failed for days, so it was paused. Messages wait until it is enabled, and none is"

@@ -176,7 +176,7 @@ def _stopped(endpoint: Endpoint, consequence: str) -> Fate:
     code = FateCode.ENDPOINT_PAUSED if is_paused else FateCode.ENDPOINT_DISABLED
     word = "paused because all attempts failed for days" if is_paused else "disabled"
     if endpoint.status_reason == "gone":
-        word = "disabled because its receiver answered 410"
+        word = "disabled because its receiver answered that it is gone"
     return Fate(code, f"The endpoint is {word}, {consequence}", endpoint.updated_at)
 
 

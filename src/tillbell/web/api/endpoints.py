@@ -361,7 +361,7 @@ class EndpointOut(EndpointHealthOut):
 def _notes(endpoint: Endpoint) -> list[str]:
     """Return what an owner may have overlooked."""
     profile = PROFILES.get(endpoint.profile)
-    if profile is None or profile.makes_secret or endpoint.secrets:
+    if profile is None or profile.makes_secret or profile.is_chat or endpoint.secrets:
         return []
     text = (
         f"It has no secret, so messages of profile {endpoint.profile} leave without proof of their "

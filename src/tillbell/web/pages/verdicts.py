@@ -65,7 +65,7 @@ _STANDINGS = {
     EndpointCode.FAILING: ("warn", "problem", "It fails"),
     EndpointCode.CIRCUIT_OPEN: ("warn", "problem", "It keeps failing"),
     EndpointCode.PAUSED: ("warn", "pause", "It is paused, and messages wait"),
-    EndpointCode.GONE: ("bad", "gone", "It is disabled: its receiver answered 410"),
+    EndpointCode.GONE: ("bad", "gone", "It is disabled: its receiver answered that it is gone"),
     EndpointCode.DISABLED: ("idle", "ban", "It is disabled"),
 }
 _FAILING = (EndpointCode.FAILING, EndpointCode.CIRCUIT_OPEN)
