@@ -15,6 +15,7 @@ from tillbell.configure.applications import Applications
 from tillbell.configure.endpoints import EndpointDefaults, Endpoints
 from tillbell.configure.event_types import EventTypes
 from tillbell.configure.identity_provider import IdentityProvider
+from tillbell.configure.inboxes import InboxSettings
 from tillbell.configure.key_usage import KeyUsage
 from tillbell.configure.parts import Parts
 from tillbell.configure.passwords import Passwords
@@ -62,6 +63,10 @@ from tillbell.process.shop_shipments import ShopShipments
 from tillbell.process.status_checks import StatusChecker
 from tillbell.process.unmatched import UnmatchedCallbacks
 from tillbell.providers import PROVIDERS
+from tillbell.receive.inbox_cache import InboxCache
+from tillbell.receive.inbox_news import InboxNews
+from tillbell.receive.inbox_replay import InboxReplay
+from tillbell.receive.inbox_requests import AnswerDelays, InboxIntake
 from tillbell.receive.receive import CallbackReceiver
 from tillbell.receive.reprocess import Reprocessor, StartupRecovery
 from tillbell.receive.reprocess_many import BulkReprocessor
@@ -97,6 +102,7 @@ class Gateway:
         self._build_sending()
         self._build_publishing()
         self._build_receiving()
+        self._build_inboxes()
         self._build_cluster()
         self._build_configuration()
         self._connect()
@@ -228,6 +234,13 @@ class Gateway:
         self.unmatched_callbacks = UnmatchedCallbacks(self.database, self.reprocessor, self.clock)
         self.startup_recovery = StartupRecovery(self.reprocessor, self.clock)
 
+    def _build_inboxes(self) -> None:
+        self.inbox_cache = InboxCache(self.config_cache, self.vault)
+        self.inbox_news = InboxNews(is_shared=self.cluster.is_shared)
+        self.inbox_intake = InboxIntake(self.database, self.vault, self.inbox_news)
+        self.answer_delays = AnswerDelays(self.clock)
+        self.inbox_replay = InboxReplay(self.database, self.inbox_intake, self.receiver)
+
     def _build_cluster(self) -> None:
         self.read_by_all = ReadByAll(self.database, self.cluster.id)
         self.record_feed = RecordFeed(
@@ -256,6 +269,7 @@ class Gateway:
         self.endpoints = Endpoints(parts, self.policy, self.handshake, defaults)
         self.webhooks = Webhooks(self.endpoints, self.config_cache)
         self.source_settings = SourceSettings(parts, self.source_cache)
+        self.inbox_settings = InboxSettings(parts, self.inbox_cache)
         self.api_keys = ApiKeys(parts, self.database)
         self.resealer = Resealer(self.database, self.config_cache, self.tasks, self.vault)
         self.people = People(self.database, self.clock, self.ids, Passwords())
@@ -296,7 +310,7 @@ class Gateway:
         # Configuration that changed, in this process or another.
         self.config_cache.on_endpoint_changed = self.dispatcher.endpoint_changed
         self.config_cache.on_endpoint_removed = self._endpoint_removed
-        self.config_cache.on_application_removed = self.source_cache.application_removed
+        self.config_cache.on_application_removed = self._application_removed
         # An endpoint's health that begins anew.
         self.endpoints.on_new_health = self.lanes.restore_health
         # An endpoint that its owner changed, for those who subscribed to operational webhooks.
@@ -323,6 +337,10 @@ class Gateway:
     def _endpoint_removed(self, app_id: str, endpoint_id: str) -> None:
         self.dispatcher.endpoint_removed(endpoint_id)
         self.endpoint_discarder.endpoint_removed(app_id, endpoint_id)
+
+    def _application_removed(self, app_id: str) -> None:
+        self.source_cache.application_removed(app_id)
+        self.inbox_cache.application_removed(app_id)
 
     async def _publish_operational(self, event_type: str, payload: bytes) -> None:
         operational = Application(id=OPERATIONAL, name=OPERATIONAL)

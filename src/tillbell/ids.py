@@ -125,6 +125,16 @@ def attempt_id(delivery: str, number: int) -> str:
     return f"atmpt_{delivery[4:]}{_PAIRS[number >> 10 & 1023]}{_PAIRS[number & 1023]}"
 
 
+def inbox_request_id(inbox_id: str, number: int) -> str:
+    """Return the id of a request to an inbox; numbers count from 1, up to 40 bits.
+
+    >>> inbox_request_id("inb_01k0000000000000000000000a", 33)
+    'irq_01k0000000000000000000000a00000011'
+    """
+    letters = [_PAIRS[number >> shift & 1023] for shift in (30, 20, 10, 0)]
+    return f"irq_{inbox_id[4:]}" + "".join(letters)
+
+
 def attempt_cursor(attempt: str, started_at: Micros) -> str:
     """Return an attempt's place in a list by time: its start, then its id.
 

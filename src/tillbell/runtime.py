@@ -51,6 +51,7 @@ class Runtime:
         gateway.record_feed.start((await gateway.cluster.heartbeat()).changes)
         await gateway.config_cache.load()
         await gateway.source_cache.load()
+        await gateway.inbox_cache.load()
         for health in await gateway.config_cache.read_all(EndpointHealth):
             gateway.lanes.restore_health(health)
         gateway.meters.restore(await gateway.database.counts())
@@ -116,6 +117,7 @@ class Runtime:
         sampler = PendingSampler(gateway.database, gateway.clock)
         for name, every, work in (
             ("purge", PURGE_EVERY, self._purge().run),
+            ("expired_inboxes", PURGE_EVERY, gateway.inbox_settings.remove_expired),
             ("status_checks", STATUS_CHECKS_EVERY, self._check_statuses),
             ("statistics", STATISTICS_EVERY, self._statistics().run),
             ("pending_sample", STATISTICS_EVERY, sampler.sample),

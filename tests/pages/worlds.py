@@ -8,6 +8,8 @@ import json
 import time
 from typing import Any
 
+import httpx
+
 from tests.web.served_gateway import ServedGateway
 from tillbell.rules.delivery.breaker import ROW_MAX
 
@@ -75,7 +77,7 @@ def usual(served: ServedGateway) -> Names:
         "person": person,
         "act": _last_act(served, down),
     }
-    return names | _portal(served, app) | ends | money
+    return names | _portal(served, app) | ends | money | _inbox(served, app, "First look")
 
 
 def hostile(served: ServedGateway) -> Names:
@@ -103,7 +105,27 @@ def hostile(served: ServedGateway) -> Names:
     person = _person(served, "'onmouseover=alert`5`//@shop.example")
     act = _last_act(served, names[0])
     own = {"app": "hostile", "message": ids[0], "job": job, "person": person, "act": act}
-    return own | _portal(served, app) | {"down": names[0]} | ends | money
+    inbox = _inbox(served, app, HOSTILE[0], HOSTILE[1])
+    return own | _portal(served, app) | {"down": names[0]} | ends | money | inbox
+
+
+def _inbox(served: ServedGateway, app: str, name: str, text: str = "Ana") -> Names:
+    """Make an inbox to which JSON, text and bytes have come; the JSON last."""
+    made = _ok(served, "/inbox", {"name": name, "appId": app, "answer": {"body": text}})
+    path = "/" + str(made["url"]).split("/", 3)[3]
+    document = json.dumps({"id": 1001, "name": text, text: [1.10, None]}).encode()
+    for body, kind in (
+        (bytes(range(256)), "application/octet-stream"),
+        (" ".join(HOSTILE).encode(), "text/plain"),
+        (document, "application/json"),
+    ):
+        headers = {"content-type": kind, "x-text": text.encode("ascii", "replace").decode()}
+        answer = httpx.post(f"{served.url}{path}/a?b={kind}", content=body, headers=headers)
+        assert answer.is_success, answer.text
+    rows = served.http.get(f"/inbox/{made['id']}/request").json()["data"]
+    empty = _ok(served, "/inbox", {"name": text, "appId": app})["id"]
+    first = str(rows[-1]["id"])
+    return {"inbox": str(made["id"]), "request": first, "empty": str(empty)}
 
 
 def _person(served: ServedGateway, email: str) -> str:

@@ -17,6 +17,7 @@ from tests.store.test_outbound_simulation import OutboundSimulation
 from tillbell.clock import HOUR
 from tillbell.errors import Misconfigured
 from tillbell.model.audit import Actor, AuditedAct
+from tillbell.model.inboxes import Inbox, NewInboxRequest
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.model.records import Application
 from tillbell.model.shop import Product
@@ -74,6 +75,7 @@ async def filled_store(kind: str, seed: int, folder: Path, clock: ManualClock) -
     await real.put(Application(id="app_1", name="one", uid="shop"), audit=[change])
     await real.put(Product(id="prd_1", scope="app_1", uid="p1", data={"sku": "P-1", "stock": 5}))
     await add_person(real, clock)
+    await add_inbox(real, clock)
     hour = clock.now() // HOUR * HOUR
     await real.store_hours(hour, hour + HOUR, await real.hour_sums(hour))
     await real.advance_rollups(RollupProgress(hours_until=hour + HOUR, minutes_from=hour))
@@ -91,6 +93,17 @@ async def add_person(store: Database, clock: ManualClock) -> None:
     await store.add_link(OneTimeLink("setup", LinkPurpose.SETUP, "", now, until), [])
     await store.add_first_person(person, "setup", session, [])
     await store.add_link(OneTimeLink("new", LinkPurpose.PASSWORD, person.id, now, until), [])
+
+
+async def add_inbox(store: Database, clock: ManualClock) -> None:
+    """Store an inbox to which two requests have come, of which one is stored."""
+    now = clock.now()
+    inbox = Inbox(id=f"inb_{'a' * 26}", name="Inbox", token="sealed", token_hash="hash")
+    await store.put(inbox)
+    for body in (b"\0first", b"second"):
+        size, head = len(body), b"head\xff"
+        request = NewInboxRequest(inbox.id, "", now, now + 1, "POST", size, head, body, 1, 1_000)
+        await store.add_inbox_request(request)
 
 
 def newest(folder: Path) -> Path:

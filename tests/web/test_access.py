@@ -50,6 +50,7 @@ OF_THE_KEY = (
     "export.",
     "statistics.",
     "live.",
+    "inbox.",
 )
 PORTAL = {  # what a portal token needs, by the names of Svix; what is not here is not for portals
     Capability.VIEW_BASE: (
@@ -179,6 +180,8 @@ IDS = (
     "subscription_uid",
     "suppression_id",
     "person_id",
+    "inbox_id",
+    "request_id",
 )
 BEGIN = {"direction": "pay_in", "amount": "1.00", "currency": "EUR"}
 

@@ -49,6 +49,7 @@ WHO = {
     "email": (EVERYBODY, EXPORTERS, CHIEFS),
     "endpoint": (EVERYBODY, EXPORTERS, "OAD"),
     "event-type": (EVERYBODY, EXPORTERS, "OAD"),
+    "inbox": (EVERYBODY, EXPORTERS, "OAD"),
     "hold": (EVERYBODY, EXPORTERS, CHIEFS),
     "master-key": (EVERYBODY, EXPORTERS, CHIEFS),
     "message": (EVERYBODY, EXPORTERS, CHIEFS),
@@ -155,6 +156,11 @@ SHOWN = {
     "GET /event-types/{name:path}": "event-type",
     "GET /filter/suggestions": "event-type",
     "GET /first-run": "message",
+    "GET /inboxes": "inbox",
+    "GET /inboxes/{inbox}": "inbox",
+    "GET /inboxes/{inbox}/live": "inbox",
+    "GET /inboxes/{inbox}/promote": "inbox",
+    "GET /inboxes/{inbox}/requests/{request}/body": "inbox",
     "GET /jobs": "background-task",
     "GET /jobs/{task}": "background-task",
     "GET /live": "message",
@@ -277,6 +283,7 @@ def foreign(served: ServedGateway) -> dict[str, str]:
     transaction = served.http.post(f"{base}/transaction", json=begin).json()["id"]
     made = {"name": "Foreign source", "provider": "kopa"}
     source = served.http.post(f"{base}/source", json=made).json()["id"]
+    inbox = served.http.post("/inbox", json={"name": "Foreign inbox", "appId": app}).json()["id"]
     begun = served.http.post(
         f"{base}/endpoint/{endpoint}/recover", json={"since": "2026-01-01T00:00:00Z"}
     )
@@ -288,6 +295,8 @@ def foreign(served: ServedGateway) -> dict[str, str]:
         "delivery": attempt.delivery_id,
         "trx": transaction,
         "source": source,
+        "inbox": inbox,
+        "request": NOWHERE,
         "task": begun.json()["id"],
         "callback": NOWHERE,
         "conflict": NOWHERE,

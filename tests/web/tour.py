@@ -39,6 +39,7 @@ _SECRETS = (
     (re.compile(r"/setup/[A-Za-z0-9_-]{43}"), "/setup/EXAMPLETOKEN00000000000"),
     (re.compile(r"t=\d{10},v1=[0-9a-f]{64}"), f"t=1780306200,v1={'0' * 64}"),
     (re.compile(r"(/api/webhooks/[a-z0-9-]+/)[A-Za-z0-9_-]+"), r"\1EXAMPLETOKEN00000000000"),
+    (re.compile(r"(/inbox/)(?!inb_)[A-Za-z0-9_-]{32}"), r"\1EXAMPLETOKEN000000000000000000000"),
 )
 # Members whose value is another one each time, and what the examples show.
 _VARYING = {
@@ -185,6 +186,7 @@ def visit_all(tour: Tour) -> None:
     _callbacks(tour)
     _money(tour)
     _operators(tour)
+    _inboxes(tour)
     _refusals(tour)
     _endings(tour)
 
@@ -599,6 +601,32 @@ def _tasks(tour: Tour) -> None:
     plan = {"kind": "failed", "since": "2026-05-01T00:00:00Z"}
     ask("POST", "/app/shop/endpoint/erp/replay-plan", plan)
     ask("GET", "/background-task", params={"status": "finished"})
+
+
+def _inboxes(tour: Tour) -> None:
+    ask = tour.ask
+    answer = {"status": 202, "contentType": "application/json", "body": '{"ok":true}'}
+    url = ask("POST", "/inbox", {"name": "First look", "appId": "shop", "answer": answer})["url"]
+    (inbox,) = ask("GET", "/inbox")["data"]
+    path = f"/inbox/{inbox['id']}"
+    ask("GET", path)
+    ask("PATCH", path, {"answer": {"delayMs": 0, "headers": {"X-Shop": "test"}}})
+    case = samples("stripe")["approved"].case._replace(at=tour.served.gateway.clock.now())
+    signed = PROVIDERS["stripe"].sign(case, SourceSetup((SECRETS["stripe"],)), url)
+    usual = {"user-agent": "Stripe/1.0", "accept-encoding": "identity"}
+    target = tour.served.url + httpx.URL(url).path + "/payments?test=1"
+    headers = dict(signed.headers) | usual
+    assert httpx.post(target, content=signed.body, headers=headers).status_code == 202
+    (request,) = ask("GET", f"{path}/request", params={"wait_ms": 10_000})["data"]
+    one = f"{path}/request/{request['id']}"
+    ask("GET", one)
+    ask("GET", f"{one}/body")
+    ask("POST", f"{one}/verify", {"scheme": "stripe", "secret": SECRETS["stripe"]})
+    source = {"provider": "stripe", "secrets": [SECRETS["stripe"]], "replay": True}
+    ask("POST", f"{path}/promote", {**source, "uid": "stripe-2"})
+    tour.served.wait_for_callbacks()
+    ask("DELETE", f"{path}/request")
+    ask("DELETE", path)
 
 
 def _refusals(tour: Tour) -> None:

@@ -108,6 +108,15 @@ _GROUPS = {
             "delete": ("remote:delete_key", "Delete an API key; it stops working at once."),
         },
     ),
+    "inbox": (
+        "Inboxes of a running gateway: URLs that keep every request as it came.",
+        {
+            "create": ("inbox:create", "Make an inbox and print its URL."),
+            "list": ("inbox:list_inboxes", "List inboxes with what has come to them."),
+            "show": ("inbox:show", "List the requests of an inbox, or wait for the next one."),
+            "delete": ("inbox:delete", "Delete an inbox with its requests."),
+        },
+    ),
     "audit": (
         "The proof of a running gateway's audit log; `tillbell list audit` lists it.",
         {

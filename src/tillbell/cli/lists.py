@@ -67,7 +67,7 @@ def list_(
         if as_json:
             print(json.dumps(row, ensure_ascii=False))
         else:
-            print("  ".join(_shown(row.get(name)) for name in _COLUMNS[kind]))
+            print("  ".join(shown(row.get(name)) for name in _COLUMNS[kind]))
 
 
 def resend(app: str, message: str, endpoint: str, *, flags: RemoteFlags | None = None) -> None:
@@ -103,7 +103,7 @@ def _rows(api: ApiClient, kind: str, options: ListOptions) -> Iterator[dict[str,
         query["iterator"] = page["iterator"]
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """Return a value as text in one line, without what a terminal would act on."""
     text = "–" if value is None else str(value)
     return "".join(

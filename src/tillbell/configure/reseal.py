@@ -18,8 +18,10 @@ from tillbell.deliver.tasks import TaskProgress, TaskRunner
 from tillbell.errors import Misconfigured, NotFound
 from tillbell.model.audit import SYSTEM
 from tillbell.model.endpoints import Endpoint
+from tillbell.model.inboxes import Inbox
 from tillbell.model.records import Record, Task
 from tillbell.model.sources import Source
+from tillbell.receive.inbox_requests import sealed_for
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Page
 from tillbell.storage.ports.people import PersonChange
@@ -29,10 +31,11 @@ R = TypeVar("R", bound=Record)
 
 RESEAL = "reseal"
 BATCH_SIZE = 100
-_KINDS: dict[str, type[Record]] = {"endpoint": Endpoint, "source": Source}
+_KINDS: dict[str, type[Record]] = {"endpoint": Endpoint, "source": Source, "inbox": Inbox}
 _REQUESTS = "callback"
 _PEOPLE = "person"
-_STAGES = (*_KINDS, _REQUESTS, _PEOPLE)
+_INBOXES = "inbox-request"
+_STAGES = (*_KINDS, _REQUESTS, _PEOPLE, _INBOXES)
 
 
 class Resealer:
@@ -60,6 +63,8 @@ class Resealer:
                 last = await self._reseal_requests(after, counts)
             elif stage == _PEOPLE:
                 last = await self._reseal_second_factors(after, counts)
+            elif stage == _INBOXES:
+                last = await self._reseal_inbox_requests(after, counts)
             else:
                 last = await self._reseal_records(_KINDS[stage], after, counts)
         skipped = {"unreadable": counts["unreadable"]}
@@ -119,6 +124,26 @@ class Resealer:
                 change = await self._database.change_person(person, anew, person.created_at, [])
                 counts["sealed"] += change is PersonChange.DONE
         return people[-1].id if len(people) == BATCH_SIZE else None
+
+    async def _reseal_inbox_requests(self, after: str, counts: Counter[str]) -> str | None:
+        """Seal some requests to inboxes; return the last id, None at the end."""
+        requests = await self._database.sealed_inbox_requests(after, BATCH_SIZE)
+        anew = []
+        for request in requests:
+            context = sealed_for(request.inbox_id, request.received_at)
+            try:
+                again = request._replace(
+                    head=self._vault.rewrap_bytes(request.head, context),
+                    body=self._vault.rewrap_bytes(request.body, context),
+                )
+            except Misconfigured:
+                counts["unreadable"] += 1
+                continue
+            if again != request:
+                anew.append(again)
+        await self._database.replace_inbox_requests(anew)
+        counts["sealed"] += len(anew)
+        return requests[-1].id if len(requests) == BATCH_SIZE else None
 
 
 def resealed(record: R, vault: Vault) -> R:

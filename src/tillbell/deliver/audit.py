@@ -17,6 +17,7 @@ from tillbell.clock import Clock
 from tillbell.ids import IdMaker
 from tillbell.model.audit import SYSTEM, Actor, AuditedAct
 from tillbell.model.endpoints import Endpoint
+from tillbell.model.inboxes import Inbox
 from tillbell.model.records import ApiKey, Application, EventType, Record, Release
 from tillbell.model.sources import Source
 
@@ -24,6 +25,7 @@ NOUNS: dict[type[Record], str] = {
     Application: "application",
     Endpoint: "endpoint",
     Source: "source",
+    Inbox: "inbox",
     EventType: "event-type",
     ApiKey: "api-key",
     Release: "hold-release",

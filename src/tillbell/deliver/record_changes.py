@@ -20,6 +20,7 @@ from tillbell.deliver.audit import NOUNS, AuditWriter
 from tillbell.errors import ConflictError, NotFound, VersionConflict
 from tillbell.ids import IdMaker
 from tillbell.model.endpoints import Endpoint
+from tillbell.model.inboxes import Inbox
 from tillbell.model.records import ApiKey, Application, EventType, Record
 from tillbell.model.sources import Source
 from tillbell.storage.ports.outbound import Page, Registry
@@ -27,7 +28,7 @@ from tillbell.storage.ports.outbound import Page, Registry
 R = TypeVar("R", bound=Record)
 
 # What processes keep in memory.
-CACHED: tuple[type[Record], ...] = (Application, Endpoint, EventType, ApiKey, Source)
+CACHED: tuple[type[Record], ...] = (Application, Endpoint, EventType, ApiKey, Source, Inbox)
 PAGE = 500
 TRIES_MAX = 20  # of one change, while others change the same record
 

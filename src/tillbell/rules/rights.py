@@ -43,6 +43,7 @@ SCOPES_OF: dict[Role, frozenset[str]] = {
             "callback:write",
             "endpoint:write",
             "event-type:write",
+            "inbox:write",
             "message:publish",
             "operational-webhook:write",
             "portal:write",

@@ -111,6 +111,8 @@ class RetentionPurge:
             await self._yield_to_writer()
         while await self._database.purge_people(now=now, limit=PURGE_BATCH):
             await self._yield_to_writer()
+        while await self._database.purge_inboxes(now=now, limit=PURGE_BATCH):
+            await self._yield_to_writer()
 
     async def _yield_to_writer(self) -> None:
         await wait_until(self._clock, self._clock.now() + SECOND // 100)

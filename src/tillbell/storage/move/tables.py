@@ -76,6 +76,10 @@ PLAIN = {
     ): "put_rollup_hours",
     Table("rollup_progress", "move_read_rollup_progress", (0,), (0,)): "move_put_rollup_progress",
     Table("markers", "move_read_markers", (0,), ("",)): "move_put_markers",
+    Table(
+        "inbox_requests", "move_read_inbox_requests", (0,), ("",), WIDE
+    ): "move_put_inbox_requests",
+    Table("inbox_totals", "move_read_inbox_totals", (0,), ("",)): "move_put_inbox_totals",
 }
 
 ALL = (

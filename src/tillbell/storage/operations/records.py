@@ -11,10 +11,12 @@ import msgspec
 from tillbell.errors import ConflictError, VersionConflict
 from tillbell.model.audit import AuditedAct
 from tillbell.model.endpoints import Endpoint, EndpointHealth
+from tillbell.model.inboxes import Inbox
 from tillbell.model.records import Application, Record
 from tillbell.model.shop import ShopRecord
 from tillbell.storage.engine.methods import read, write
 from tillbell.storage.operations.audit_log import write_audit
+from tillbell.storage.operations.inboxes import remove_application_inboxes, remove_inbox
 from tillbell.storage.operations.pages import page_bounds
 from tillbell.storage.operations.retention import remove_inbound
 from tillbell.storage.operations.statistics import (
@@ -163,6 +165,9 @@ def remove(
         db.query("remove_shop_records", (id_,))
         remove_inbound(db, id_)
         remove_application_rollups(db, id_)
+        remove_application_inboxes(db, id_)
+    if was_there and kind is Inbox:
+        remove_inbox(db, id_)
     if was_there and kind is Endpoint:
         remove_endpoint_rollups(db, scope, id_)
     if audit is not None:

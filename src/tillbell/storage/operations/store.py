@@ -10,6 +10,7 @@ from tillbell.storage.operations import (
     decisions,
     filtered_reads,
     idempotency,
+    inboxes,
     message_reads,
     messages,
     overview_reads,
@@ -193,6 +194,19 @@ class FilteredMethods:
     filtered_audit = filtered_reads.filtered_audit
 
 
+class InboxMethods:
+    """`InboxStore`."""
+
+    add_inbox_request = inboxes.add_inbox_request
+    inbox_requests = inboxes.inbox_requests
+    inbox_request = inboxes.inbox_request
+    inbox_totals = inboxes.inbox_totals
+    clear_inbox = inboxes.clear_inbox
+    sealed_inbox_requests = inboxes.sealed_inbox_requests
+    replace_inbox_requests = inboxes.replace_inbox_requests
+    purge_inboxes = inboxes.purge_inboxes
+
+
 class StoreMethods(
     OutboundMethods,
     OutboundReadMethods,
@@ -203,6 +217,7 @@ class StoreMethods(
     PeopleMethods,
     StatisticsMethods,
     FilteredMethods,
+    InboxMethods,
     probe.ProbeMethods,
 ):
     """All that is the same for every database."""

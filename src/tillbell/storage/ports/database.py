@@ -9,6 +9,7 @@ from tillbell.clock import Micros
 from tillbell.storage.ports.cluster import ClusterStore
 from tillbell.storage.ports.filtered import FilteredLists
 from tillbell.storage.ports.inbound import InboundLists, InboundReads, InboundStore
+from tillbell.storage.ports.inboxes import InboxStore
 from tillbell.storage.ports.outbound import (
     OutboundLists,
     OutboundReads,
@@ -37,6 +38,7 @@ class Database(
     StatisticsStore,
     FilteredLists,
     ShopLists,
+    InboxStore,
     ClusterStore,
     Protocol,
 ):

@@ -99,6 +99,7 @@ TAGS: Mapping[str, str] = {
     "Delivery": "The duty to bring one message to one endpoint, and how it stands.",
     "Why": "Why a message has not arrived, or that it has, in a code and in words.",
     "Event Type": "The kinds of messages: your own, and a catalogue for commerce and payments.",
+    "Inbox": "URLs that keep every request as it came, for a first look and for test suites.",
     "Message Poller": "Messages for receivers that cannot accept requests.",
     "Overview": "Lists over all applications, for operators.",
     "Filter": "Help with writing filters of lists.",

@@ -28,7 +28,7 @@ from tillbell.web.edge.asgi_types import (
     stream_answer,
 )
 from tillbell.web.edge.cors import CorsRules
-from tillbell.web.edge.paths import REQUEST_ID, is_api
+from tillbell.web.edge.paths import AS_CHOSEN, REQUEST_ID, is_api
 from tillbell.web.edge.problems import INTERNAL, name_request, render_problem
 
 _ERROR = 400
@@ -62,7 +62,7 @@ class HttpExchange:
             answer = self._cors.preflight(scope)
         if answer is None:
             answer = await self._answer(scope, receive)
-        if answer.status >= _ERROR:
+        if answer.status >= _ERROR and AS_CHOSEN not in scope:
             answer = name_request(answer, request_id)
         named = answer.with_headers(more_headers)
         if named.parts is None:

@@ -10,6 +10,7 @@ ROUTE = "tillbell.route"  # the path with names in place of its values
 JSON_BODY = "tillbell.json"  # the body, decoded
 IGNORED = "tillbell.ignored"  # members of the body that nobody read, a list of their paths
 STREAM = "tillbell.stream"  # the parts of an answer's body, an asynchronous generator of bytes
+AS_CHOSEN = "tillbell.as_chosen"  # set if the answer is what somebody chose, not one of ours
 APPLICATION = "tillbell.application"  # id of the application that a request is about
 
 

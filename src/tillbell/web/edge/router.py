@@ -14,6 +14,7 @@ from tillbell.web.edge.direct_callbacks import DirectCallback, DirectCallbacks
 from tillbell.web.edge.direct_messages import DirectAnswer, DirectMessages, DirectRequest
 from tillbell.web.edge.exchange import HttpExchange
 from tillbell.web.edge.health import PATHS, HealthApp
+from tillbell.web.edge.inbox_route import InboxRoutes, is_inbox
 from tillbell.web.edge.page_route import PageRoute
 from tillbell.web.edge.paths import is_api, is_ingest
 from tillbell.web.edge.static_files import is_static, show_static_file
@@ -27,11 +28,12 @@ class WebApp:
 
     def __init__(self, gateway: Gateway) -> None:
         self._rest = DeferredApp(lambda: _load_rest(gateway))
-        self.end_streams = gateway.live.stop
+        self._gateway = gateway
         self._api = ApiGate(self._rest, gateway)
         self._deferred_pages = DeferredApp(lambda: _load_pages(gateway, self._api))
         self._pages = PageRoute(self._deferred_pages)
         self._callbacks = CallbackRoutes(gateway)
+        self._inboxes = InboxRoutes(gateway)
         self._health = HealthApp(gateway)
         self._exchange = HttpExchange(gateway, self._find)
         self._direct_messages = DirectMessages(self._api, self._exchange, gateway.clock)
@@ -44,6 +46,12 @@ class WebApp:
             await self._exchange(scope, receive, send)
         else:
             await _other_protocol(scope, receive, send)
+
+    def end_streams(self) -> None:
+        """End what is answered only after a while: the process stops."""
+        self._gateway.live.stop()
+        self._gateway.inbox_news.stop()
+        self._gateway.answer_delays.stop()
 
     def _begin(
         self, request: DirectRequest | DirectCallback, answer: DirectAnswer
@@ -59,6 +67,8 @@ class WebApp:
             return self._api
         if is_callback(path):
             return self._callbacks
+        if is_inbox(path):
+            return self._inboxes
         if path in PATHS:
             return self._health
         if is_docs(path):

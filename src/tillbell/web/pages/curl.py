@@ -46,6 +46,17 @@ def create_transaction(base: str, app: str) -> str:
     return _post(f"{base}/app/{app}/transaction", body)
 
 
+def to_inbox(url: str) -> str:
+    """Return the command that sends something to an inbox."""
+    return f"curl -sS {url} -H 'Content-Type: application/json' \\\n  -d '{{\"hello\": \"inbox\"}}'"
+
+
+def wait_for_request(base: str, inbox_id: str) -> str:
+    """Return the command that waits for the next request to an inbox."""
+    url = f"{base}/inbox/{inbox_id}/request?wait_ms=10000"
+    return f'curl -sS "{url}" \\\n  -H "Authorization: Bearer $TILLBELL_KEY"'
+
+
 def sent_request(
     url: str, content_type: str, headers: Mapping[str, str], body: bytes | None
 ) -> str:

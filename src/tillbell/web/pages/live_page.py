@@ -23,12 +23,12 @@ async def stream(visit: Visit) -> Response:
     )
     resumes_at = request.headers.get("last-event-id")
     wanted = wanted._replace(resumes_at=resumes_at, reader_id=visit.person.id)
-    request.scope[STREAM] = live_stream(gateway, wanted, _may_read(visit))
+    request.scope[STREAM] = live_stream(gateway, wanted, may_read(visit))
     headers = SECURITY_HEADERS | {"x-accel-buffering": "no"}
     return Response(media_type=EVENT_STREAM, headers=headers)
 
 
-def _may_read(visit: Visit) -> Callable[[], Awaitable[bool]]:
+def may_read(visit: Visit) -> Callable[[], Awaitable[bool]]:
     """Return what tells whether the visitor may still read."""
     if not visit.is_portal:
         return _StillSignedIn(visit)

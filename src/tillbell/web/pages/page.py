@@ -80,6 +80,7 @@ MENU = (
         (
             Entry("/sources", "source", "Sources"),
             Entry("/callbacks", "callback", "Callbacks"),
+            Entry("/inboxes", "inbox", "Inboxes"),
         ),
     ),
     (

@@ -36,6 +36,7 @@ from tillbell.web.pages import (
     filter_line,
     first_run,
     home,
+    inboxes,
     jobs,
     live_page,
     messages,
@@ -54,6 +55,7 @@ from tillbell.web.pages.acts import callbacks as callback_acts
 from tillbell.web.pages.acts import deliveries as delivery_acts
 from tillbell.web.pages.acts import endpoints as endpoint_acts
 from tillbell.web.pages.acts import event_types as event_type_acts
+from tillbell.web.pages.acts import inboxes as inbox_acts
 from tillbell.web.pages.acts import jobs as job_acts
 from tillbell.web.pages.acts import keys as key_acts
 from tillbell.web.pages.acts import people as people_acts
@@ -97,6 +99,8 @@ PAGES: tuple[SitePage, ...] = (
     *review.PAGES,
     *search.PAGES,
     *callbacks.PAGES,
+    *inbox_acts.PAGES,
+    *inboxes.PAGES,
     *source_acts.PAGES,
     *sources.PAGES,
     *plot_page.PAGES,

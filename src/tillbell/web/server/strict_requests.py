@@ -31,6 +31,8 @@ from tillbell.web.server.write_coalescing import BufferedTransport
 
 LINGER_S = 2.0
 TARGET = "tillbell.target"  # place in the ASGI scope of the request target as it was sent
+LINES = "tillbell.lines"  # and of the header lines as they were sent, where somebody wants them
+_WANTS_LINES = b"/inbox/"  # what the target then holds
 _NOT_HTTP = "This is not an HTTP/1.1 request."
 _KEPT = 4_096  # bytes of a chunked body in which the size of its last chunk stands
 
@@ -41,6 +43,7 @@ class StrictProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._has_head = False  # what follows belongs to the body
+        self._lines: list[tuple[bytes, bytes]] = []  # of the head, if somebody wants them
         self._fault = _NOT_HTTP
         self._refusal: bytes | None = None  # the last answer, once a request was refused
         self._ends_at: float | None = None  # when the connection is closed, as loop time
@@ -75,6 +78,7 @@ class StrictProtocol(HttpToolsProtocol):
         """Begin a request."""
         super().on_message_begin()
         self._has_head = self._is_chunked = False
+        self._lines = []
         self._received = b""
         self._body_bytes = self._framed_bytes = 0
 
@@ -86,6 +90,8 @@ class StrictProtocol(HttpToolsProtocol):
             limit = f"The header may have at most {FIELDS_MAX} fields."
             self.refuse(431, "header_too_large", limit)
             raise MalformedRequest(limit)
+        if _WANTS_LINES in self.url:
+            self._lines.append((name, value))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -101,6 +107,8 @@ class StrictProtocol(HttpToolsProtocol):
             self._fault = str(error)
             raise
         self.scope[TARGET] = self.url  # type: ignore[literal-required]
+        if self._lines:
+            self.scope[LINES] = self._lines  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def on_chunk_header(self) -> None:

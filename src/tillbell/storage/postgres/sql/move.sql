@@ -41,7 +41,8 @@ UNION ALL SELECT 'people' WHERE EXISTS (SELECT 1 FROM people)
 UNION ALL SELECT 'one_time_links' WHERE EXISTS (SELECT 1 FROM one_time_links)
 UNION ALL SELECT 'rollup_minutes' WHERE EXISTS (SELECT 1 FROM rollup_minutes)
 UNION ALL SELECT 'rollup_hours' WHERE EXISTS (SELECT 1 FROM rollup_hours)
-UNION ALL SELECT 'markers' WHERE EXISTS (SELECT 1 FROM markers);
+UNION ALL SELECT 'markers' WHERE EXISTS (SELECT 1 FROM markers)
+UNION ALL SELECT 'inbox_requests' WHERE EXISTS (SELECT 1 FROM inbox_requests);
 
 -- name: move_put_records
 INSERT INTO records (kind, scope, id, uid, doc)
@@ -101,6 +102,17 @@ SELECT * FROM unnest(
 INSERT INTO one_time_links (id, purpose, person_id, created_at, expires_at)
 SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[], ?4::bigint[], ?5::bigint[]);
 
+-- name: move_put_inbox_requests
+INSERT INTO inbox_requests
+    (id, inbox_id, app_id, number, received_at, expires_at, method, size, head, body)
+SELECT * FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::bigint[], ?5::bigint[], ?6::bigint[], ?7::text[],
+    ?8::bigint[], ?9::bytea[], ?10::bytea[]);
+
+-- name: move_put_inbox_totals
+INSERT INTO inbox_totals (inbox_id, app_id, received, dropped)
+SELECT * FROM unnest(?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[]);
+
 -- name: move_read_totals
 -- The sums of all shards.
 SELECT app_id, endpoint_id, hour, sum(waiting)::bigint, sum(sending)::bigint,
@@ -114,7 +126,7 @@ GROUP BY app_id, endpoint_id, hour ORDER BY app_id, endpoint_id, hour LIMIT ?4;
 ANALYZE records, shop_records, messages, bodies, deliveries, attempts, totals, idempotency,
     callbacks, callback_requests, callback_keys, callback_waits, seen_items, payment_attempts,
     transactions, transitions, effects, conflicts, audit, people, sessions, one_time_links, rollup_minutes,
-    rollup_hours, markers;
+    rollup_hours, markers, inbox_requests, inbox_totals;
 
 -- name: move_read_bodies
 SELECT app_id, message_id, variant, body, expires_at FROM bodies

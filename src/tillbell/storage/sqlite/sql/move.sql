@@ -63,3 +63,11 @@ WHERE (s.transaction_id, s.sequence) > (?2, ?3) ORDER BY s.transaction_id, s.seq
 -- name: move_read_effects
 SELECT t.app_id, {effect} FROM effects e CROSS JOIN transactions t ON t.id = e.transaction_id
 WHERE (e.transaction_id, e.kind) > (?2, ?3) ORDER BY e.transaction_id, e.kind LIMIT ?4;
+
+-- name: move_put_inbox_requests
+INSERT INTO inbox_requests
+    (id, inbox_id, app_id, number, received_at, expires_at, method, size, head, body)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10);
+
+-- name: move_put_inbox_totals
+INSERT INTO inbox_totals (inbox_id, app_id, received, dropped) VALUES (?1, ?2, ?3, ?4);

@@ -39,7 +39,8 @@ async def choose(visit: Visit) -> Response:
     return visit.show("source_choose.html", providers=ordered)
 
 
-def _provider(visit: Visit) -> Provider:
+def provider_of(visit: Visit) -> Provider:
+    """Return the provider of the path."""
     provider = visit.gateway.source_cache.providers.get(visit.path("provider"))
     if provider is None:
         raise NotFound("There is no such provider.")
@@ -66,7 +67,7 @@ def _path(compiled: CompiledSource) -> str:
 # ── its settings as fields ───────────────────────────────────────────────────────────────────────
 
 
-def _setting_field(setting: ProviderSetting, value: Any, *, is_new: bool) -> FormField:
+def setting_field(setting: ProviderSetting, value: Any, *, is_new: bool) -> FormField:
     """Return the field of one member of `config`. A secret is never shown."""
     field = FormField(
         f"config.{setting.name}",
@@ -103,7 +104,7 @@ def _as_text(value: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(value)).decode()
 
 
-def _config(provider: Provider, sent: SentFields, *, is_new: bool) -> dict[str, Any]:
+def config_of(provider: Provider, sent: SentFields, *, is_new: bool) -> dict[str, Any]:
     """Read the members of `config`. null clears one; a secret that is not filled in stays."""
     config: dict[str, Any] = {}
     for setting in settings_of(provider):
@@ -157,7 +158,7 @@ async def _webhook_url(visit: Visit, source: Source) -> str:
 
 
 async def _create_form(visit: Visit) -> ActForm:
-    provider = _provider(visit)
+    provider = provider_of(visit)
     app = await visit.the_app()
     fields = [
         FormField("name", "Name", value=provider.title, is_required=True, hint="For people."),
@@ -167,7 +168,7 @@ async def _create_form(visit: Visit) -> ActForm:
         is_needed = provider.secret.is_required
         about = provider.secret.about
         fields.append(FormField("secrets", "Secret", "secret", hint=about, is_required=is_needed))
-    fields += [_setting_field(each, each.default, is_new=True) for each in settings_of(provider)]
+    fields += [setting_field(each, each.default, is_new=True) for each in settings_of(provider)]
     fields += _webhook_fields("")
     return ActForm(
         title=f"New source: {provider.title}",
@@ -184,14 +185,14 @@ async def _create_form(visit: Visit) -> ActForm:
 
 
 async def _create_call(visit: Visit, sent: SentFields) -> ApiCall:
-    provider = _provider(visit)
+    provider = provider_of(visit)
     app = await visit.the_app()
     body = {
         "name": sent.text("name"),
         "uid": sent.text("uid") or None,
         "provider": provider.name,
         "secrets": [sent.text("secrets")] if sent.text("secrets") else [],
-        "config": _config(provider, sent, is_new=True),
+        "config": config_of(provider, sent, is_new=True),
         **_webhook_members(sent, ""),
     }
     return ApiCall("POST", f"/app/{app.id}/source", body)
@@ -221,7 +222,7 @@ async def _change_form(visit: Visit) -> ActForm:
         ),
     ]
     fields += [
-        _setting_field(each, source.config.get(each.name), is_new=False)
+        setting_field(each, source.config.get(each.name), is_new=False)
         for each in settings_of(compiled.provider)
     ]
     fields += _webhook_fields(await _webhook_url(visit, source))
@@ -241,7 +242,7 @@ async def _change_call(visit: Visit, sent: SentFields) -> ApiCall:
         "name": sent.text("name"),
         "uid": sent.text("uid") or None,
         "disabled": sent.has("disabled"),
-        "config": _config(compiled.provider, sent, is_new=False),
+        "config": config_of(compiled.provider, sent, is_new=False),
         **_webhook_members(sent, await _webhook_url(visit, compiled.source)),
     }
     return ApiCall("PATCH", _path(compiled), body)
