@@ -88,10 +88,6 @@ def test_every_list_takes_a_filter(shop: FilteredShop) -> None:
     assert [id_[6:43] for id_ in failed] == [deliveries[0][4:]]
     assert shop.ids(f"{app}/attempt/endpoint/down", "status:failed") == failed
     assert shop.ids(f"{app}/attempt/endpoint/{endpoint}", "status:failed") == []
-    assert shop.ids(f"{app}/attempt/msg/{shop.messages['low']}", "status:failed") == failed
-    assert shop.ids(f"{app}/attempt/msg/{shop.messages['paid']}", "status:failed") == []
-    at_one = {"endpoint_id": endpoint}
-    assert shop.ids(f"{app}/attempt/msg/{shop.messages['low']}", "code:5xx", **at_one) == []
     by_status = [len(shop.ids(f"{app}/callback", f"status:{s}")) for s in ("applied", "conflict")]
     assert by_status == [2, 1]
     assert len(shop.ids("/callback", "source:psp provider:psp", app=client.app_id)) == 3
@@ -102,7 +98,20 @@ def test_every_list_takes_a_filter(shop: FilteredShop) -> None:
     assert shop.ids("/conflict", "status:resolved", app=client.app_id) == []
     assert shop.ids(f"{app}/endpoint", "health:failing") == [shop.ids("/endpoint", "uid:down")[0]]
     assert shop.ids(f"{app}/endpoint", "-uid:down status:active") == [endpoint]
-    assert endpoint in shop.ids(f"{app}/endpoint", "takes:order.paid")
+
+
+def test_attempts_of_a_message_and_endpoints_that_take_a_type(shop: FilteredShop) -> None:
+    app, low = shop.client.path, shop.messages["low"]
+    down = shop.ids(f"{app}/endpoint", "uid:down")
+    (other,) = shop.ids(f"{app}/endpoint", "-uid:down")
+    failed = shop.ids(f"{app}/attempt/endpoint/down", "status:failed")
+    assert shop.ids(f"{app}/attempt/msg/{low}", "status:failed") == failed
+    assert shop.ids(f"{app}/attempt/msg/{low}", "code:5xx", endpoint_id=other) == []
+    assert shop.ids(f"{app}/attempt/msg/{shop.messages['paid']}", "status:failed") == []
+    wrong = shop.client.http.get(f"{app}/attempt/msg/{low}", params={"filter": "stat:1"})
+    assert wrong.json()["detail"][0]["length"] == 4
+
+    assert shop.ids(f"{app}/endpoint", "takes:order.paid uid:down") == down
     assert shop.ids(f"{app}/endpoint", "-takes:order.paid,stock.low") == []
 
 

@@ -35,6 +35,7 @@ class _Data(msgspec.Struct):
     number: msgspec.Raw = msgspec.Raw(b"")
     order: msgspec.Raw = msgspec.Raw(b"")
     reference: msgspec.Raw = msgspec.Raw(b"")
+    uid: msgspec.Raw = msgspec.Raw(b"")
     amount: msgspec.Raw = msgspec.Raw(b"")
     total: msgspec.Raw = msgspec.Raw(b"")
     currency: msgspec.Raw = msgspec.Raw(b"")
@@ -59,7 +60,8 @@ def summary_of(event_type: str, body: bytes | None) -> Summary:
     currency = _text(data.currency)
     amount = _text(data.amount) or _text(data.total)
     has_money = bool(amount and _CURRENCY.fullmatch(currency))
-    number = _text(data.number) or _text(data.order) or _text(data.reference) or _text(data.id)
+    names = (data.number, data.order, data.reference, data.uid, data.id)
+    number = next(filter(None, map(_text, names)), "")
     named = f"{event_type.partition('.')[0]} {number}" if number else ""
     about = " · ".join(part for part in (named, _customer(data.customer)) if part)
     return Summary(amount if has_money else "", currency if has_money else "", about)
