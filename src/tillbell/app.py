@@ -51,6 +51,7 @@ from tillbell.http.resolver import Resolver
 from tillbell.ids import IdMaker
 from tillbell.model.records import Application
 from tillbell.process.decisions import Decisions
+from tillbell.process.erasure import CustomerEraser
 from tillbell.process.imports import Importer
 from tillbell.process.manual.actions import ManualActions
 from tillbell.process.manual.audited import AuditedDecisions
@@ -218,6 +219,9 @@ class Gateway:
             self.database, self.source_cache, self.vault, self.receiver, self.clock
         )
         self.shop_records = ShopRecords(self.decisions)
+        self.customer_eraser = CustomerEraser(
+            self.decisions, self.config_cache, self.tasks, self.vault
+        )
         self.shop_shipments = ShopShipments(self.decisions)
         self.importer = Importer(self.decisions, self.tasks, self.ids)
         self.audited_decisions = AuditedDecisions(self.decisions, four_eyes=self.settings.four_eyes)

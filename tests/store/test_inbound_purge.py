@@ -46,6 +46,16 @@ async def test_requests_go_before_their_callbacks(inbound: InboundHarness) -> No
     assert await purge(inbound, requests_before=later.received_at) == 0
 
 
+async def test_a_request_is_deleted_alone(inbound: InboundHarness) -> None:
+    callback, other = await inbound.receive("a"), await inbound.receive("b")
+    assert await inbound.store.expunge_callback(callback.app_id, callback.id)
+    assert not await inbound.store.expunge_callback(callback.app_id, callback.id)
+
+    assert await inbound.store.callback_request(callback.app_id, callback.id) is None
+    assert await inbound.store.callback_request(other.app_id, other.id) == REQUEST
+    assert await inbound.reread(callback) == callback
+
+
 async def test_requests_of_bulk_providers_go_after_a_day(inbound: InboundHarness) -> None:
     bulk, plain = inbound.callback("a"), inbound.callback("b")
     await inbound.store.receive(ReceivedCallback(bulk, REQUEST, is_bulk=True))

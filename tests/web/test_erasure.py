@@ -1,21 +1,27 @@
-"""What was expunged is in no file any more, once the file is written anew."""
+"""What was expunged or erased is in no file any more, once the file is written anew."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
+from tests import stores
+from tests.money.payment_harness import APPROVED, news
 from tests.web.served_gateway import ServedGateway
+from tests.web.shop_client import ShopClient
+from tillbell.model.callbacks import OrderNotice, ProviderAmount
+from tillbell.model.emails import Email, Suppression
 
 PERSON = "Anastasija-Petrović-4711"
 CARD = "4111111111111111"
 
-pytestmark = pytest.mark.sqlite
 
-
+@pytest.mark.sqlite
 def test_nothing_of_an_expunged_payload_is_left_in_the_files(tmp_path: Path) -> None:
     with ServedGateway(tmp_path) as served:
         app_id = served.http.post("/app", json={"name": "shop"}).json()["id"]
@@ -29,15 +35,132 @@ def test_nothing_of_an_expunged_payload_is_left_in_the_files(tmp_path: Path) -> 
         task = served.http.post(f"/app/{app_id}/msg/expunge-all-contents").json()
         served.wait_for_task(task["id"])
         assert served.http.get(f"/app/{app_id}/msg/{made['id']}").json()["id"] == made["id"]
-    with closing(sqlite3.connect(tmp_path / "tillbell.db", isolation_level=None)) as connection:
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    _write_anew(tmp_path)
 
     assert _found(tmp_path) == []
 
 
-def _found(folder: Path) -> list[str]:
+def _write_anew(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "tillbell.db", isolation_level=None)) as connection:
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _found(folder: Path, wanted: tuple[str, ...] = (PERSON, CARD)) -> list[str]:
     """Name the files that hold the person or the card in clear."""
     files = [path for path in folder.rglob("*") if path.is_file()]
-    wanted = (PERSON.encode(), CARD.encode())
-    return [path.name for path in files if any(one in path.read_bytes() for one in wanted)]
+    return [path.name for path in files if any(one.encode() in path.read_bytes() for one in wanted)]
+
+
+# ── a customer ───────────────────────────────────────────────────────────────────────────────────
+
+ADA: dict[str, Any] = {
+    "id": "cus-ada-4711",
+    "name": PERSON,
+    "email": "Anastasija.P@Example.com",
+    "phoneNumber": "+381641234711",
+}
+TRACES = (PERSON, ADA["email"], ADA["email"].lower(), ADA["phoneNumber"], "Knez Mihailova 4711")
+BOB = {"id": "cus-bob", "name": "Bob", "email": "bob@example.com"}
+
+
+def _live(shop: ShopClient, buyer: dict[str, Any], order: str) -> str:
+    """Let a customer buy, pay and be written to; return the id of a message about it."""
+    profile = {name: value for name, value in buyer.items() if name != "id"}
+    street = "Knez Mihailova 4711" if buyer is ADA else "Elm Street 1"
+    address = {"line1": street, "city": "Beograd", "country": "RS"}
+    priced = {"amount": "10.00", "currency": "EUR", "customer": buyer}
+    puts = {
+        f"customer/{buyer['id']}": {**profile, "address": address},
+        f"order/{order}": {**priced, "status": "pending", "shippingAddress": address},
+        f"subscription/box-{order}": {**priced, "status": "active", "interval": "month"},
+    }
+    for path, body in puts.items():
+        assert shop.http.put(f"{shop.path}/{path}", json=body).status_code == 201
+    payment = {"userId": buyer["id"], "orderId": order, "metadata": {"payer": buyer["email"]}}
+    shop.begin(uid=f"pay-{order}", amount="10.00", **payment)
+    shop.tell(news(f"pay-{order}", APPROVED, amount=ProviderAmount("10.00", "EUR")))
+    told = {"id": f"w-{order}", "amount": "10.00", "currency": "EUR", "customer": buyer}
+    shop.tell(OrderNotice("order.created", told))
+    payload = {"note": f"\u017d for {buyer['name']}", "order": {"id": order}}
+    sent = shop.post("msg", {"eventType": "order.paid", "payload": payload}).json()["id"]
+    shop.served.wait_for_attempts(sent, 2)
+    mail = Email(
+        id=f"eml_{order}", scope=shop.app_id, email_id="m", status="sent", to=(buyer["email"],)
+    )
+    block = Suppression(
+        id=f"sup_{order}", scope=shop.app_id, uid=buyer["email"].lower(), reason="bounced"
+    )
+    for record in (mail, block):
+        shop.served.do(shop.served.gateway.config_cache.add(record))
+    return str(sent)
+
+
+def _rows(folder: Path) -> str:
+    """Return everything that the tables of PostgreSQL hold, as text."""
+    texts = []
+    with psycopg.connect(stores.settings_of(folder)["database_url"]) as connection:
+        tables = connection.execute(
+            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid ="
+            " c.relnamespace WHERE relkind = 'r' AND nspname NOT LIKE 'pg\\_%'"
+            " AND nspname <> 'information_schema'"
+        ).fetchall()
+        for (table,) in tables:
+            for row in connection.execute(f"SELECT * FROM {table}".encode()).fetchall():
+                texts += [
+                    each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each)
+                    for each in row
+                ]
+    return "\n".join(texts)
+
+
+def _left(folder: Path) -> list[str]:
+    if not stores.IS_POSTGRES:
+        return _found(folder, TRACES)
+    rows = _rows(folder)
+    return [trace for trace in TRACES if trace in rows]
+
+
+def test_nothing_of_an_erased_customer_is_left(tmp_path: Path) -> None:
+    with ServedGateway(tmp_path) as served:
+        shop = ShopClient(served)
+        echo = served.receiver.url("/echo")
+        shop.made("endpoint", {"url": echo})
+        about_ada, about_bob = _live(shop, ADA, "o-4711"), _live(shop, BOB, "o-4712")
+        assert _left(tmp_path), "it was there"
+
+        begun = shop.post(f"customer/{ADA['id']}/erase", None)
+        assert begun.status_code == 202, begun.text
+        done = served.wait_for_task(begun.json()["id"])
+        assert "search" not in done["data"]
+        assert set(done["data"]["counts"]) == {"records", "payloads", "callbacks"}
+        assert all(done["data"]["counts"].values())
+        _check_rest(shop, about_ada, about_bob)
+        if stores.IS_POSTGRES:
+            assert _left(tmp_path) == []
+    if not stores.IS_POSTGRES:
+        _write_anew(tmp_path)
+        assert _left(tmp_path) == []
+
+
+def _check_rest(shop: ShopClient, about_ada: str, about_bob: str) -> None:
+    """Money stays without the person, and other customers stay as they are."""
+    assert shop.http.get(f"{shop.path}/customer/{ADA['id']}").status_code == 404
+    again = shop.post(f"customer/{ADA['id']}/erase", None)
+    assert again.status_code == 404
+    order = shop.get("order/o-4711")
+    assert (order["customer"], order["shippingAddress"]) == (None, None)
+    assert (order["paidAmount"], order["paymentStatus"]) == ("10.00", "paid")
+    paid = shop.get("transaction/pay-o-4711")
+    assert (paid["status"], paid["amount"], paid["userId"]) == ("Approved", "10.00", None)
+    assert paid["metadata"] == {}
+    assert shop.get(f"msg/{about_ada}")["payload"] == {"expired": True}
+    deleted = shop.get("msg", event_types="customer.deleted")["data"]
+    assert [each["payload"]["data"] for each in deleted] == [{"id": ADA["id"]}]
+
+    assert "Bob" in shop.get(f"msg/{about_bob}")["payload"]["note"]
+    assert shop.get("order/o-4712")["customer"]["email"] == BOB["email"]
+    assert shop.get("transaction/pay-o-4712")["userId"] == BOB["id"]
+    assert [each["address"] for each in shop.get("suppression")["data"]] == [BOB["email"]]
+    trail = [each for each in shop.get("audit")["data"] if each["action"] == "customer.erase"]
+    assert len(trail) == 1

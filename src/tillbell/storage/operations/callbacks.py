@@ -167,6 +167,12 @@ def replace_requests(db: DbTransaction, requests: Sequence[tuple[str | None, str
 
 
 @write()
+def expunge_callback(db: DbTransaction, app_id: str, callback_id: str) -> bool:
+    """Delete the request of a callback."""
+    return db.execute_each("delete_request", [(app_id, callback_id)]).rowcount > 0
+
+
+@write()
 def reopen_callback(db: DbTransaction, app_id: str, callback_id: str) -> bool:
     """Take a callback's conclusion back; False if it has none."""
     db.lock([("callback", callback_id)])

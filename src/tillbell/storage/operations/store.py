@@ -92,6 +92,7 @@ class InboundMethods:
     commit_changes = decisions.commit_changes
     reopen_callback = callbacks.reopen_callback
     replace_requests = callbacks.replace_requests
+    expunge_callback = callbacks.expunge_callback
     purge_inbound = retention.purge_inbound
 
 

@@ -177,6 +177,13 @@ class InboundStore(Protocol):
         """Store requests that were sealed anew. One that is gone stays so."""
         ...
 
+    async def expunge_callback(self, app_id: str, callback_id: str) -> bool:
+        """Delete the request of a callback, so that it cannot be read or processed again.
+
+        False if it has none any more.
+        """
+        ...
+
     async def reopen_callback(self, app_id: str, callback_id: str) -> bool:
         """Take a callback's conclusion back; False if it has none. It is then processed again."""
         ...

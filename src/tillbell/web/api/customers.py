@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
+from fastapi import Path
 from pydantic import Field
 
 from tillbell.model.shop import Customer
+from tillbell.web.api.routes import ApplicationOf, GatewayOf
 from tillbell.web.api.shapes import Decides, Flag, In, Listed, Out, Time
 from tillbell.web.api.shop_records import (
     AddressIn,
@@ -19,6 +21,7 @@ from tillbell.web.api.shop_records import (
     timeline_of,
 )
 from tillbell.web.api.shop_routes import Shapes, Words, add_removal, document_resource, shop_router
+from tillbell.web.api.tasks import TaskOut
 
 
 class ConsentIn(In):
@@ -93,3 +96,19 @@ RESOURCE = document_resource(
 )
 router = shop_router(RESOURCE)
 add_removal(router, Customer, RESOURCE.words)
+
+
+@router.post("/{customer_id}/erase", status_code=202)
+async def erase(
+    app: ApplicationOf,
+    customer_id: Annotated[str, Path(description="Its id or uid.", max_length=256)],
+    gateway: GatewayOf,
+) -> TaskOut:
+    """Erase a customer everywhere, in the background.
+
+    Its record, and what it is named by in orders, subscriptions, transactions, e-mails; payloads,
+    answers to attempts and requests of providers that name it or its orders. Amounts and statuses
+    stay. `customer.deleted` tells its id alone. A customer without a record is erased by the id
+    that orders or transactions have.
+    """
+    return TaskOut.of(await gateway.customer_eraser.begin(app.id, customer_id))

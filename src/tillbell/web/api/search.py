@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from tillbell.model.emails import Email, Suppression
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Record
 from tillbell.model.shipments import Shipment
-from tillbell.model.shop import Order
+from tillbell.model.shop import Customer, Order, Product, ShopDocument, Subscription
 from tillbell.rules.filters.clauses import Clause, ListFilter, OneOf
 from tillbell.storage.ports.outbound import Page
 from tillbell.storage.ports.shop import ShopFilter
@@ -27,7 +28,8 @@ from tillbell.web.edge.paths import BASE
 HITS_MAX = 20  # of one kind
 _TYPES = (
     *("application", "message", "delivery", "attempt", "endpoint", "event-type", "source"),
-    *("callback", "transaction", "conflict", "order", "shipment", "email", "suppression"),
+    *("callback", "transaction", "conflict", "order", "customer", "product", "subscription"),
+    *("shipment", "email", "suppression"),
 )
 
 
@@ -166,21 +168,22 @@ async def _shipments(search: _Search) -> list[_Hit]:
     ]
 
 
-async def _orders(search: _Search) -> list[_Hit]:
-    orders: Sequence[Order] = await _records(search, Order)
-    if not orders and search.scope is not None:
+async def _documents(search: _Search, *, kind: type[ShopDocument]) -> list[_Hit]:
+    """Find a shop's records by id or uid; in one application also by number and e-mail address."""
+    records: Sequence[ShopDocument] = await _records(search, kind)
+    if not records and search.scope is not None:
         page, filter_ = Page(limit=HITS_MAX), ShopFilter(text=search.text)
-        orders = await search.gateway.database.shop_records(Order, search.scope, filter_, page)
-    return [
-        _Hit(
-            order.id,
-            order.scope,
-            order.columns.number or order.uid or order.id,
-            f"{order.columns.status or ''} {order.columns.payment_status or ''}".strip(),
-            f"/order/{order.id}",
-        )
-        for order in orders
-    ]
+        records = await search.gateway.database.shop_records(kind, search.scope, filter_, page)
+    return [_document_hit(record) for record in records]
+
+
+def _document_hit(record: ShopDocument) -> _Hit:
+    columns, uid = record.columns, record.uid or record.id
+    title = str(record.data.get("name") or columns.number or uid)
+    states = f"{columns.status or ''} {columns.payment_status or ''}".strip()
+    detail = states or (uid if title != uid else "")
+    path = f"/{type(record).__name__.lower()}/{record.id}"
+    return _Hit(record.id, record.scope, title, detail, path)
 
 
 async def _emails(search: _Search) -> list[_Hit]:
@@ -288,7 +291,10 @@ _LOOK_UPS: tuple[tuple[str, str, LookUp], ...] = (
     ("endpoint", "endpoint.list", _endpoints),
     ("source", "source.list", _sources),
     ("event-type", "event-type.list", _event_types),
-    ("order", "order.list", _orders),
+    ("order", "order.list", partial(_documents, kind=Order)),
+    ("customer", "customer.list", partial(_documents, kind=Customer)),
+    ("product", "product.list", partial(_documents, kind=Product)),
+    ("subscription", "subscription.list", partial(_documents, kind=Subscription)),
     ("shipment", "shipment.list", _shipments),
     ("email", "email.list", _emails),
     ("suppression", "suppression.list", _suppressions),

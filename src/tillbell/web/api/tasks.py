@@ -15,6 +15,7 @@ from tillbell.deliver.expunge import EXPUNGE_ALL
 from tillbell.deliver.resend import BULK_REPLAY, RECOVER, REPLAY_MISSING
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.records import Task, TaskStatus
+from tillbell.process.erasure import ERASE_CUSTOMER
 from tillbell.process.imports import IMPORT
 from tillbell.receive.reprocess_many import REPROCESS_TASK
 from tillbell.rules.nearest import hint, nearest
@@ -29,7 +30,7 @@ from tillbell.web.edge.access import ACCESS
 
 _TIMES = ("since", "until")  # arguments of a task that are points in time
 _HIDDEN = (  # arguments that callers do not know
-    *("states", "status_codes"),
+    *("states", "status_codes", "search"),
     *("columns", "decimalComma", "file", "actor", "read"),
 )
 
@@ -40,6 +41,7 @@ _BEGUN_BY = {  # kind of task → the operation that begins it
     REPLAY_MISSING: "endpoint.replay-missing",
     EXPUNGE_ALL: "message.expunge-all-contents",
     REPROCESS_TASK: "callback.replay-many",
+    ERASE_CUSTOMER: "customer.erase",
     RESEAL: "master-key.reseal",
 }
 _NOT_OURS = (  # kinds of task that SDKs know and we do not have: there are none
@@ -62,7 +64,16 @@ class TaskOut(Out):
     state: TaskStatus = Field(description="The same, exactly.")
     task: Annotated[
         str,
-        words(RECOVER, BULK_REPLAY, REPLAY_MISSING, EXPUNGE_ALL, REPROCESS_TASK, RESEAL, IMPORT),
+        words(
+            RECOVER,
+            BULK_REPLAY,
+            REPLAY_MISSING,
+            EXPUNGE_ALL,
+            REPROCESS_TASK,
+            RESEAL,
+            IMPORT,
+            ERASE_CUSTOMER,
+        ),
     ] = Field(description="What it does.")
     data: dict[str, object] = Field(
         description="What was asked for, `count` of what was done, and `skipped` by reason."

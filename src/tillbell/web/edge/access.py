@@ -212,6 +212,7 @@ ACCESS: dict[str, Access] = {
     "customer.upsert": Access("customer", WRITE, APPLICATION),
     "customer.patch": Access("customer", WRITE, APPLICATION),
     "customer.delete": Access("customer", WRITE, APPLICATION),
+    "customer.erase": Access("customer", WRITE, APPLICATION),
     "subscription.list": Access("subscription", READ, APPLICATION),
     "subscription.get": Access("subscription", READ, APPLICATION),
     "subscription.upsert": Access("subscription", WRITE, APPLICATION),

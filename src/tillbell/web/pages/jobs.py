@@ -14,6 +14,7 @@ from tillbell.deliver.resend import BULK_REPLAY, RECOVER, REPLAY_MISSING
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Task, TaskStatus
+from tillbell.process.erasure import ERASE_CUSTOMER
 from tillbell.receive.reprocess_many import REPROCESS_TASK
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import ListPage, list_page, row_id
@@ -29,6 +30,7 @@ _KINDS = {
     BULK_REPLAY: ("Replay deliveries", "deliveries sent again"),
     REPLAY_MISSING: ("Replay what is missing", "deliveries made"),
     EXPUNGE_ALL: ("Delete payloads", "payloads deleted"),
+    ERASE_CUSTOMER: ("Erase a customer", "records, payloads and requests erased"),
     REPROCESS_TASK: ("Replay callbacks", "callbacks processed again"),
     RESEAL: ("Encrypt secrets anew", "records encrypted anew"),
 }
