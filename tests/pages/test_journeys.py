@@ -52,6 +52,10 @@ def test_the_palette_goes_anywhere(visitor: Visitor) -> None:
     page.keyboard.type("mess")
     page.keyboard.press("Enter")
     page.wait_for_url("**/messages")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("webhook logs")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/attempts")
 
 
 def test_single_keys_can_be_switched_off(visitor: Visitor) -> None:
