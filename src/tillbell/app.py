@@ -22,6 +22,7 @@ from tillbell.configure.passwords import Passwords
 from tillbell.configure.people import People
 from tillbell.configure.people_admin import PeopleAdmin
 from tillbell.configure.reseal import Resealer
+from tillbell.configure.retention import RetentionPeriods
 from tillbell.configure.second_factor import SecondFactors
 from tillbell.configure.sign_on import SignOns
 from tillbell.configure.sources import SourceSettings
@@ -280,6 +281,7 @@ class Gateway:
         self.second_factors = SecondFactors(self.database, self.clock, self.ids, self.vault)
         self.people_admin = PeopleAdmin(self.database, self.clock, self.ids)
         self.sign_ons = self._sign_ons()
+        self.retention = RetentionPeriods(self.config_cache, self.settings)
         self.key_usage = KeyUsage(self.database, self.config_cache, self.clock)
 
     def _sign_ons(self) -> SignOns | None:

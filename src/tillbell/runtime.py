@@ -139,14 +139,8 @@ class Runtime:
         yield Chore("abandoned_callbacks", ABANDONED_EVERY, recover)
 
     def _purge(self) -> RetentionPurge:
-        settings = self._gateway.settings
-        return RetentionPurge(
-            self._gateway.database,
-            self._gateway.clock,
-            bodies_days=settings.body_retention_days,
-            history_days=settings.history_retention_days,
-            audit_days=settings.audit_retention_days,
-        )
+        gateway = self._gateway
+        return RetentionPurge(gateway.database, gateway.clock, gateway.retention)
 
     def _statistics(self) -> RollupUpkeep:
         settings = self._gateway.settings

@@ -88,6 +88,7 @@ PAGES = (
     Looked("act-type", "/event-types/order.paid/change"),
     Looked("act-key", "/settings/keys/new"),
     Looked("act-app", "/settings/applications/change?app={app}", needs_data=True),
+    Looked("act-retention", "/settings/retention"),
     Looked("applications", "/settings/applications"),
     Looked("providers", "/sources/new"),
     Looked("act-source", "/sources/new/adyen?app={app}", needs_data=True),

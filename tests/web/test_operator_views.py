@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from tests.web.served_gateway import ServedGateway
+from tillbell.clock import DAY, Micros, SystemClock
+from tillbell.upkeep.chores import RetentionPurge
 
 ROW_MAX = 5  # failures in a row that open a breaker
 
@@ -353,6 +355,39 @@ def test_the_audit_of_configuration_has_a_retention(served: ServedGateway, shop:
     while served.do(database.purge_audit(before=now + 1_000_000, limit=100)):
         pass
     assert shop.get("audit")["data"] == []
+
+
+class _DaysLater(SystemClock):
+    """The machine's clock, two days on."""
+
+    def now(self) -> Micros:
+        return super().now() + 2 * DAY
+
+
+def test_retention_is_changed_within_its_limits_and_counts_at_the_next_purge(
+    served: ServedGateway, shop: Shop
+) -> None:
+    shop.endpoint()
+    message = shop.publish()
+    purge = RetentionPurge(served.gateway.database, _DaysLater(), served.gateway.retention)
+    as_set = served.http.get("/retention").json()
+    assert as_set == {"bodyDays": 30, "historyDays": 90, "auditDays": 730, "changed": []}
+
+    served.do(purge.run())
+    assert shop.get(f"msg/{message}")["payload"] == {"n": 1}
+    for wrong in ({"bodyDays": 0}, {"bodyDays": 4_000}, {"bodyDays": 91}, {"historyDays": 29}):
+        refused = served.http.patch("/retention", json=wrong)
+        assert (refused.status_code, refused.json()["code"]) == (422, "validation"), wrong
+    changed = served.http.patch("/retention", json={"bodyDays": 1}).json()
+    assert changed == {**as_set, "bodyDays": 1, "changed": ["bodyDays"]}
+    (entry, *_) = served.http.get("/audit", params={"target": "retention"}).json()["data"]
+    assert entry["changes"]["body_days"] == {"before": None, "after": 1}
+
+    served.do(purge.run())
+    shown = served.http.get(f"/app/{shop.id}/msg/{message}", params={"with_content": True})
+    assert shown.json()["payload"] == {"expired": True}
+    back = served.http.patch("/retention", json={"bodyDays": None}).json()
+    assert back == as_set
 
 
 # ── what was sent, and what came back ────────────────────────────────────────────────────────────

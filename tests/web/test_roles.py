@@ -58,6 +58,7 @@ WHO = {
     "portal": (EVERYBODY, EXPORTERS, "OAD"),
     "product": (EVERYBODY, EXPORTERS, CHIEFS),
     "provider": (EVERYBODY, EXPORTERS, CHIEFS),
+    "retention": (EVERYBODY, EXPORTERS, CHIEFS),
     "search": (EVERYBODY, EXPORTERS, CHIEFS),
     "setting": (EVERYBODY, EXPORTERS, CHIEFS),
     "shipment": (EVERYBODY, EXPORTERS, CHIEFS),

@@ -592,6 +592,8 @@ def _operators(tour: Tour) -> None:
 
 def _tasks(tour: Tour) -> None:
     ask = tour.ask
+    ask("GET", "/retention")
+    ask("PATCH", "/retention", {"bodyDays": 14, "historyDays": 60})
     since = {"since": "2026-05-01T00:00:00Z"}
     for work in ("recover", "replay-missing", "bulk-replay"):
         task = ask("POST", f"/app/shop/endpoint/erp/{work}", since)["id"]

@@ -18,7 +18,7 @@ from tillbell.ids import IdMaker
 from tillbell.model.audit import SYSTEM, Actor, AuditedAct
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.inboxes import Inbox
-from tillbell.model.records import ApiKey, Application, EventType, Record, Release
+from tillbell.model.records import ApiKey, Application, EventType, Record, Release, Retention
 from tillbell.model.sources import Source
 
 NOUNS: dict[type[Record], str] = {
@@ -29,6 +29,7 @@ NOUNS: dict[type[Record], str] = {
     EventType: "event-type",
     ApiKey: "api-key",
     Release: "hold-release",
+    Retention: "retention",
 }
 SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
 _UNSAID = frozenset({"id", "scope", "version", "created_at", "updated_at", "last4"})

@@ -91,6 +91,17 @@ class Release(Record, frozen=True, kw_only=True):
     released_at: Micros
 
 
+class Retention(Record, frozen=True, kw_only=True):
+    """For how many days things are kept, where somebody has said so here. There is one.
+
+    None: as the settings say.
+    """
+
+    body_days: int | None = None
+    history_days: int | None = None
+    audit_days: int | None = None
+
+
 class TaskStatus(StrEnum):
     """How a background task stands."""
 

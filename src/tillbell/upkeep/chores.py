@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tillbell.clock import DAY, SECOND, Clock, Micros, wait_until
+from tillbell.configure.retention import RetentionPeriods
 from tillbell.counters import Meters
 from tillbell.errors import Unavailable
 from tillbell.logs import log_event
@@ -71,21 +72,17 @@ class RetentionPurge:
         self,
         database: Database,
         clock: Clock,
-        *,
-        bodies_days: int,
-        history_days: int,
-        audit_days: int,
+        retention: RetentionPeriods,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._bodies = bodies_days * DAY
-        self._history = history_days * DAY
-        self._audit = audit_days * DAY
+        self._retention = retention
 
     async def run(self) -> None:
         """Purge until nothing is left to purge."""
-        now = self._clock.now()
-        bodies_before, history_before = now - self._bodies, now - self._history
+        now, periods = self._clock.now(), await self._retention.current()
+        bodies_before = now - periods.body_days * DAY
+        history_before = now - periods.history_days * DAY
         created, dropped, busy = await self._database.rotate(
             bodies_before=bodies_before, history_before=history_before, now=now
         )
@@ -107,7 +104,9 @@ class RetentionPurge:
         ):
             await self._yield_to_writer()
 
-        while await self._database.purge_audit(before=now - self._audit, limit=PURGE_BATCH):
+        while await self._database.purge_audit(
+            before=now - periods.audit_days * DAY, limit=PURGE_BATCH
+        ):
             await self._yield_to_writer()
         while await self._database.purge_people(now=now, limit=PURGE_BATCH):
             await self._yield_to_writer()

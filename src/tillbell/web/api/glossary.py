@@ -127,6 +127,7 @@ TAGS: Mapping[str, str] = {
     "Authentication": "Portal tokens: a subscriber manages the endpoints of one application.",
     "Background Task": "Long work that goes on after the answer.",
     "Master Key": "The key that seals secrets in the store, and sealing them under a new one.",
+    "Retention": "For how long payloads, history and the audit log are kept.",
     "Hold": "Whether a gateway that was started with `--hold` sends, and its release.",
     "Person": "People who sign in to the pages: who is invited, with which roles.",
     "API Key": "Keys that open the API, with what each may do.",

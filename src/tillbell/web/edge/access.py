@@ -260,6 +260,8 @@ ACCESS: dict[str, Access] = {
     "person.reset-totp": Access("person", ADMIN, OWN),
     "person.sign-out": Access("person", ADMIN, OWN),
     "setting.list": Access("setting", READ, OPERATOR),
+    "retention.get": Access("retention", READ, OPERATOR),
+    "retention.patch": Access("retention", WRITE, OPERATOR),
     "hold.get": Access("hold", READ, OPERATOR),
     "hold.release": Access("hold", WRITE, OPERATOR),
     "master-key.reseal": Access("master-key", WRITE, OPERATOR),

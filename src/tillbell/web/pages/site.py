@@ -59,6 +59,7 @@ from tillbell.web.pages.acts import inboxes as inbox_acts
 from tillbell.web.pages.acts import jobs as job_acts
 from tillbell.web.pages.acts import keys as key_acts
 from tillbell.web.pages.acts import people as people_acts
+from tillbell.web.pages.acts import retention as retention_acts
 from tillbell.web.pages.acts import sources as source_acts
 from tillbell.web.pages.acts import transactions as transaction_acts
 from tillbell.web.pages.acts import webhooks as webhook_acts
@@ -115,6 +116,7 @@ PAGES: tuple[SitePage, ...] = (
     *job_acts.PAGES,
     *people_acts.PAGES,
     *application_acts.PAGES,
+    *retention_acts.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = (*sign_in.PUBLIC_PAGES, *sign_on.PUBLIC_PAGES)
 _WITHOUT_FACTOR = (account.TOTP, sign_in.LOGOUT)  # for who must set up a second factor
