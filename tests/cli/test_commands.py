@@ -7,7 +7,9 @@ import re
 import sqlite3
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from bench.postgres_server import free_port
 
@@ -115,6 +117,21 @@ def test_keys_can_be_made_listed_and_deleted(running: Served) -> None:
     assert "403" in tillbell("key", "list", **running.environment(key)).stderr
     assert tillbell("key", "delete", id_, **admin).returncode == 0
     assert "401" in tillbell("key", "list", **running.environment(key)).stderr
+
+
+def test_an_inbox_is_made_shown_and_deleted(running: Served) -> None:
+    admin = running.environment(key_in(running.said))
+    made = tillbell("inbox", "create", "--name", "First look", "--status", "202", **admin)
+    id_, public = made.stdout.split()
+    url = f"http://127.0.0.1:{running.port}{urlsplit(public).path}"
+    assert httpx.post(f"{url}/orders?a=1", content=b"two\nlines").status_code == 202
+    assert "First look" in tillbell("inbox", "list", **admin).stdout
+    (line,) = tillbell("inbox", "show", id_, "--wait", "5", **admin).stdout.splitlines()
+    assert line.endswith("POST  /orders?a=1  two\N{REPLACEMENT CHARACTER}lines")
+    shown = json.loads(tillbell("inbox", "show", id_, "--json", **admin).stdout)
+    assert shown["body"] == "two\nlines"
+    assert tillbell("inbox", "delete", id_, **admin).returncode == 0
+    assert httpx.post(url).status_code == 404
 
 
 def test_the_flags_of_a_command_are_those_that_matter_for_it() -> None:

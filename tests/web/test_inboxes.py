@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.web.served_gateway import ServedGateway
 from tillbell.configure.inbox_checks import DELAY_MAX_MS
 from tillbell.model.inboxes import Inbox
@@ -375,6 +376,29 @@ def test_an_inbox_becomes_a_source_that_receives_what_had_come(
     (first, *_) = listed(served, inbox, order="ascending")["data"]
     assert callbacks[0]["receivedAt"] == first["receivedAt"]
     assert served.http.get(f"/inbox/{inbox['id']}").json()["received"] == 3, "the inbox stays"
+
+
+def test_the_page_is_told_of_what_comes_and_the_newest_is_open(served: ServedGateway) -> None:
+    inbox = create(served, name="Live")
+    page = f"/inboxes/{inbox['id']}"
+    cookies = {"tillbell": served.session()}
+    with httpx.Client(base_url=served.url, cookies=cookies, timeout=PATIENCE_S) as browser:
+        assert "Waiting for the first request" in browser.get(page).text
+        with browser.stream("GET", f"{page}/live", params={"after": 0}) as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "retry: 2000"
+            httpx.post(inbox["url"], content=b"<b>first</b>")
+            assert "event: request" in lines
+            assert next(lines) == 'data: {"number":1}'
+        part = browser.get(page, params={"view": "requests"}).text
+        assert "Newest request 1" in part
+        assert "&lt;b&gt;first&lt;/b&gt;" in part
+        assert "<html" not in part
+        (row,) = listed(served, inbox)["data"]
+        kept = browser.get(f"{page}/requests/{row['id']}/body")
+        assert kept.content == b"<b>first</b>"
+        assert kept.headers["content-disposition"].startswith("attachment;")
+        assert kept.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.sqlite_first

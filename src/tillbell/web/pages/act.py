@@ -116,6 +116,7 @@ class ActResult(NamedTuple):
     text: str
     url: str  # where the browser goes on
     shown: Sequence[ShownValue] = ()  # if any, it goes on only by a link
+    is_bad: bool = False  # what was asked for was found out, and it is no good news
 
 
 class SentFields:

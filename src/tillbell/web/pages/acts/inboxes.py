@@ -315,7 +315,8 @@ async def _verified(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
         shown.append(ShownValue("Trust", proof["trust"]))
     if proof["reading"] and proof["reading"]["outcomeWhy"]:
         shown.append(ShownValue("A source would say", proof["reading"]["outcomeWhy"]))
-    return ActResult(text, _link(visit, inbox, open=visit.path("request")), shown)
+    link = _link(visit, inbox, open=visit.path("request"))
+    return ActResult(text, link, shown, is_bad=not proof["genuine"])
 
 
 # ── make a source of it ──────────────────────────────────────────────────────────────────────────
