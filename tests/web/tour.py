@@ -326,6 +326,7 @@ def _configuration(tour: Tour) -> None:
     document = ask("GET", "/event-type/export/openapi")
     ask("POST", "/event-type/import/openapi", {"spec": document, "dryRun": True})
     example = {"eventType": "order.paid"}
+    ask("POST", "/app/shop/endpoint/erp/preview", example)
     sent = ask("POST", "/app/shop/endpoint/erp/send-example", example)
     tour.served.wait_for_attempts(sent["id"])
     ask("DELETE", "/event-type/loyalty.lost")

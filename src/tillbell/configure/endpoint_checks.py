@@ -42,10 +42,26 @@ def _problems(
     payload_filter = read_payload_filter(endpoint.payload_filter or {}, ("body", "filter"))
     if isinstance(payload_filter, FilterProblems):
         yield from payload_filter.problems
+    if endpoint.text_template is not None:
+        yield from template_problems(endpoint)
     names = endpoint.header_names or {}
     for problem in check_custom_headers(dict.fromkeys(names.values(), "")):
         yield Problem(("body", "headerNames", *problem.loc[2:]), problem.msg, problem.type)
     yield from _header_name_problems(endpoint, names)
+
+
+def template_problems(endpoint: Endpoint) -> Iterator[Problem]:
+    """Return what is wrong with the text template of an endpoint, with the line."""
+    from tillbell.profiles.text_template import TemplateProblem, read_text_template
+
+    profile, place = PROFILES[endpoint.profile], ("body", "textTemplate")
+    if not profile.is_chat:
+        chats = ", ".join(name for name, each in PROFILES.items() if each.is_chat)
+        yield Problem(place, f"only the profiles {chats} have a text template", "text_template")
+        return
+    template = read_text_template(endpoint.text_template or "", profile)
+    if isinstance(template, TemplateProblem):
+        yield Problem(place, str(template), "text_template")
 
 
 def _header_name_problems(endpoint: Endpoint, names: Mapping[str, str]) -> Iterator[Problem]:

@@ -41,6 +41,7 @@ _UNSET: Mapping[str, Any] = {
     "selectors": None,
     "channels": None,
     "throttle_rate": None,
+    "text_template": None,
     "declared_version": 1,
 }
 

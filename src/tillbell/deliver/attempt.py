@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
-from tillbell.deliver.fanout import rendered_part
+from tillbell.deliver.fanout import failed_rendering, rendered_part
 from tillbell.errors import MissingPayload
 from tillbell.http.client import HttpClient
 from tillbell.ids import attempt_id
@@ -77,6 +77,11 @@ async def make_attempt(
     """Send a claim to its endpoint once; `waited`: how long it waited for its turn."""
     if claim.body is None:
         return without_body(claim, compiled, started_at)
+    if claim.delivery.variant:
+        reason = failed_rendering(claim.delivery.variant, claim.body)
+        if reason is not None:
+            reply = Reply(status=0, error="template_failed", detail=reason)
+            return _unsendable(claim, compiled, reply, started_at)
     if compiled.target is None:
         assert compiled.refusal is not None
         error, detail = compiled.refusal
@@ -200,14 +205,19 @@ def without_body(claim: Claim, compiled: CompiledEndpoint, started_at: Micros) -
     One that was accepted before stays a success (`finish_attempt`), so nobody is alarmed when it
     was only to be sent again.
     """
-    error = "payload_deleted"
-    detail = str(MissingPayload())
-    reply = Reply(status=0, error=error, detail=detail)
+    reply = Reply(status=0, error="payload_deleted", detail=str(MissingPayload()))
+    return _unsendable(claim, compiled, reply, started_at)
+
+
+def _unsendable(
+    claim: Claim, compiled: CompiledEndpoint, reply: Reply, started_at: Micros
+) -> JudgedAttempt:
+    """Fail a delivery for which there are no bytes. It says nothing about the endpoint."""
     attempt = _record(claim, compiled, reply, Result.INTERRUPTED, Sent(started_at))
     return JudgedAttempt(
         _finished(claim, attempt, DeliveryState.FAILED, uses_try=False),
         Result.INTERRUPTED,
-        gave_up=error if claim.delivery.trigger is Trigger.SCHEDULED else "",
+        gave_up=reply.error if claim.delivery.trigger is Trigger.SCHEDULED else "",
         counts=False,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,9 @@ from tillbell.rules.payload_filter import (
     read_payload_filter,
 )
 from tillbell.vault import Vault
+
+if TYPE_CHECKING:  # it loads Jinja, which a start without templates does not need
+    from tillbell.profiles.text_template import TemplateProblem, TextTemplate
 
 
 class Refusal(NamedTuple):
@@ -48,6 +51,7 @@ class CompiledEndpoint(NamedTuple):
     profile: Profile
     filter: Filter
     payload_filter: PayloadFilter | None  # None: it takes every payload
+    text_template: TextTemplate | None  # None: the profile says what it says
     target: Target | None  # None: nothing may be sent, for the reason in `refusal`
     refusal: Refusal | None
     prefix: bytes  # request line and our own headers that never change
@@ -114,6 +118,9 @@ class EndpointCompiler:
         if isinstance(payload_filter, FilterProblems):
             text = f"Its filter cannot be read: {payload_filter.problems[0].msg}"
             target = Refusal("unusable", text)
+        template = _text_template(endpoint, profile)
+        if isinstance(template, tuple):
+            target = Refusal("unusable", f"Its text template cannot be used: {template}.")
         opened = opened if isinstance(opened, _OpenedSecrets) else _OpenedSecrets()
         return CompiledEndpoint(
             endpoint=endpoint,
@@ -131,6 +138,7 @@ class EndpointCompiler:
                 if endpoint.payload_filter and isinstance(payload_filter, PayloadFilter)
                 else None
             ),
+            text_template=None if isinstance(template, tuple) else template,
             target=target if isinstance(target, Target) else None,
             refusal=target if isinstance(target, Refusal) else None,
             prefix=self._prefix(target, profile),
@@ -202,6 +210,14 @@ class EndpointCompiler:
             default=settings.endpoint_concurrency,
             slots=settings.max_in_flight,
         )
+
+
+def _text_template(endpoint: Endpoint, profile: Profile) -> TextTemplate | TemplateProblem | None:
+    if endpoint.text_template is None:
+        return None
+    from tillbell.profiles.text_template import read_text_template
+
+    return read_text_template(endpoint.text_template, profile)
 
 
 Compile = Callable[[Endpoint, Collection[str]], CompiledEndpoint]

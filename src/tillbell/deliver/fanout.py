@@ -18,6 +18,7 @@ from tillbell.rules.delivery.raw_payload import is_json_object
 
 _delivery = by_keyword(Delivery)
 _OWN = "@"  # in the name of a body that belongs to one endpoint alone
+_UNRENDERED = b"!"  # bodies of chats are JSON objects, which begin otherwise
 
 
 class Route(NamedTuple):
@@ -43,7 +44,8 @@ def routes_to(
 
 def _variant(compiled: CompiledEndpoint, part: str) -> str:
     variant, endpoint = compiled.profile.variant(part), compiled.endpoint
-    return f"{variant}{_OWN}{endpoint.id[-10:]}" if endpoint.own_lines else variant
+    is_own = endpoint.own_lines or compiled.text_template is not None
+    return f"{variant}{_OWN}{endpoint.id[-10:]}" if is_own else variant
 
 
 def shared_variant(variant: str) -> str:
@@ -53,6 +55,22 @@ def shared_variant(variant: str) -> str:
     ('zenofy', 'zenofy', '')
     """
     return variant.partition(_OWN)[0]
+
+
+def unrendered(reason: str) -> bytes:
+    """Return what stands in place of a body that the endpoint's template could not make."""
+    return _UNRENDERED + reason.encode()
+
+
+def failed_rendering(variant: str, body: bytes) -> str | None:
+    """Return why a stored body could not be made; None: it was made.
+
+    >>> failed_rendering("slack@0123456789", unrendered("line 2: …"))
+    'line 2: …'
+    >>> failed_rendering("slack@0123456789", b"{}")
+    """
+    is_failed = _OWN in variant and body.startswith(_UNRENDERED)
+    return body.removeprefix(_UNRENDERED).decode() if is_failed else None
 
 
 def carrying(routes: tuple[Route, ...], message: Message, payload: bytes) -> tuple[Route, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
-from tillbell.deliver.fanout import Route, shared_variant
+from tillbell.deliver.fanout import Route, shared_variant, unrendered
 from tillbell.model.endpoints import ANY_PRODUCT, Endpoint
 from tillbell.model.messages import Message
 from tillbell.profiles.base import MessageContext
@@ -97,6 +97,11 @@ class PayloadRouter:
         context = MessageContext(
             message.id, message.event_type, message.created_at, payload, message.content_type
         )
+        if compiled.text_template is not None:
+            text = compiled.text_template.text(context)
+            if not isinstance(text, str):
+                return unrendered(f"Its text template made no text of this message: {text}")
+            context = context._replace(text=text)
         return compiled.profile.render(route.part, context)
 
 

@@ -54,6 +54,7 @@ class Endpoint(Record, frozen=True, kw_only=True):
     success: str | None = None  # "2xx" or "200"
     ordering: str | None = None  # "fifo": one at a time per order key
     header_names: dict[str, str] | None = None  # profile's header name → this endpoint's
+    text_template: str | None = None  # for profiles of chats: what it says; None: the profile's
     declared_version: int = 1  # the owner's own number, without effect; `version` counts changes
     handshake: bool = False  # its receiver was asked before it was saved (CloudEvents)
     allowed_rate: int | None = None  # messages a minute that it granted then; None: any number

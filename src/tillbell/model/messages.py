@@ -113,7 +113,8 @@ FAILURES = (
     "dns_error", "dns_timeout", "connect_timeout", "connect_refused", "connect_error", "tls_error",
     "client_certificate_required",
     "timeout", "reset", "protocol_error",
-    "overloaded", "held", "payload_deleted", "interrupted", "internal_error",  # our own
+    "overloaded", "held", "payload_deleted", "template_failed", "interrupted",
+    "internal_error",  # our own
 )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ _BY_FAILURE = {
     "overloaded": "If it comes often, let the server open more files.",
     "held": "Release the server when it may send.",
     "payload_deleted": "Publish the message again if it is still needed.",
+    "template_failed": "Correct the endpoint's text template, then edit and resend the message.",
     "interrupted": "It is made again.",
     "internal_error": "It is tried again; please report it.",
 }

@@ -23,7 +23,9 @@ _TIMED_OUT = frozenset({"timeout", "connect_timeout", "dns_timeout"})
 _BLOCKED = frozenset({"blocked_url", "blocked_address", "blocked_header"})
 
 # What is no fault of the receiver, and says nothing about it.
-OWN_FAILURES = frozenset({"overloaded", "internal_error", "payload_deleted", "unusable"})
+OWN_FAILURES = frozenset(
+    {"overloaded", "internal_error", "payload_deleted", "template_failed", "unusable"}
+)
 
 
 def judge(reply: Reply, success: str, gone_statuses: frozenset[int] = frozenset({410})) -> Result:

@@ -154,6 +154,13 @@ class EndpointFields(Rated):
     header_names: dict[str, str] | None = Field(
         default=None, description="Header name of the profile → header name for this endpoint."
     )
+    text_template: Annotated[str, Field(max_length=4_000), Decides()] | None = Field(
+        default=None,
+        description=(
+            "Profiles `slack`, `discord`, `teams`: what it says, as in `Order {{ data.number }}`; "
+            "null: the profile's words."
+        ),
+    )
     handshake: Flag | None = Field(
         default=None,
         description="Profile `cloudevents`: ask the receiver by OPTIONS before it is saved.",
@@ -172,6 +179,8 @@ class EndpointFields(Rated):
             fields["description"] = self.description or ""
         if "metadata" in named:
             fields["metadata"] = self.metadata or {}
+        if "text_template" in named:
+            fields["text_template"] = self.text_template or None
         if "timeout" in named:
             fields["timeout_s"] = self.timeout
         if self.names_rate:
@@ -305,6 +314,9 @@ class EndpointOut(EndpointHealthOut):
             "Header name of the profile → header name for this endpoint; null: the profile's names."
         ),
     )
+    text_template: str | None = Field(
+        description="What it says of a message, if its owner wrote that; null: the profile's words."
+    )
     handshake: bool = Field(
         description="Whether the receiver was asked by OPTIONS before it was saved."
     )
@@ -349,6 +361,7 @@ class EndpointOut(EndpointHealthOut):
             ordering=endpoint.ordering,
             max_concurrency=endpoint.max_concurrency,
             header_names=endpoint.header_names,
+            text_template=endpoint.text_template,
             handshake=endpoint.handshake,
             notes=_notes(endpoint),
             version=endpoint.declared_version,
@@ -708,7 +721,7 @@ async def send_example(
     if (problem := check_event_type(body.event_type)) is not None:
         raise Invalid(Problem(("body", "eventType"), problem, "event_type"))
     refuse_stopped(endpoint)
-    payload = _example(gateway, body, hidden)
+    payload = example_payload(gateway, body, hidden)
     view = await view_of_one(gateway, app, endpoint)
     draft = MessageDraft(body.event_type, msgspec.json.encode(payload), tags=(EXAMPLE_TAG,))
     published = await gateway.publisher.publish_for(view, draft)
@@ -726,7 +739,8 @@ async def view_of_one(gateway: Gateway, app: Application, endpoint: Endpoint) ->
     return view
 
 
-def _example(gateway: Gateway, body: ExampleIn, hidden: frozenset[str]) -> Any:
+def example_payload(gateway: Gateway, body: ExampleIn, hidden: frozenset[str]) -> Any:
+    """Return what is sent as an example. `Invalid` if there is no sample of the type."""
     if body.payload is not None:
         return body.payload
     if body.event_type in hidden:

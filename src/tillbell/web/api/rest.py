@@ -22,6 +22,7 @@ from tillbell.web.api import (
     deliveries,
     described,
     emails,
+    endpoint_preview,
     endpoints,
     event_type_documents,
     event_types,
@@ -82,6 +83,7 @@ async def get() -> Response:
 ROUTERS: tuple[APIRouter, ...] = (
     applications.router,
     endpoints.router,
+    endpoint_preview.router,
     replays.router,
     overviews.router,
     filter_completion.router,

@@ -70,6 +70,7 @@ ACCESS: dict[str, Access] = {
     "endpoint.replay-missing": Access("attempt", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
     "endpoint.bulk-replay": Access("attempt", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
     "endpoint.plan-replay": Access("attempt", READ, APPLICATION, VIEW),
+    "endpoint.preview": Access("endpoint", READ, APPLICATION, VIEW),
     "endpoint.send-example": Access("endpoint", WRITE, APPLICATION, Capability.CREATE_ATTEMPTS),
     "live.stream": Access("message", READ, OWN, VIEW),
     "search.find": Access("search", READ, OWN, VIEW),

@@ -26,6 +26,7 @@ from tillbell.web.api.endpoint_health import endpoint_page, health_of
 from tillbell.web.api.messages import message_page
 from tillbell.web.api.paging import ListPage
 from tillbell.web.pages import curl
+from tillbell.web.pages.chat_preview import ChatPreview, chat_preview
 from tillbell.web.pages.endpoint_views import WORST, EndpointView
 from tillbell.web.pages.filter_line import filter_line
 from tillbell.web.pages.lists import Fetch, all_of, export, listing_of, nothing, page_of
@@ -108,6 +109,7 @@ class ShownEndpoint(NamedTuple):
     plot: AttemptPlot | None
     test: FilterTest
     sample: ReceiverSample
+    preview: ChatPreview | None  # None: no people read what is sent
 
 
 _SHOWN_OF_SECRET = 4
@@ -216,6 +218,7 @@ async def show(visit: Visit) -> Response:
         schedule=_schedule(compiled),
         plot=attempt_plot(visit, period, steps, markers),
         test=test,
+        preview=chat_preview(compiled, visit.now),
         sample=receiver_sample(compiled, visit.query("lang")),
     )
     return visit.show(

@@ -153,11 +153,26 @@ def _rare_fields(endpoint: Endpoint | None) -> list[FormField]:
         FormField(
             "filter", "Filter", "area", filter_text, about_filter, is_code=True, is_rare=True
         ),
+        *_template_fields(endpoint),
         FormField("channels", "Channels", "text", channels, about_channels, is_rare=True),
         FormField(
             "throttleRate", "Messages a second, at most", "number", rate, about_rate, is_rare=True
         ),
     ]
+
+
+def _template_fields(endpoint: Endpoint | None) -> list[FormField]:
+    """Return the field of the text template where one may be set: at a chat, or a new endpoint."""
+    profile = PROFILES.get(endpoint.profile) if endpoint is not None else None
+    if endpoint is not None and (profile is None or not profile.is_chat):
+        return []
+    text = (endpoint.text_template if endpoint is not None else None) or ""
+    hint = (
+        "For Slack, Discord and Teams: Order {{ data.number }} is paid: {{ data.amount }}."
+        " Empty: the words of the format."
+    )
+    name, label = "textTemplate", "Text template"
+    return [FormField(name, label, "area", text, hint, is_code=True, is_rare=endpoint is None)]
 
 
 def _members(sent: SentFields) -> dict[str, Any]:
@@ -170,7 +185,12 @@ def _members(sent: SentFields) -> dict[str, Any]:
         "channels": sent.words("channels") or None,
         "filter": _filter(sent.text("filter")),
         "throttleRate": sent.number("throttleRate"),
-    }
+    } | _template(sent)
+
+
+def _template(sent: SentFields) -> dict[str, Any]:
+    """Return the text template, where the form had one."""
+    return {"textTemplate": sent.exact("textTemplate") or None} if sent.has("textTemplate") else {}
 
 
 def _filter(text: str) -> Any:
