@@ -21,6 +21,7 @@ from tillbell.model.transactions import (
 from tillbell.money import format_amount
 from tillbell.process.transaction_story import TransactionStory, transaction_story
 from tillbell.rules.filters.clauses import FilterList
+from tillbell.rules.filters.grammar import FilterValue, written_value
 from tillbell.rules.payments.attempts import attempts_of
 from tillbell.rules.payments.standing import StandingCode, taken_back
 from tillbell.rules.payments.story import StepKind
@@ -128,6 +129,7 @@ class ShownTransaction(NamedTuple):
     name: str
     amount: str
     source_name: str  # "" if no source is known
+    order_filter: str | None  # of all transactions of its order
     story: TransactionStory
     sums: list[Sum]
     references: list[Reference]
@@ -183,6 +185,7 @@ async def show(visit: Visit) -> Response:
         name=name_of(transaction),
         amount=format_amount(transaction.amount, transaction.currency),
         source_name=gateway.source_cache.name(source_id) if source_id else "",
+        order_filter=_order_filter(transaction),
         story=story,
         sums=list(_sums(transaction)),
         references=list(_references(transaction)),
@@ -280,6 +283,12 @@ def _sums(transaction: Transaction) -> Iterator[Sum]:
     for word, minor, is_always, note in rows:
         if minor or is_always:
             yield Sum(word, format_amount(minor, transaction.currency), note)
+
+
+def _order_filter(transaction: Transaction) -> str | None:
+    if transaction.order_id is None:
+        return None
+    return f"order:{written_value(FilterValue(transaction.order_id))}"
 
 
 def _references(transaction: Transaction) -> Iterator[Reference]:
