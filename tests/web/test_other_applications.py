@@ -23,6 +23,9 @@ from tillbell.web.pages.site import PAGES
 ID = re.compile(r"\b[a-z]+_0[0-9a-z]{25,}\b")
 FOREIGN = re.compile(r"/app/(shop|shop-2)(?=/|$)")
 OF_ALL = {"authentication.logout", "live.stream"}  # it ends the token; it does not end
+# A provider is everybody's; a product has a webhook of its own or that of all, known here or not.
+# An upsert makes a thing of its own, by the same name.
+ANY_NAME = ("provider.", "product-webhook.")
 # What the page of an act names in its path, and the ids that begin so.
 PREFIXES = {
     "msg": "msg",
@@ -82,8 +85,7 @@ class WatchedTour(Tour):
 
     def _try(self, name: str, method: str, path: str, **sent: Any) -> None:
         app, below = FOREIGN.search(path), FOREIGN.sub("", path)
-        # An upsert makes a thing of its own, by the same name; a provider is everybody's.
-        is_other = name.endswith(".upsert") or name.startswith("provider.")
+        is_other = name.endswith(".upsert") or name.startswith(ANY_NAME)
         names = {} if is_other else self.names
         by_id = "/".join(names.get(part, part) for part in below.split("/"))
         asked = set(ID.findall(f"{path} {by_id} {sent}"))
