@@ -14,6 +14,7 @@ from tillbell.configure.api_keys import ApiKeys
 from tillbell.configure.applications import Applications
 from tillbell.configure.endpoints import EndpointDefaults, Endpoints
 from tillbell.configure.event_types import EventTypes
+from tillbell.configure.export_links import ExportLinks
 from tillbell.configure.identity_provider import IdentityProvider
 from tillbell.configure.inboxes import InboxSettings
 from tillbell.configure.key_usage import KeyUsage
@@ -78,6 +79,8 @@ from tillbell.storage.opening import is_shared, store_at
 from tillbell.storage.ports.database import Database
 from tillbell.upkeep.chores import LongTransactionMonitor, RemovedEndpointDiscarder
 from tillbell.upkeep.live import LiveHub
+from tillbell.upkeep.scheduled_exports import FOLDER as EXPORTS
+from tillbell.upkeep.scheduled_exports import ScheduledExports
 from tillbell.upkeep.statistics import Markers, UnstoredCallbacks
 from tillbell.vault import Vault
 
@@ -282,6 +285,11 @@ class Gateway:
         self.people_admin = PeopleAdmin(self.database, self.clock, self.ids)
         self.sign_ons = self._sign_ons()
         self.retention = RetentionPeriods(self.config_cache, self.settings)
+        self.export_links = ExportLinks(parts, self.database)
+        self.scheduled_exports = ScheduledExports(
+            self.database, self.config_cache, self.publisher, self.export_links, self.clock
+        )
+        self.scheduled_exports.folder = self.settings.data_dir / EXPORTS
         self.key_usage = KeyUsage(self.database, self.config_cache, self.clock)
 
     def _sign_ons(self) -> SignOns | None:

@@ -30,6 +30,7 @@ ABANDONED_EVERY = 10 * SECOND
 ABANDONED_AFTER = 30 * SECOND
 LONG_TRANSACTIONS_EVERY = 15 * SECOND
 UNMATCHED_RETRY_EVERY = 30 * SECOND
+EXPORTS_EVERY = 30 * SECOND
 PURGE_EVERY = 60 * SECOND
 STATISTICS_EVERY = MINUTE
 
@@ -122,6 +123,7 @@ class Runtime:
             ("statistics", STATISTICS_EVERY, self._statistics().run),
             ("pending_sample", STATISTICS_EVERY, sampler.sample),
             ("unmatched_retry", UNMATCHED_RETRY_EVERY, gateway.unmatched_callbacks.retry_due),
+            ("scheduled_exports", EXPORTS_EVERY, gateway.scheduled_exports.run),
         ):
             yield Chore(name, every, cluster.only_as_leader(work))
         if cluster.is_shared:

@@ -180,6 +180,8 @@ IDS = (
     "subscription_uid",
     "suppression_id",
     "person_id",
+    "link_id",
+    "schedule_id",
     "inbox_id",
     "request_id",
 )

@@ -8,10 +8,13 @@ import json
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from tests.web.served_gateway import ServedGateway
 from tests.web.shop_client import ShopClient
+from tillbell.clock import DAY
+from tillbell.model.exports import ExportSchedule
 
 HOSTILE = (
     *("=1+1", "+381 64 1", "-5", "@x", "\tx", "\rx", "|x", "%x", "＝1", " x ", "'x", "''", "'"),
@@ -255,3 +258,66 @@ def test_exports_take_the_filter_and_all_formats(shop: ShopClient) -> None:
         assert shop.http.get(f"{shop.path}/export/{kind}").status_code == 200
     acts = shop.get("audit", limit=250)["data"]
     assert {act["action"] for act in acts} >= {"order.export", "customer.export"}
+
+
+def here(shop: ShopClient, url: str) -> str:
+    """Return a URL of the gateway at the port that the test has."""
+    return shop.served.url + httpx.URL(url).path
+
+
+def test_a_spreadsheet_gets_one_export_by_a_link(shop: ShopClient) -> None:
+    fill(shop)
+    body = {"name": "Sheet", "kind": "customers", "filter": "consent:given"}
+    link = shop.made("export-link", body)
+    url = here(shop, link["url"])
+    with shop.served.client(None) as stranger:
+        answer = stranger.get(url)
+        query = {"filter": "consent:given"}
+        assert (answer.status_code, answer.text) == (200, table(shop, "customers", **query))
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        (shown,) = shop.get("export-link")["data"]
+        assert shown["lastUsedAt"] is not None
+        assert shown.keys() == link.keys() - {"url"}
+        for wrong in (url.replace(link["id"], "exl_0"), f"{url[:-20]}/x.csv"):
+            assert stranger.get(wrong).status_code == 404
+        assert stranger.post(url).status_code == 405
+        acts = shop.get("audit", limit=250)["data"]
+        assert any(a["action"] == "customer.export" and link["id"] in a.values() for a in acts)
+        assert shop.http.delete(f"{shop.path}/export-link/{link['id']}").status_code == 204
+        assert stranger.get(url).status_code == 404
+    narrow = shop.served.client(shop.served.make_key("export-link:write", app_id=shop.app_id))
+    with narrow:
+        refused = narrow.post(f"{shop.served.url}/api/v1{shop.path}/export-link", json=body)
+        assert refused.status_code == 403
+
+
+def test_a_scheduled_export_is_made_once_for_each_time(shop: ShopClient) -> None:
+    gateway = shop.served.gateway
+    shop.http.put(f"{shop.path}/customer/c1", json={"name": "Ada"})
+    each = {"name": "Daily", "kind": "customers"}
+    file = shop.made("export-schedule", {**each, "every": "hour", "target": "folder"})
+    message = shop.made("export-schedule", {**each, "every": "hour", "target": "message"})
+    for id_ in (file["id"], message["id"]):  # as if they had been there for a day
+        shop.served.do(
+            gateway.config_cache.change(
+                ExportSchedule,
+                shop.app_id,
+                id_,
+                lambda stored: msgspec.structs.replace(stored, created_at=stored.created_at - DAY),
+            )
+        )
+    for _ in range(2):
+        shop.served.do(gateway.scheduled_exports.run())
+    shown = {s["id"]: s for s in shop.get("export-schedule")["data"]}
+    assert shown[file["id"]]["lastError"] is None, shown
+    path = gateway.settings.data_dir / shown[file["id"]]["lastFile"]
+    assert path.read_bytes().decode() == table(shop, "customers")
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    sent = shop.get("msg", event_types="export.ready")["data"]
+    assert [m["payload"]["data"]["scheduleId"] for m in sent] == [message["id"]]
+    with shop.served.client(None) as stranger:
+        assert stranger.get(here(shop, sent[0]["payload"]["data"]["url"])).text == table(
+            shop, "customers"
+        )
+    for id_ in shown:
+        assert shop.http.delete(f"{shop.path}/export-schedule/{id_}").status_code == 204

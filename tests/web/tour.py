@@ -37,6 +37,7 @@ _SECRETS = (
     (re.compile(r"whsec_[A-Za-z0-9+/=]+"), "whsec_ZXhhbXBsZS1zZWNyZXQtZXhhbXBsZS1zZWNyZXQ="),
     (re.compile(r"\btb_[A-Za-z0-9_-]+"), "tb_EXAMPLE0000000000000000000000000000000000"),
     (re.compile(r"/setup/[A-Za-z0-9_-]{43}"), "/setup/EXAMPLETOKEN00000000000"),
+    (re.compile(r"/export-link/[A-Za-z0-9_.-]+/"), "/export-link/EXAMPLETOKEN00000000000/"),
     (re.compile(r"t=\d{10},v1=[0-9a-f]{64}"), f"t=1780306200,v1={'0' * 64}"),
     (re.compile(r"(/api/webhooks/[a-z0-9-]+/)[A-Za-z0-9_-]+"), r"\1EXAMPLETOKEN00000000000"),
     (re.compile(r"(/inbox/)(?!inb_)[A-Za-z0-9_-]{32}"), r"\1EXAMPLETOKEN000000000000000000000"),
@@ -548,6 +549,14 @@ def _tables(tour: Tour) -> None:
         *("deliveries", "attempts", "callbacks", "transactions", "conflicts", "audit"),
     ):
         ask("GET", f"/app/shop/export/{kind}", params={"filter": "since:24h", "format": "csv"})
+    sheet = {"name": "Orders of today", "kind": "orders", "filter": "since:24h"}
+    link = ask("POST", "/app/shop/export-link", sheet)
+    ask("GET", "/app/shop/export-link")
+    ask("DELETE", f"/app/shop/export-link/{link['id']}")
+    daily = {"name": "Stock, every morning", "kind": "products", "hour": 6, "target": "message"}
+    schedule = ask("POST", "/app/shop/export-schedule", daily)
+    ask("GET", "/app/shop/export-schedule")
+    ask("DELETE", f"/app/shop/export-schedule/{schedule['id']}")
 
 
 def _operators(tour: Tour) -> None:

@@ -66,10 +66,11 @@ ExportQueryOf = Annotated[ExportQuery, Depends()]
 
 def file_headers(list_: FilterList, format_: ExportFormat) -> dict[str, str]:
     """Return the header that names the file: `orders.csv`."""
-    return {"content-disposition": f'attachment; filename="{_name(list_)}.{format_}"'}
+    return {"content-disposition": f'attachment; filename="{name_of(list_)}.{format_}"'}
 
 
-def _name(list_: FilterList) -> str:
+def name_of(list_: FilterList) -> str:
+    """Return how the items of a list are called: `orders`."""
     return "audit" if list_ is FilterList.AUDIT else plural(list_)
 
 
@@ -98,7 +99,7 @@ def _add(to: APIRouter, path: str, list_: FilterList, text: str, export: Any) ->
     """Add the route of a list."""
     to.get(
         f"/{path}",
-        name=_name(list_),
+        name=name_of(list_),
         description=text,
         response_class=Response,
         responses=_STREAMED,
@@ -123,4 +124,4 @@ for _list, _text in _OF_ALL.items():
     _add(router, _list, _list, _text, _everywhere(_list))
 for _list, _text in {**_OF_SHOP, **_OF_ALL}.items():
     _text = f"{_text[:-1]}, of one application." if _list in _OF_ALL else _text
-    _add(app_router, _name(_list), _list, _text, _in_application(_list))
+    _add(app_router, name_of(_list), _list, _text, _in_application(_list))

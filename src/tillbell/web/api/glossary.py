@@ -107,6 +107,8 @@ TAGS: Mapping[str, str] = {
     "Search": "Finds things by any id or name.",
     "Export": "All rows of a list that fit a filter, as CSV or NDJSON.",
     "Application Export": "All rows of one application, also the records of its shop.",
+    "Export Link": "URLs for spreadsheets, each of which answers with one export.",
+    "Export Schedule": "Exports that are made every day or hour, as a file or a message.",
     "Import": "Orders, products, stock, customers and subscriptions from CSV.",
     "Statistics": "What plots show over time: attempts, callbacks, amounts. As JSON or CSV.",
     "Source": "A configured sender of callbacks at one provider, with the URL to enter there.",

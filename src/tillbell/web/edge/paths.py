@@ -4,6 +4,7 @@ from __future__ import annotations
 
 BASE = "/api/v1"
 CASHIER = "/v1/api/mozarto/cashier"  # a platform's path, outside of `BASE`
+EXPORT_LINK = "/export-link/"  # followed by the token of a link, and the name of the file
 # Places in the ASGI scope.
 REQUEST_ID = "tillbell.request_id"
 ROUTE = "tillbell.route"  # the path with names in place of its values

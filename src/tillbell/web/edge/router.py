@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
+from tillbell.model.exports import ExportLink, ExportSchedule
+from tillbell.rules.filters.clauses import FilterList
 from tillbell.web.edge.api_middleware import ApiGate
 from tillbell.web.edge.asgi_types import App, Handler, HttpAnswer, Receive, Scope, Send
 from tillbell.web.edge.callback_route import CallbackRoutes, is_callback
 from tillbell.web.edge.direct_callbacks import DirectCallback, DirectCallbacks
 from tillbell.web.edge.direct_messages import DirectAnswer, DirectMessages, DirectRequest
 from tillbell.web.edge.exchange import HttpExchange
+from tillbell.web.edge.export_link_route import ExportLinkRoute
 from tillbell.web.edge.health import PATHS, HealthApp
 from tillbell.web.edge.inbox_route import InboxRoutes, is_inbox
 from tillbell.web.edge.page_route import PageRoute
-from tillbell.web.edge.paths import is_api, is_ingest
+from tillbell.web.edge.paths import EXPORT_LINK, is_api, is_ingest
 from tillbell.web.edge.static_files import is_static, show_static_file
 from tillbell.web.pages.docs_page import is_docs, show_docs
 from tillbell.web.server.lazy_app import DeferredApp
@@ -34,6 +39,7 @@ class WebApp:
         self._pages = PageRoute(self._deferred_pages)
         self._callbacks = CallbackRoutes(gateway)
         self._inboxes = InboxRoutes(gateway)
+        self._export_links = ExportLinkRoute(gateway)
         self._health = HealthApp(gateway)
         self._exchange = HttpExchange(gateway, self._find)
         self._direct_messages = DirectMessages(self._api, self._exchange, gateway.clock)
@@ -71,6 +77,8 @@ class WebApp:
             return self._inboxes
         if path in PATHS:
             return self._health
+        if path.startswith(EXPORT_LINK):
+            return self._export_links
         if is_docs(path):
             return show_docs
         if is_ingest(path):
@@ -116,7 +124,26 @@ class WorkerApp:
 
 def build(gateway: Gateway) -> WebApp | WorkerApp:
     """Build the ASGI application of this process, by its role."""
+    gateway.scheduled_exports.rows = partial(_scheduled_rows, gateway)
+    gateway.scheduled_exports.url = partial(_link_url, gateway)
     return WorkerApp(gateway) if gateway.settings.role == "worker" else WebApp(gateway)
+
+
+async def _scheduled_rows(
+    gateway: Gateway, schedule: ExportSchedule
+) -> AsyncGenerator[bytes, None]:
+    """Return the rows of a scheduled export."""
+    from tillbell.web.api.exported_rows import Export, ExportFormat, begin_export
+
+    list_, format_ = FilterList(schedule.kind), ExportFormat(schedule.format)
+    export = Export(list_, format_, schedule.filter or None, schedule.has_mark)
+    return await begin_export(gateway, schedule.scope, export)
+
+
+def _link_url(gateway: Gateway, link: ExportLink, token: str) -> str:
+    from tillbell.web.api.export_links import link_url
+
+    return link_url(gateway, link, token)
 
 
 def _load_rest(gateway: Gateway) -> App:
