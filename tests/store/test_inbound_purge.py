@@ -14,7 +14,9 @@ from tests.store.inbound_harness import (
     InboundHarness,
 )
 from tillbell.clock import DAY, HOUR, Micros
+from tillbell.ids import first_of
 from tillbell.model.records import Application
+from tillbell.model.shop import Tombstone
 from tillbell.model.transactions import Transaction
 from tillbell.storage.ports.inbound import CallbackFilter, ReceivedCallback, TransactionFilter
 from tillbell.storage.ports.outbound import ALL
@@ -54,6 +56,16 @@ async def test_a_request_is_deleted_alone(inbound: InboundHarness) -> None:
     assert await inbound.store.callback_request(callback.app_id, callback.id) is None
     assert await inbound.store.callback_request(other.app_id, other.id) == REQUEST
     assert await inbound.reread(callback) == callback
+
+
+async def test_marks_of_deleted_records_go_after_400_days(inbound: InboundHarness) -> None:
+    mark = Tombstone(id=first_of("tmb", inbound.outbound.now), scope="app_a", uid="m", removed_at=1)
+    await inbound.store.put(mark)
+    inbound.outbound.clock.advance(400 * 86_400)
+    assert await purge(inbound) == 0
+    inbound.outbound.clock.advance(1)
+    assert (await purge(inbound), await purge(inbound)) == (1, 0)
+    assert await inbound.store.get(Tombstone, "m", "app_a") is None
 
 
 async def test_requests_of_bulk_providers_go_after_a_day(inbound: InboundHarness) -> None:

@@ -495,6 +495,19 @@ def test_a_platform_tells_of_products_and_customers(records: Records, kind: str)
     assert tell(None, is_removed=True) == ["deleted"]
     assert tell(None, is_removed=True) == []
 
+    assert tell(5, name="late") == tell(None, name="undated") == []
+    assert {each["outcome"] for each in shop.get("callback", limit=2)["data"]} == {"stale"}
+    assert shop.http.get(f"{shop.path}/{kind}/7").status_code == 404
+    records.put(f"{kind}/7", {"name": "by hand"}, 201)
+    assert records.types(kind) == ["created"]
+    assert (records.delete(f"{kind}/7"), records.types(kind)) == (204, ["deleted"])
+    assert tell(6, name="late") == []
+    assert tell(10**14, name="made again by the platform") == ["created"]
+    assert tell(10**14 + 2, is_removed=True) == ["deleted"]
+    assert tell(10**14 + 1, name="late") == []
+    assert tell(3, is_removed=True, id="8") == tell(2, id="8", name="before its deletion") == []
+    assert tell(4, id="8", name="after it") == ["created"]
+
 
 # ── products, customers, subscriptions ───────────────────────────────────────────────────────────
 

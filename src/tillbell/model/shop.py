@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, NamedTuple
 
 import msgspec
@@ -103,6 +104,21 @@ class Customer(ShopDocument, frozen=True, kw_only=True):
         return SearchColumns(
             number=_text(self.data.get("phoneNumber")), email=_small(self.data.get("email"))
         )
+
+
+class Tombstone(Record, frozen=True, kw_only=True):
+    """The mark of a product or customer that was deleted, so that late news makes it not again.
+
+    Its uid is a digest of what was deleted, and says nothing of it. `removed_at` is the platform's
+    own time of the deletion, or ours if nobody has said one.
+    """
+
+    removed_at: Micros
+
+
+def tombstone_uid(kind: type[ShopDocument], uid: str) -> str:
+    """Return the uid of the mark of a record."""
+    return hashlib.blake2b(f"{kind.__name__}:{uid}".encode(), digest_size=18).hexdigest()
 
 
 class Subscription(ShopDocument, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from tillbell.model.shop import Customer, Order, ShopDocument, Subscription
 from tillbell.model.transactions import Transaction
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import Decisions
+from tillbell.process.shop_documents import mark_removed
 from tillbell.receive.sealed_request import open_request
 from tillbell.rules.traces import Traces
 from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
@@ -191,6 +192,7 @@ class CustomerEraser:
             if record is None:
                 return False
             decision.remove_record(record)
+            mark_removed(decision, Customer, search.customer, None)
             if "@" not in search.customer:
                 decision.publish_about(record, "customer.deleted", {"id": search.customer})
             return True

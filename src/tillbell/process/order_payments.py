@@ -14,7 +14,7 @@ from typing import TypeVar
 from tillbell.model.shop import Order, OrderPayment, ShopDocument
 from tillbell.model.transactions import Transaction
 from tillbell.process.decision import Decision
-from tillbell.process.shop_documents import News, new_document, rewrite
+from tillbell.process.shop_documents import News, mark_of, new_document, rewrite
 from tillbell.rules.orders import order_paid_by, payment_of
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import TransactionFilter
@@ -50,7 +50,13 @@ async def pay_orders(database: Database, decision: Decision, *, has_orders: bool
 async def create_document(
     database: Database, decision: Decision, kind: type[D], uid: str, news: News
 ) -> D:
-    """Write a record that is new; an order with the payments that came before it."""
+    """Write a record that is new; an order with the payments that came before it.
+
+    One that was deleted is there again: its mark goes.
+    """
+    mark = await mark_of(database, decision, kind, uid)
+    if mark is not None:
+        decision.remove_record(mark)
     record = new_document(decision, kind, uid)
     payments = None
     if isinstance(record, Order):

@@ -21,6 +21,8 @@ from tillbell.model.shop import (
     Product,
     ShopDocument,
     Subscription,
+    Tombstone,
+    tombstone_uid,
 )
 from tillbell.process.decision import Decision
 from tillbell.rules.orders import completed, order_events
@@ -40,6 +42,7 @@ PREFIXES: Mapping[type[ShopDocument], str] = {
     Customer: "cus",
     Subscription: "sub",
 }
+TOMBSTONE = "tmb"  # prefix of the ids of marks
 _REMOVED: Mapping[type[ShopDocument], str] = {
     Product: "product.deleted",
     Customer: "customer.deleted",
@@ -106,10 +109,38 @@ def rewrite(
     return after
 
 
-def remove(decision: Decision, record: ShopDocument) -> None:
-    """Remove a product or customer, and publish it with what was known of it."""
+def remove(decision: Decision, record: ShopDocument, removed_at: Micros | None = None) -> None:
+    """Remove a product or customer, and publish it with what was known of it.
+
+    `removed_at` is the platform's own time of that; None: it is now.
+    """
     decision.remove_record(record)
+    mark_removed(decision, type(record), record.uid or record.id, removed_at)
     decision.publish_about(record, _REMOVED[type(record)], document_data(record))
+
+
+def mark_removed(
+    decision: Decision, kind: type[ShopDocument], uid: str, removed_at: Micros | None
+) -> None:
+    """Leave a mark that a record was deleted. There must be none."""
+    mark = Tombstone(
+        id=decision.new_id(TOMBSTONE),
+        scope=decision.app_id,
+        uid=tombstone_uid(kind, uid),
+        created_at=decision.now,
+        updated_at=decision.now,
+        removed_at=decision.now if removed_at is None else removed_at,
+    )
+    decision.write_record(mark, 0)
+
+
+async def mark_of(
+    database: Database, decision: Decision, kind: type[ShopDocument], uid: str
+) -> Tombstone | None:
+    """Return the mark of a record that was deleted; None: it was not, or such ones never are."""
+    if kind not in _REMOVED:
+        return None
+    return await database.get(Tombstone, tombstone_uid(kind, uid), decision.app_id)
 
 
 def document_data(record: ShopDocument) -> dict[str, Any]:

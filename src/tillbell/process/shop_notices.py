@@ -14,7 +14,15 @@ from tillbell.model.shop import Customer, Order, Product, ShopDocument
 from tillbell.model.sources import Trust
 from tillbell.process.decision import Decision
 from tillbell.process.order_payments import create_document
-from tillbell.process.shop_documents import News, is_late, remove, rewrite, written
+from tillbell.process.shop_documents import (
+    News,
+    is_late,
+    mark_of,
+    mark_removed,
+    remove,
+    rewrite,
+    written,
+)
 from tillbell.receive.source_cache import CompiledSource
 from tillbell.rules.orders import moves_back
 from tillbell.rules.payments.trust import confirmation_policy, reason_unproven
@@ -65,20 +73,42 @@ async def decide_record(
     news = News(members, notice.occurred_at, compiled.source.id)
     record = await written(database, decision, kind, uid)
     name = f"{notice.kind} {uid}"
-    if record is None and notice.is_removed:
-        decision.add_outcome(Outcome.NOTED, f"There is no {name}.")
-    elif record is None:
-        await create_document(database, decision, kind, uid, news)
-        decision.add_outcome(Outcome.NOTED, f"New {name}.")
-    elif notice.is_removed:
-        remove(decision, record)
-        decision.add_outcome(Outcome.NOTED, f"Removed {name}.")
+    if record is None:
+        whole = news._replace(data=notice.data)
+        await _decide_absent(database, decision, kind, whole, is_removed=notice.is_removed)
     elif is_late(record, news):
         decision.add_outcome(Outcome.STALE, f"It is older than what is known of {name}.")
+    elif notice.is_removed:
+        remove(decision, record, notice.occurred_at)
+        decision.add_outcome(Outcome.NOTED, f"Removed {name}.")
     elif rewrite(decision, record, {**record.data, **members}, news).data == record.data:
         decision.add_outcome(Outcome.DUPLICATE, f"The {name} is so already.")
     else:
         decision.add_outcome(Outcome.NOTED, f"The {name} changed.")
+
+
+async def _decide_absent(
+    database: Database,
+    decision: Decision,
+    kind: type[ShopDocument],
+    news: News,
+    *,
+    is_removed: bool,
+) -> None:
+    """Make a record that there is not, unless the news is older than its deletion."""
+    uid = str(news.data["id"])
+    name = f"{kind.__name__.lower()} {uid}"
+    mark = await mark_of(database, decision, kind, uid)
+    if is_removed:
+        if mark is None and news.platform_at is not None:
+            mark_removed(decision, kind, uid, news.platform_at)
+        decision.add_outcome(Outcome.NOTED, f"There is no {name}.")
+    elif mark is not None and (news.platform_at or 0) <= mark.removed_at:
+        decision.add_outcome(Outcome.STALE, f"It is older than the deletion of {name}.")
+    else:
+        members = {member: value for member, value in news.data.items() if member != "id"}
+        await create_document(database, decision, kind, uid, news._replace(data=members))
+        decision.add_outcome(Outcome.NOTED, f"New {name}.")
 
 
 def _is_undated(order: Order, news: News) -> bool:

@@ -100,6 +100,7 @@ def purge_inbound(
         partial(_delete_callbacks, db, callbacks_before),
         partial(_delete_dedupe_keys, db, now - DEDUPE_KEY_LIFE),
         partial(_delete_item_keys, db, now - ITEM_KEY_LIFE),
+        partial(_delete_tombstones, db, now - DEDUPE_KEY_LIFE),
     ):
         if left > 0:
             left -= delete(left)
@@ -128,6 +129,10 @@ def _delete_dedupe_keys(db: DbTransaction, before: Micros, limit: int) -> int:
 
 def _delete_item_keys(db: DbTransaction, before: Micros, limit: int) -> int:
     return len(db.query("delete_items", (before, limit)))
+
+
+def _delete_tombstones(db: DbTransaction, before: Micros, limit: int) -> int:
+    return len(db.query("delete_tombstones", (first_of("tmb", before), limit)))
 
 
 def remove_inbound(db: DbTransaction, app_id: str) -> None:

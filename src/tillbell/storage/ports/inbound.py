@@ -195,7 +195,8 @@ class InboundStore(Protocol):
 
         Requests of bulk providers go a day after they came, others if they came before
         `requests_before`. Callbacks with a conclusion go if they came before `callbacks_before`,
-        dedupe keys after 400 days, item keys after two. Transactions and what belongs to them stay.
+        dedupe keys and marks of deleted records after 400 days, item keys after two. Transactions
+        and what belongs to them stay.
         """
         ...
 
