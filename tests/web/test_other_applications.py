@@ -37,6 +37,7 @@ PREFIXES = {
     "task": "qtask",
     "key": "key",
     "person": "per",
+    "inbox": "inb",
     "entry": "aud",
     "delivery": "dlv",
     "attempt": "atmpt",
