@@ -283,6 +283,12 @@ def _object(url: str, reply: Reply) -> Mapping[str, Any]:
 
 
 def _unusable(url: str, reason: str) -> SignOnRefused:
-    """Return the refusal of who cannot be let in because the provider does not answer rightly."""
+    """Return the refusal of who cannot be let in because the provider does not answer rightly.
+
+    Why is in the log alone: strangers need not know where the provider is.
+    """
     log_event("sign_on.provider_failed", url=url, error=reason)
-    return SignOnRefused(f"The identity provider did not answer as it should: {reason}")
+    return SignOnRefused(
+        "The identity provider did not answer as it should. The server's log says why: "
+        "`sign_on.provider_failed`."
+    )
