@@ -79,6 +79,7 @@ from tillbell.storage.opening import is_shared, store_at
 from tillbell.storage.ports.database import Database
 from tillbell.upkeep.chores import LongTransactionMonitor, RemovedEndpointDiscarder
 from tillbell.upkeep.live import LiveHub
+from tillbell.upkeep.renewals import UpcomingRenewals
 from tillbell.upkeep.scheduled_exports import FOLDER as EXPORTS
 from tillbell.upkeep.scheduled_exports import ScheduledExports
 from tillbell.upkeep.statistics import Markers, UnstoredCallbacks
@@ -223,6 +224,9 @@ class Gateway:
             self.database, self.source_cache, self.vault, self.receiver, self.clock
         )
         self.shop_records = ShopRecords(self.decisions)
+        self.upcoming_renewals = UpcomingRenewals(
+            self.decisions, self.config_cache, self.clock, self.settings.upcoming_days
+        )
         self.customer_eraser = CustomerEraser(
             self.decisions, self.config_cache, self.tasks, self.vault
         )

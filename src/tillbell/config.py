@@ -214,6 +214,11 @@ class Settings:
     minute_statistics_hours: int = _setting(
         48, "Hours for which statistics are kept by the minute.", (2, 720)
     )
+    upcoming_days: int = _setting(
+        3,
+        "Days before a renewal for which `subscription.upcoming` is published; 0: it is not.",
+        (0, 60),
+    )
     partition_days: int = _setting(
         7, "Days of history that PostgreSQL keeps in one table and drops together.", (1, 31)
     )

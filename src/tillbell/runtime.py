@@ -33,6 +33,7 @@ UNMATCHED_RETRY_EVERY = 30 * SECOND
 EXPORTS_EVERY = 30 * SECOND
 PURGE_EVERY = 60 * SECOND
 STATISTICS_EVERY = MINUTE
+RENEWALS_EVERY = 15 * MINUTE
 
 
 class Runtime:
@@ -124,6 +125,7 @@ class Runtime:
             ("pending_sample", STATISTICS_EVERY, sampler.sample),
             ("unmatched_retry", UNMATCHED_RETRY_EVERY, gateway.unmatched_callbacks.retry_due),
             ("scheduled_exports", EXPORTS_EVERY, gateway.scheduled_exports.run),
+            ("upcoming_renewals", RENEWALS_EVERY, gateway.upcoming_renewals.run),
         ):
             yield Chore(name, every, cluster.only_as_leader(work))
         if cluster.is_shared:

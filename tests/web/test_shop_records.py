@@ -12,6 +12,7 @@ import pytest
 from tests.money.payment_harness import APPROVED, FAILED, linked, news
 from tests.web.served_gateway import ServedGateway
 from tests.web.shop_client import ShopClient, problem
+from tillbell.clock import DAY, HOUR, Micros, iso
 from tillbell.model.callbacks import (
     Notice,
     OrderNotice,
@@ -569,6 +570,28 @@ def test_other_records_live_and_each_step_is_told_once(
     assert records.delete(f"{kind}/x1") == 204
     assert records.types(kind) == ["deleted"]
     assert records.delete(f"{kind}/x1") == 404
+
+
+def test_a_renewal_is_announced_once_some_days_before(records: Records) -> None:
+    shop, gateway = records.shop, records.shop.served.gateway
+
+    def look(end: Micros, **data: Any) -> list[str]:
+        records.patch("subscription/s1", {"currentPeriodEnd": iso(end), **data})
+        records.types("subscription")
+        shop.served.do(gateway.upcoming_renewals.run())
+        return records.types("subscription")
+
+    now = gateway.clock.now()
+    records.put("subscription/s1", {"amount": "9.90", "currency": "EUR", "status": "active"}, 201)
+    before = records.patch("subscription/s1", {"plan": "Box"})["updatedAt"]
+    assert look(now + 4 * DAY) == []
+    assert look(now + 2 * DAY) == ["upcoming"]
+    assert look(now + 2 * DAY) == []
+    assert look(now + 2 * DAY, plan="Big box") == []
+    assert look(now - DAY) == []
+    assert look(now + 3 * DAY - HOUR) == ["upcoming"]
+    assert look(now + DAY, status="cancelled") == []
+    assert shop.get("subscription/s1")["updatedAt"] > before
 
 
 def test_a_stock_tells_what_it_was(records: Records) -> None:

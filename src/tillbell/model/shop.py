@@ -124,6 +124,8 @@ def tombstone_uid(kind: type[ShopDocument], uid: str) -> str:
 class Subscription(ShopDocument, frozen=True, kw_only=True):
     """A subscription."""
 
+    upcoming_told: Micros | None = None  # the end of the period whose renewal was announced
+
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
