@@ -152,6 +152,25 @@ def _check_refusals(shop: ShopClient, message_id: str) -> None:
     assert problem(bad)[0] == "body.url"
 
 
+def test_a_platform_gets_whole_products_from_their_records(records: Records) -> None:
+    shop = records.shop
+    product = {"name": "Course", "description": "Six lessons", "sku": "C-1", "stock": 3}
+    records.put("product/p1", {**product, "price": "100.00", "currency": "EUR"}, 201)
+    records.put("order/o-1", {**ORDER, "status": "paid"}, 201)
+    url = shop.served.receiver.url(f"{shop.hook}/shoppex")
+    wanted = {"profile": "shoppex", "eventTypes": ["order:paid:product"]}
+    shop.made("endpoint", {"url": url, **wanted})
+    records.put("order/o-2", {**ORDER, "status": "paid"}, 201)
+    late, early = shop.get("msg", event_types="order.paid")["data"]
+    shop.served.wait_for_attempts(late["id"], 2)
+    (body,) = _received(shop, "/shoppex", f"{late['id']}_product")
+    course, other = body["data"]["products"]
+    assert (course["uniqid"], course["title"], course["sku"]) == ("p1", "Course", "C-1")
+    assert (course["description"], course["stock"], course["total"]) == ("Six lessons", 3, 100)
+    assert (other["uniqid"], other["quantity"], "sku" in other) == ("p2", 2, False)
+    assert "product" not in early["payload"]["data"]["items"][0]
+
+
 def test_a_source_has_a_webhook_for_its_transactions(records: Records) -> None:
     shop = records.shop
     hook = {"webhookUrl": shop.served.receiver.url(f"{shop.hook}/mozarto")}

@@ -8,7 +8,7 @@ store takes it, all of it in one commit (decisions.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -119,6 +119,7 @@ class Decision:
         self._payments_read: list[PaymentsRead] = []
         self._drafts: list[MessageDraft] = []
         self._told: dict[tuple[type[Record], str], list[int]] = {}  # drafts about a record
+        self._told_data: dict[int, dict[str, Any]] = {}  # `data` of each of these drafts
         self._audit: list[AuditEntry] = []
         self._acts: list[AuditedAct] = []
         self._item_keys: tuple[tuple[str, str], ...] = ()
@@ -322,6 +323,24 @@ class Decision:
         payload = _encode({"type": type_, "timestamp": iso(self.now), "data": data})
         draft = self.publish_payload(type_, payload, order_key=record.id)
         self._told.setdefault((type(record), record.uid or record.id), []).append(draft)
+        self._told_data[draft] = data
+
+    def told_about(
+        self, kind: type[ShopDocument], types: Collection[str]
+    ) -> list[tuple[int, dict[str, Any]]]:
+        """Return the messages of these types about records of a kind: place and `data` of each."""
+        places = [draft for key, drafts in self._told.items() if key[0] is kind for draft in drafts]
+        return [
+            (draft, self._told_data[draft])
+            for draft in places
+            if self._drafts[draft].event_type in types
+        ]
+
+    def tell_instead(self, draft: int, data: dict[str, Any]) -> None:
+        """Give a message about a record another `data`."""
+        before = self._drafts[draft]
+        payload = _encode({"type": before.event_type, "timestamp": iso(self.now), "data": data})
+        self._drafts[draft] = before._replace(payload=payload)
 
     def has_published_about(self, record: ShopDocument) -> bool:
         """Tell whether a message about a record is among the drafts."""

@@ -21,6 +21,7 @@ from tillbell.model.callbacks import Callback
 from tillbell.process.answered_questions import close_answered
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.order_payments import pay_orders
+from tillbell.process.order_products import add_products
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import ChangeSet, PreconditionFailed
 
@@ -86,6 +87,7 @@ class Decisions:
             result = await decide(decision)
             await pay_orders(self.database, decision, has_orders=app_id in self._apps_with_orders)
             await close_answered(self.database, decision)
+            await add_products(self.database, decision, view)
             failed = await self._store(view, decision, by.callback)
             if failed is None:
                 return result
