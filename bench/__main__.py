@@ -11,7 +11,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import against, page, postgres, processes, rivals, table
+from bench import against, page, postgres, processes, rivals, shop, table
 from bench.cases import ON_POSTGRES, ON_SQLITE, PROCESSES
 from bench.dashboard import open_pages
 from bench.dashboard import run as pages
@@ -39,6 +39,8 @@ def main() -> int:
         return run.main(sys.argv[2:])
     if sys.argv[1:2] == ["pages"]:
         return pages.main(sys.argv[2:])
+    if sys.argv[1:2] == ["shop"]:
+        return shop.main(sys.argv[2:])
     processes.end_tidily_on_sigterm()
     if sys.argv[1:2] == ["dashboards"]:
         return open_pages.main(sys.argv[2:])

@@ -51,6 +51,7 @@ def _commit_group(
     _write_transactions(db, [write for c in valid for write in c.transaction_writes], stored)
     _conclude(db, [c.conclusion for c in valid if c.conclusion is not None], stored)
     messages.insert_publications(db, [p for c in valid for p in c.publications])
+    records.store(db, *(write.record for c in valid for write in c.record_writes))
     for changes in valid:
         _write_others(db, changes)
     return results
@@ -162,8 +163,6 @@ def _write_others(db: DbTransaction, changes: ChangeSet) -> None:
             for c in changes.resolved
         ]
         db.execute_each("resolve_conflict", resolutions)
-    for write in changes.record_writes:
-        records.store(db, write.record)
     for record in changes.removed_records:
         records.delete(db, type(record), record.id, record.scope)
     if changes.item_keys:

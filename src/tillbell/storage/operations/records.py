@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -128,26 +128,33 @@ def is_uid_taken(db: DbTransaction, record: Record) -> bool:
     return record.uid is not None and db.query_one(statement, key) is not None
 
 
-def store(db: DbTransaction, record: Record) -> None:
-    """Insert or replace a record."""
-    key = type(record).__name__, record.scope, record.id, record.uid
-    if isinstance(record, ShopRecord):
-        record = _placed_last(db, record)
-        state = record.updated_at, *record.columns
-        db.query("put_shop_record", (*key, *state, msgspec.json.encode(record)))
-    else:
-        db.query("put_record", (*key, msgspec.json.encode(record)))
+def store(db: DbTransaction, *records: Record) -> None:
+    """Insert or replace records."""
+    _store_shop_records(db, (record for record in records if isinstance(record, ShopRecord)))
+    for record in records:
+        if not isinstance(record, ShopRecord):
+            key = type(record).__name__, record.scope, record.id, record.uid
+            db.query("put_record", (*key, msgspec.json.encode(record)))
 
 
-def _placed_last(db: DbTransaction, record: ShopRecord) -> ShopRecord:
-    """Return a record with a time of change after all others of its kind.
+def _store_shop_records(db: DbTransaction, records: Iterable[ShopRecord]) -> None:
+    """Store records with times of change after all others of their kind.
 
     So what is committed later stands later in the list, and who follows it misses nothing.
     """
-    row = db.query_one("last_shop_change", (record.scope, type(record).__name__))
-    if row is None or row[0] < record.updated_at:
-        return record
-    return msgspec.structs.replace(record, updated_at=row[0] + 1)
+    last: dict[tuple[str, str], int] = {}  # change of an application and kind
+    rows = []
+    for record in records:
+        of_kind = record.scope, type(record).__name__
+        if of_kind not in last:
+            row = db.query_one("last_shop_change", of_kind)
+            last[of_kind] = row[0] if row is not None else -1
+        last[of_kind] = max(record.updated_at, last[of_kind] + 1)
+        placed = msgspec.structs.replace(record, updated_at=last[of_kind])
+        key = type(record).__name__, record.scope, record.id, record.uid
+        rows.append((*key, placed.updated_at, *record.columns, msgspec.json.encode(placed)))
+    if rows:
+        db.execute_each("put_shop_record", rows)
 
 
 @write()

@@ -61,6 +61,13 @@ def shop_records_with(
     return [decode(kind, doc) for (doc,) in rows]
 
 
+@read
+def paid_orders(db: DbReader, app_id: str, names: Collection[str]) -> frozenset[str]:
+    """Read which names a transaction has."""
+    rows = db.query("paid_orders", {"scope": app_id, "names": json_list(names)})
+    return frozenset(str(name) for (name,) in rows)
+
+
 def _by(filter_: ShopFilter) -> str:
     if filter_.order_id is not None:
         return "order_id"

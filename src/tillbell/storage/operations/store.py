@@ -82,6 +82,7 @@ class RegistryMethods:
     failing_endpoints = records.failing_endpoints
     shop_records = shop_reads.shop_records
     shop_records_with = shop_reads.shop_records_with
+    paid_orders = shop_reads.paid_orders
     remove = records.remove
 
 

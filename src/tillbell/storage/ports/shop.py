@@ -33,6 +33,10 @@ class ShopLists(Protocol):
         """
         ...
 
+    async def paid_orders(self, app_id: str, names: Collection[str]) -> frozenset[str]:
+        """Return which of these names a transaction has as its order or merchant reference."""
+        ...
+
     async def shop_records_with(
         self, kind: type[S], app_id: str, names: Collection[str], *, is_number: bool = False
     ) -> Sequence[S]:

@@ -35,6 +35,15 @@ CROSS JOIN LATERAL (
 WHERE (s.updated_at, s.id) > (:low_at, :low_id) AND (s.updated_at, s.id) < (:high_at, :high_id)
 ORDER BY s.updated_at {order}, s.id {order} LIMIT :limit;
 
+-- name: paid_orders
+-- Which of these names a transaction has. Indexes: transactions_order, transactions_merchant.
+SELECT w.value FROM json_each(:names) w
+CROSS JOIN LATERAL (
+    SELECT id FROM transactions WHERE app_id = :scope AND order_id = w.value OFFSET 0) t
+UNION SELECT w.value FROM json_each(:names) w
+CROSS JOIN LATERAL (
+    SELECT id FROM transactions WHERE app_id = :scope AND merchant_reference = w.value OFFSET 0) t;
+
 -- name: shop_records_with
 -- form {by} uid: uid = w.value
 -- form {by} number: number = w.value

@@ -24,6 +24,13 @@ WHERE s.kind = :kind AND s.app_id = :scope AND s.id IN (
   AND (s.updated_at, s.id) > (:low_at, :low_id) AND (s.updated_at, s.id) < (:high_at, :high_id)
 ORDER BY s.updated_at {order}, s.id {order} LIMIT :limit;
 
+-- name: paid_orders
+-- Which of these names a transaction has. Indexes: transactions_order, transactions_merchant.
+SELECT w.value FROM json_each(:names) w
+{ordered_join} transactions t ON t.app_id = :scope AND t.order_id = w.value
+UNION SELECT w.value FROM json_each(:names) w
+{ordered_join} transactions t ON t.app_id = :scope AND t.merchant_reference = w.value;
+
 -- name: shop_records_with
 -- form {by} uid: s.uid = w.value
 -- form {by} number: s.number = w.value
