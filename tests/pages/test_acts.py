@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -153,3 +154,40 @@ def test_a_payload_is_edited_and_sent_and_an_event_type_registered(
     page.get_by_role("button", name="Register the event type").click()
     page.get_by_text("The event type is saved.").wait_for()
     assert "gold" in page.inner_text("main")
+
+
+def test_a_product_gets_a_webhook_and_each_order_arrives_once(
+    visitor: Visitor, world: World
+) -> None:
+    """Zenofy's seller: product, Webhook, URL, secret, enabled; then somebody buys."""
+    served, shop = world.served, world.names["shop"]
+    page = visitor.open(f"/products?app={shop}")
+    page.locator(f"tr[data-id={world.names['book']}] a.open").click()
+    page.get_by_role("link", name="Set a webhook").click()
+    page.get_by_label("URL").fill("ftp://files.example")
+    page.get_by_role("button", name="Save").click()
+    page.locator("#url-e").wait_for()
+    visitor.noticed.clear()
+    page.get_by_label("URL").fill(served.receiver.url("/ok?seller"))
+    page.get_by_label("Secret").fill("s3cret-of-the-seller")
+    assert page.get_by_label("Enabled").is_checked()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("It is saved: the next order is sent there.").wait_for()
+    assert "/ok?seller" in page.inner_text("main")
+
+    lines = [{"productId": "book", "totalPrice": "5.00"}, {"productId": "book", "quantity": 2}]
+    order = {"amount": "5.00", "currency": "EUR", "status": "paid", "items": lines}
+    answer = served.http.put(f"/app/{shop}/order/sold", json=order)
+    assert answer.status_code == 201, answer.text
+    listed = served.http.get(f"/app/{shop}/msg", params={"event_types": "order.paid"}).json()
+    paid = listed["data"][0]["id"]
+    served.wait_for_attempts(paid, 2)
+    arrived = [r for r in served.receiver.requests if r.path.endswith("?seller")]
+    [body] = [json.loads(r.body) for r in arrived if r.header("webhook-id") == paid]
+    assert body["event"] == "order_paid"
+    assert {r.header("x-webhook-secret") for r in arrived} == {"s3cret-of-the-seller"}
+    visitor.open(f"/orders?app={shop}&q=sold")
+    page.get_by_role("link", name="sold").click()
+    page.get_by_text("It is paid").first.wait_for()
+    page.get_by_role("link", name="order.paid").click()
+    page.get_by_text("Webhook of product book").first.wait_for()

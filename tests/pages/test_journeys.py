@@ -89,8 +89,8 @@ def test_times_are_in_the_zone_of_the_browser(browser: Browser, usual_world: Wor
 
 def test_pages_read_without_scripts(plain_window: Visitor) -> None:
     page = plain_window.open("/messages")
-    page.get_by_role("link", name="order.created").first.click()
-    assert page.get_by_role("heading", name="order.created").is_visible()
+    page.get_by_role("link", name="order.partially_refunded").first.click()
+    assert page.get_by_role("heading", name="order.partially_refunded").is_visible()
     assert "/messages/msg_" in page.url
     assert page.get_by_text("ERP Novi Sad").first.is_visible()
 
@@ -98,8 +98,8 @@ def test_pages_read_without_scripts(plain_window: Visitor) -> None:
 def test_a_list_is_given_as_csv_and_json(usual_world: World) -> None:
     served = usual_world.served
     with served.client(None, cookies={"tillbell": served.session()}) as http:
-        table = http.get(f"{served.url}/messages?format=csv")
-        lines = http.get(f"{served.url}/messages?format=json").text.splitlines()
+        table = http.get(f"{served.url}/messages?format=csv&app=baobab")
+        lines = http.get(f"{served.url}/messages?format=json&app=baobab").text.splitlines()
     rows = table.text.splitlines()
     assert rows[0].startswith("time,application,id,event_type")
     listed = served.http.get("/app/baobab/msg", params={"limit": 250}).json()["data"]
@@ -153,17 +153,17 @@ def test_a_filter_is_written_with_suggestions_and_taken_apart_again(visitor: Vis
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     assert page.locator(".filter [role=combobox]").input_value() == "type:"
-    page.keyboard.type("order.created")
+    page.keyboard.type("order.partially_refunded")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/messages?filter=type%3Aorder.created")
+    page.wait_for_url("**/messages?filter=type%3Aorder.partially_refunded")
     assert page.locator("tbody tr").count() == 1
-    page.get_by_label("Remove type:order.created").click()
+    page.get_by_label("Remove type:order.partially_refunded").click()
     page.wait_for_url("**/messages")
     assert page.locator("tbody tr").count() == all_rows > 1
 
 
 def test_a_mistake_in_a_filter_is_marked_with_what_was_meant(visitor: Visitor) -> None:
-    page = visitor.open("/messages?filter=typ:order.created")
+    page = visitor.open("/messages?filter=typ:order.partially_refunded")
     assert page.locator("mark").inner_text() == "typ"
     page.get_by_role("link", name="Did you mean").click()
     assert page.locator("tbody tr").count() == 1

@@ -100,10 +100,13 @@ def test_lists_are_sorted_and_exported_as_they_are_shown(usual_world: World) -> 
         "/settings/keys": ("name", "name"),
         "/settings/people": ("name", "name"),
     }
+    of_shop = ("/orders", "/products", "/customers", "/subscriptions", "/shipments")
+    columns |= dict.fromkeys(of_shop, ("time", "id"))
     with httpx.Client(base_url=served.url, cookies=cookies, timeout=PATIENCE_S) as http:
 
         def shown(path: str, **query: str) -> str:
-            answer = http.get(path, params=query, headers={"accept": "text/html"})
+            chosen = {"app": usual_world.names["shop"]} if path in of_shop else {}
+            answer = http.get(path, params=query | chosen, headers={"accept": "text/html"})
             assert answer.status_code == 200, path
             return answer.text
 
@@ -117,6 +120,35 @@ def test_lists_are_sorted_and_exported_as_they_are_shown(usual_world: World) -> 
             assert len(orders["ascending"]) > 0, path
             head = shown(path, format="csv").splitlines()[0]
             assert member in head.split(","), path
+
+
+def test_orders_are_filtered_and_found(usual_world: World) -> None:
+    served = usual_world.served
+    query = {"app": usual_world.names["shop"], "format": "json"}
+    with served.client(None, cookies={"tillbell": served.session()}) as http:
+        for wanted, numbers in (
+            ({"filter": "payment:overpaid"}, ["7001"]),
+            ({"filter": "payment:overpaid status:cancelled"}, []),
+            ({"filter": "data.items.0.productId:course -payment:overpaid"}, ["Course"]),
+            ({"q": "ANA@shop.example", "filter": "status:cancelled"}, ["Course"]),
+            ({"q": "7001"}, ["7001"]),
+            ({"q": "nobody"}, []),
+        ):
+            lines = http.get(f"{served.url}/orders", params=query | wanted).text.splitlines()
+            assert [json.loads(line)["number"] for line in lines if line] == numbers, wanted
+
+
+def test_an_order_tells_of_its_payment_parcels_and_webhooks(usual_world: World) -> None:
+    served, names = usual_world.served, usual_world.names
+    with served.client(None, cookies={"tillbell": served.session()}) as http:
+        path = f"{served.url}/orders/{names['order']}?app={names['shop']}"
+        text = http.get(path, headers={"accept": "text/html"}).text
+    assert "10.09 EUR too much was paid" in text
+    told = ("order.created", "transaction.pending", "Callback of", "order.paid", "Parcel with")
+    timeline = text[text.index("What happened") :]
+    places = [timeline.index(word) for word in told]
+    assert places == sorted(places)
+    assert timeline.count("1 delivery") >= 4
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -69,15 +70,15 @@ def usual(served: ServedGateway) -> Names:
     money = _payments(served, app, "Cards")
     ends = {"endpoint": good, "failing": bad, "filters": filters, "gone": gone, "down": down}
     job = _recovery(served, app, good)
-    person = _person(served, "vera@shop.example")
     names = {
         "app": "baobab",
         "message": ids[0],
         "job": job,
-        "person": person,
+        "person": _person(served, "vera@shop.example"),
         "act": _last_act(served, down),
     }
-    return names | _portal(served, app) | ends | money | _inbox(served, app, "First look")
+    shop = _shop(served, "Casa Capulana", "capulana")
+    return names | _portal(served, app) | ends | money | _inbox(served, app, "First look") | shop
 
 
 def hostile(served: ServedGateway) -> Names:
@@ -100,13 +101,14 @@ def hostile(served: ServedGateway) -> Names:
     for id_ in ids:
         served.wait_for_attempts(id_, len(names))
     money = _payments(served, app, HOSTILE[1], HOSTILE[0])
+    shop = _shop(served, HOSTILE[1], "hostile-shop", HOSTILE)
     ends = dict(zip(("endpoint", "failing", "filters", "gone"), names, strict=True))
     job = _recovery(served, app, names[0])
     person = _person(served, "'onmouseover=alert`5`//@shop.example")
     act = _last_act(served, names[0])
     own = {"app": "hostile", "message": ids[0], "job": job, "person": person, "act": act}
     inbox = _inbox(served, app, HOSTILE[0], HOSTILE[1])
-    return own | _portal(served, app) | {"down": names[0]} | ends | money | inbox
+    return own | _portal(served, app) | {"down": names[0]} | ends | money | inbox | shop
 
 
 def _inbox(served: ServedGateway, app: str, name: str, text: str = "Ana") -> Names:
@@ -126,6 +128,85 @@ def _inbox(served: ServedGateway, app: str, name: str, text: str = "Ana") -> Nam
     empty = _ok(served, "/inbox", {"name": text, "appId": app})["id"]
     first = str(rows[-1]["id"])
     return {"inbox": str(made["id"]), "request": first, "empty": str(empty)}
+
+
+def _shop(
+    served: ServedGateway,
+    app_name: str,
+    uid: str,
+    texts: Sequence[str] = ("Ana Petrović", "Course", "spring"),
+) -> Names:
+    """Make a shop with an order that is paid too much and on its way, and what belongs to it."""
+    name, title, note, *_ = texts
+    app = _application(served, app_name, uid)
+    _endpoint(served, app, description=title, url=served.receiver.url("/ok?shop"))
+    customer = {"id": "cus-1", "name": name, "email": "ana@shop.example"}
+    lines = [
+        {"productId": "course", "productName": title, "quantity": 2, "totalPrice": "120.00"},
+        {"productId": "book", "totalPrice": "19.90", "isBumpProduct": True},
+    ]
+    order = {
+        "number": "7001",
+        "amount": "139.90",
+        "currency": "EUR",
+        "customer": customer,
+        "items": lines,
+        "shippingAddress": {"line1": name, "city": "Maputo", "country": "MZ"},
+        "metadata": {note: note},
+    }
+    path = f"/app/{app}"
+    ids = {"shop": uid, "order": _put(served, f"{path}/order/7001", order)}
+    cancelled = {**order, "number": title[:60], "status": "cancelled", "cancelReason": note}
+    _put(served, f"{path}/order/7002", cancelled)
+    _pay(served, app, "7001")
+    parcel = {"carrier": title, "trackingNumber": "TT-1", "orderId": "7001", "status": "in_transit"}
+    ids["shipment"] = _put(served, f"{path}/shipment/parcel-1", parcel)
+    return ids | _records(served, path, customer, (name, title, note))
+
+
+def _records(
+    served: ServedGateway, path: str, customer: dict[str, Any], texts: tuple[str, str, str]
+) -> Names:
+    """Make a product with a webhook and one without, a customer and a subscription."""
+    name, title, note = texts
+    product = {"name": title, "sku": "C-1", "stock": 3, "price": "60.00", "currency": "EUR"}
+    ids = {"product": _put(served, f"{path}/product/course", {**product, "description": note})}
+    ids["book"] = _put(served, f"{path}/product/book", {"name": note})
+    webhook = {"url": served.receiver.url("/ok?course"), "secret": "s3cret-of-the-course"}
+    answer = served.http.put(f"{path}/product/course/webhook", json=webhook)
+    assert answer.is_success, answer.text
+    consent = {"isGiven": True, "source": note, "at": "2026-05-01T10:30:00+02:00"}
+    person: dict[str, Any] = {
+        **customer,
+        "consent": consent,
+        "tags": [note],
+        "address": {"line1": name},
+    }
+    del person["id"]
+    ids["customer"] = _put(served, f"{path}/customer/cus-1", person)
+    monthly = {"status": "active", "amount": "29.99", "currency": "EUR", "interval": "month"}
+    more = {"plan": title, "customer": customer, "currentPeriodEnd": "2026-12-24T00:00:00Z"}
+    ids["subscription"] = _put(served, f"{path}/subscription/sub-1", {**monthly, **more})
+    return ids
+
+
+def _pay(served: ServedGateway, app: str, order: str) -> None:
+    """Pay an order with 149.99 EUR."""
+    source = {"name": "Cards", "provider": "stripe", "uid": "cards", "secrets": [STRIPE_SECRET]}
+    path = str(_ok(served, f"/app/{app}/source", source)["path"])
+    payment = {"direction": "pay_in", "amount": "149.99", "currency": "EUR", "sourceId": "cards"}
+    names = {"pspTransactionId": "pi_shop", "orderId": order}
+    _ok(served, f"/app/{app}/transaction", payment | names)
+    event = _stripe_event("evt_shop", "payment_intent.succeeded", "pi_shop", order)
+    headers = _stripe_headers(event, STRIPE_SECRET)
+    assert served.http.post(served.url + path, content=event, headers=headers).is_success
+    served.wait_for_callbacks()
+
+
+def _put(served: ServedGateway, path: str, body: dict[str, Any]) -> str:
+    answer = served.http.put(path, json=body)
+    assert answer.is_success, answer.text
+    return str(answer.json()["id"])
 
 
 def _person(served: ServedGateway, email: str) -> str:

@@ -41,6 +41,11 @@ PREFIXES = {
     "entry": "aud",
     "delivery": "dlv",
     "attempt": "atmpt",
+    "order": "ord",
+    "product": "prd",
+    "customer": "cus",
+    "subscription": "sub",
+    "shipment": "shp",
 }
 
 

@@ -186,6 +186,11 @@ SHOWN = {
     "GET /sources/{source}": "source",
     "GET /transactions": "transaction",
     "GET /transactions/{trx}": "transaction",
+    **{
+        f"GET /{resource}s{one}": resource
+        for resource in ("order", "product", "customer", "subscription", "shipment")
+        for one in ("", f"/{{{resource}}}")
+    },
 }
 FILES = ("GET /plots/{name}",)
 OF_THE_INSTALLATION = (

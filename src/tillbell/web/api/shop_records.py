@@ -18,7 +18,8 @@ from tillbell.clock import Micros, from_datetime, to_datetime
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.ids import record_cursor
 from tillbell.model.shipments import Shipment
-from tillbell.model.shop import ShopDocument, ShopRecord
+from tillbell.model.shop import Order, ShopDocument, ShopRecord
+from tillbell.model.transactions import Transaction
 from tillbell.money import format_amount, is_currency, parse_amount
 from tillbell.process.shop_documents import News
 from tillbell.storage.ports.inbound import TransactionFilter
@@ -246,7 +247,7 @@ async def timeline_of_order(gateway: Gateway, order: ShopDocument) -> list[Timel
     """Return what happened to an order, with its transactions and shipments."""
     uid = order.uid or order.id
     entries = await timeline_of(gateway, order)
-    entries += [entry async for entry in _transactions(gateway, order.scope, uid)]
+    entries += [entry async for entry in _transactions(gateway, order)]
     filter_ = ShopFilter(order_id=uid)
     page = Page(limit=TIMELINE_MAX)
     for shipment in await gateway.database.shop_records(Shipment, order.scope, filter_, page):
@@ -255,16 +256,39 @@ async def timeline_of_order(gateway: Gateway, order: ShopDocument) -> list[Timel
     return sorted(entries, key=lambda entry: entry.at)
 
 
-async def _transactions(gateway: Gateway, app_id: str, uid: str) -> AsyncIterator[TimelineEntry]:
+async def payments_of_order(gateway: Gateway, order: ShopDocument) -> list[Transaction]:
+    """Return the payments that name an order, or that count as paying it."""
+    database, uid = gateway.database, order.uid or order.id
     page = Page(limit=TIMELINE_MAX)
-    filter_ = TransactionFilter(reference=uid)
-    for payment in await gateway.database.transactions(app_id, filter_, page):
-        linked = await gateway.database.linked_transactions(app_id, payment.id)
-        for each in (payment, *linked):
-            amount = format_amount(each.amount, each.currency)
-            for step in await gateway.database.transitions(app_id, each.id):
-                entry = _entry(step.at, "transaction", each.id, each.kind.value, step.status.value)
-                yield entry.model_copy(update={"amount": amount, "currency": each.currency})
+    payments = list(
+        await database.transactions(order.scope, TransactionFilter(reference=uid), page)
+    )
+    counted = order.payments if isinstance(order, Order) else {}
+    for id_ in list(counted)[:TIMELINE_MAX]:  # some name the order in their metadata
+        if id_ not in {payment.id for payment in payments}:
+            payment = await database.transaction(order.scope, id_)
+            payments += [payment] if payment is not None else []
+    return payments
+
+
+async def _transactions(gateway: Gateway, order: ShopDocument) -> AsyncIterator[TimelineEntry]:
+    for payment in await payments_of_order(gateway, order):
+        linked = await gateway.database.linked_transactions(order.scope, payment.id)
+        for transaction in (payment, *linked):
+            async for entry in _steps(gateway, transaction):
+                yield entry
+
+
+async def _steps(gateway: Gateway, of: Transaction) -> AsyncIterator[TimelineEntry]:
+    """Yield the steps of a transaction, each with the message about it that is still kept."""
+    database, amount = gateway.database, format_amount(of.amount, of.currency)
+    for step in await database.transitions(of.app_id, of.id):
+        entry = _entry(step.at, "transaction", of.id, of.kind.value, step.status.value)
+        yield entry.model_copy(update={"amount": amount, "currency": of.currency})
+        message_id = str(step.details.get("messageId") or "")
+        message = await database.message(of.app_id, message_id) if message_id else None
+        if message is not None:
+            yield _entry(message.created_at, "message", message.id, message.event_type)
 
 
 def _entry(at: Micros, kind: str, id_: str, type_: str, status: str | None = None) -> TimelineEntry:

@@ -57,6 +57,11 @@ def wait_for_request(base: str, inbox_id: str) -> str:
     return f'curl -sS "{url}" \\\n  -H "Authorization: Bearer $TILLBELL_KEY"'
 
 
+def put(url: str, body: str) -> str:
+    """Return the command that puts a record."""
+    return _post(url, body).replace("curl -s ", "curl -s -X PUT ", 1)
+
+
 def sent_request(
     url: str, content_type: str, headers: Mapping[str, str], body: bytes | None
 ) -> str:

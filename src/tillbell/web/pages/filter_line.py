@@ -26,6 +26,11 @@ _EXAMPLES = {
     FilterList.TRANSACTION: "status:approved amount:>=100 currency:EUR",
     FilterList.AUDIT: "action:endpoint.* name:ana@* since:7d",
     FilterList.ENDPOINT: "health:failing profile:shoppex url:https://erp.example/*",
+    FilterList.ORDER: "payment:underpaid email:ada@* since:24h",
+    FilterList.PRODUCT: "stock:<=5 name:Course*",
+    FilterList.CUSTOMER: "consent:given email:*@shop.example since:7d",
+    FilterList.SUBSCRIPTION: "status:active plan:monthly",
+    FilterList.SHIPMENT: "status:in_transit carrier:dexpress",
 }
 
 

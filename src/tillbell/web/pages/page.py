@@ -91,6 +91,16 @@ MENU = (
         ),
     ),
     (
+        "Shop",
+        (
+            Entry("/orders", "order", "Orders"),
+            Entry("/products", "product", "Products"),
+            Entry("/customers", "customer", "Customers"),
+            Entry("/subscriptions", "refresh", "Subscriptions"),
+            Entry("/shipments", "truck", "Parcels"),
+        ),
+    ),
+    (
         "Application",
         (
             Entry("/event-types", "list", "Event types"),

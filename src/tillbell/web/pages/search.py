@@ -22,10 +22,10 @@ _ICONS = {
     "callback": "callback",
     "transaction": "transaction",
     "conflict": "review",
-    "order": "list",
-    "customer": "list",
-    "product": "list",
-    "subscription": "replay",
+    "order": "order",
+    "customer": "customer",
+    "product": "product",
+    "subscription": "refresh",
     "shipment": "truck",
     "email": "mail",
     "suppression": "ban",
@@ -38,6 +38,11 @@ _PAGES = {
     "source": "/sources/",
     "callback": "/callbacks/",
     "transaction": "/transactions/",
+    "order": "/orders/",
+    "shipment": "/shipments/",
+    "product": "/products/",
+    "customer": "/customers/",
+    "subscription": "/subscriptions/",
 }
 
 

@@ -28,6 +28,7 @@ from tillbell.web.pages import (
     audit,
     callbacks,
     components,
+    customers,
     deliveries,
     delivery,
     endpoints,
@@ -40,14 +41,18 @@ from tillbell.web.pages import (
     jobs,
     live_page,
     messages,
+    orders,
     plot_page,
     problems,
+    products,
     review,
     search,
     settings,
+    shipments,
     sign_in,
     sign_on,
     sources,
+    subscriptions,
     transactions,
 )
 from tillbell.web.pages.acts import applications as application_acts
@@ -60,6 +65,7 @@ from tillbell.web.pages.acts import jobs as job_acts
 from tillbell.web.pages.acts import keys as key_acts
 from tillbell.web.pages.acts import people as people_acts
 from tillbell.web.pages.acts import retention as retention_acts
+from tillbell.web.pages.acts import shop as shop_acts
 from tillbell.web.pages.acts import sources as source_acts
 from tillbell.web.pages.acts import transactions as transaction_acts
 from tillbell.web.pages.acts import webhooks as webhook_acts
@@ -95,6 +101,12 @@ PAGES: tuple[SitePage, ...] = (
     *audit.PAGES,
     *delivery.PAGES,
     *jobs.PAGES,
+    *shop_acts.PAGES,
+    *orders.PAGES,
+    *products.PAGES,
+    *customers.PAGES,
+    *subscriptions.PAGES,
+    *shipments.PAGES,
     *transactions.PAGES,
     *filter_line.PAGES,
     *review.PAGES,

@@ -59,6 +59,24 @@ running         info  sending   Running
 finished        ok    ok        Done
 canceled        idle  ban       Canceled
 signed          ok    ok        Signed
+pending         idle  clock     Pending
+paid            ok    ok        Paid
+underpaid       warn  notequal  Underpaid
+overpaid        warn  notequal  Overpaid
+cancelled       idle  ban       Cancelled
+refunded        idle  left      Refunded
+partially_refunded warn left    Partly refunded
+disputed        hold  review    Disputed
+created         idle  clock     Created
+trialing        info  clock     Trial
+suspended       warn  pause     Suspended
+expired         idle  ban       Expired
+in_transit      info  truck     In transit
+exception       bad   alert     Problem on the way
+delivered       ok    ok        Delivered
+returned        warn  left      Returned
+consented       ok    check     May be written to
+not_consented   idle  ban       May not be written to
 """
 STATES = {
     name.replace("_", " ") if name == "On_Hold" else name: Look(tone, icon, word)
