@@ -223,15 +223,7 @@ class Gateway:
         self.reprocessor = Reprocessor(
             self.database, self.source_cache, self.vault, self.receiver, self.clock
         )
-        self.shop_records = ShopRecords(self.decisions)
-        self.upcoming_renewals = UpcomingRenewals(
-            self.decisions, self.config_cache, self.clock, self.settings.upcoming_days
-        )
-        self.customer_eraser = CustomerEraser(
-            self.decisions, self.config_cache, self.tasks, self.vault
-        )
-        self.shop_shipments = ShopShipments(self.decisions)
-        self.importer = Importer(self.decisions, self.tasks, self.ids)
+        self._build_shop()
         self.audited_decisions = AuditedDecisions(self.decisions, four_eyes=self.settings.four_eyes)
         self.manual_actions = ManualActions(self.decisions, self.audited_decisions)
         self.conflict_resolver = ConflictResolver(
@@ -245,6 +237,17 @@ class Gateway:
         )
         self.unmatched_callbacks = UnmatchedCallbacks(self.database, self.reprocessor, self.clock)
         self.startup_recovery = StartupRecovery(self.reprocessor, self.clock)
+
+    def _build_shop(self) -> None:
+        self.shop_records = ShopRecords(self.decisions)
+        self.shop_shipments = ShopShipments(self.decisions)
+        self.importer = Importer(self.decisions, self.tasks, self.ids)
+        self.customer_eraser = CustomerEraser(
+            self.decisions, self.config_cache, self.tasks, self.vault
+        )
+        self.upcoming_renewals = UpcomingRenewals(
+            self.decisions, self.config_cache, self.clock, self.settings.upcoming_days
+        )
 
     def _build_inboxes(self) -> None:
         self.inbox_cache = InboxCache(self.config_cache, self.vault)

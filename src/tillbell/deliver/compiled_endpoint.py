@@ -113,11 +113,10 @@ class EndpointCompiler:
         """
         profile = PROFILES.get(endpoint.profile, PROFILES["standard"])
         opened = self._open(endpoint)
-        payload_filter = read_payload_filter(endpoint.payload_filter or {})
+        payload_filter = _payload_filter(endpoint)
         target = self._target(endpoint, opened)
-        if isinstance(payload_filter, FilterProblems):
-            text = f"Its filter cannot be read: {payload_filter.problems[0].msg}"
-            target = Refusal("unusable", text)
+        if isinstance(payload_filter, Refusal):
+            target = payload_filter
         template = _text_template(endpoint, profile)
         if isinstance(template, tuple):
             target = Refusal("unusable", f"Its text template cannot be used: {template}.")
@@ -127,17 +126,11 @@ class EndpointCompiler:
             profile=profile,
             filter=compile_filter(
                 endpoint.selectors,
-                endpoint.channels
-                if endpoint.source_id is None
-                else (of_source(endpoint.source_id),),
+                _channels(endpoint),
                 known=known_types,
                 platform=profile.has_platform_names,
             ),
-            payload_filter=(
-                payload_filter
-                if endpoint.payload_filter and isinstance(payload_filter, PayloadFilter)
-                else None
-            ),
+            payload_filter=None if isinstance(payload_filter, Refusal) else payload_filter,
             text_template=None if isinstance(template, tuple) else template,
             target=target if isinstance(target, Target) else None,
             refusal=target if isinstance(target, Refusal) else None,
@@ -218,6 +211,22 @@ def _text_template(endpoint: Endpoint, profile: Profile) -> TextTemplate | Templ
     from tillbell.profiles.text_template import read_text_template
 
     return read_text_template(endpoint.text_template, profile)
+
+
+def _payload_filter(endpoint: Endpoint) -> PayloadFilter | Refusal | None:
+    if not endpoint.payload_filter:
+        return None
+    read = read_payload_filter(endpoint.payload_filter)
+    if isinstance(read, FilterProblems):
+        return Refusal("unusable", f"Its filter cannot be read: {read.problems[0].msg}")
+    return read
+
+
+def _channels(endpoint: Endpoint) -> tuple[str, ...] | None:
+    """Return the channels of an endpoint; that of its source, if it is the webhook of one."""
+    if endpoint.source_id is not None:
+        return (of_source(endpoint.source_id),)
+    return endpoint.channels
 
 
 Compile = Callable[[Endpoint, Collection[str]], CompiledEndpoint]

@@ -20,12 +20,12 @@ _PRODUCTS_MAX = 100  # of one order, that are read
 
 async def add_products(database: Database, decision: Decision, view: ApplicationView) -> None:
     """Add the products to the messages of a decision about orders that are paid or cancelled."""
-    told = decision.told_about(Order, _WITH_PRODUCTS)
-    if not told or not any(
+    messages = decision.told_about(Order, _WITH_PRODUCTS)
+    if not messages or not any(
         each.profile.has_platform_names for each in view.compiled_endpoints.values()
     ):
         return
-    for draft, data in told:
+    for draft, data in messages:
         items = data.get("items")
         if isinstance(items, list):
             products = await _products_of(database, decision, items)

@@ -64,10 +64,10 @@ class UpcomingRenewals:
             if stored is None or not self._is_upcoming(stored):
                 return
             decision.publish_about(stored, UPCOMING, document_data(stored))
-            told = msgspec.structs.replace(
+            announced = msgspec.structs.replace(
                 stored, upcoming_told=ends_at(stored), version=stored.version + 1
             )
-            decision.write_record(told, stored.version)
+            decision.write_record(announced, stored.version)
 
         await self._decisions.commit(row.scope, DecidedBy(actor="renewals"), decide)
 

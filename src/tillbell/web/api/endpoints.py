@@ -345,12 +345,7 @@ class EndpointOut(EndpointHealthOut):
             disabled=endpoint.status is not EndpointStatus.ACTIVE,
             status=endpoint.status,
             status_reason=endpoint.status_reason,
-            event_types=_list(endpoint.selectors),
-            filter_types=_list(endpoint.selectors),
-            channels=_list(endpoint.channels),
-            filter=endpoint.payload_filter,
-            product_id=endpoint.product_id,
-            source_id=endpoint.source_id,
+            **_wanted_members(endpoint),
             throttle_rate=endpoint.throttle_rate,
             rate_limit=endpoint.throttle_rate,
             metadata=endpoint.metadata,
@@ -369,6 +364,18 @@ class EndpointOut(EndpointHealthOut):
             created_at=to_datetime(endpoint.created_at),
             updated_at=to_datetime(endpoint.updated_at),
         )
+
+
+def _wanted_members(endpoint: Endpoint) -> dict[str, Any]:
+    """Return what an endpoint asks for."""
+    return {
+        "event_types": _list(endpoint.selectors),
+        "filter_types": _list(endpoint.selectors),
+        "channels": _list(endpoint.channels),
+        "filter": endpoint.payload_filter,
+        "product_id": endpoint.product_id,
+        "source_id": endpoint.source_id,
+    }
 
 
 def _notes(endpoint: Endpoint) -> list[str]:
