@@ -14,7 +14,7 @@ from tillbell.model.endpoints import Endpoint, EndpointHealth
 from tillbell.model.inboxes import Inbox
 from tillbell.model.records import Application, Record
 from tillbell.model.shop import ShopRecord
-from tillbell.storage.engine.methods import read, write
+from tillbell.storage.engine.methods import read, read_batched, write
 from tillbell.storage.operations.audit_log import write_audit
 from tillbell.storage.operations.inboxes import remove_application_inboxes, remove_inbox
 from tillbell.storage.operations.pages import page_bounds
@@ -187,7 +187,7 @@ def delete(db: DbTransaction, kind: type[Record], id_: str, scope: str) -> bool:
     return db.execute_each(_statements(kind).delete, [(kind.__name__, scope, id_)]).rowcount == 1
 
 
-@read
+@read_batched
 def get(db: DbReader, kind: type[R], id_or_uid: str, scope: str | None = "") -> R | None:
     """Read one record."""
     if scope is None:

@@ -127,16 +127,20 @@ def checked_news(body: In, checked: Callable[[Doc], Doc]) -> News:
     return news._replace(data=checked(dict(news.data)))
 
 
-class Caller:
+class Caller(NamedTuple):
     """Who writes a record, and of which application."""
 
-    def __init__(self, gateway: GatewayOf, app: ApplicationOf, principal: PrincipalOf) -> None:
-        self.gateway = gateway
-        self.app_id = app.id
-        self.key_id = principal.key.id
+    gateway: Gateway
+    app_id: str
+    key_id: str
 
 
-CallerOf = Annotated[Caller, Depends()]
+async def the_caller(gateway: GatewayOf, app: ApplicationOf, principal: PrincipalOf) -> Caller:
+    """Return who writes. A class as the dependency would be made on another thread."""
+    return Caller(gateway, app.id, principal.key.id)
+
+
+CallerOf = Annotated[Caller, Depends(the_caller)]
 
 
 def shop_router(of: ShopResource[S]) -> APIRouter:
