@@ -10,6 +10,7 @@ from tillbell.cluster.membership import Cluster
 from tillbell.cluster.record_feed import ReadByAll, RecordFeed
 from tillbell.cluster.wakeups import ClusterWakeups
 from tillbell.config import Settings
+from tillbell.configure.alerts import AlertSubscriptions
 from tillbell.configure.api_keys import ApiKeys
 from tillbell.configure.applications import Applications
 from tillbell.configure.endpoints import EndpointDefaults, Endpoints
@@ -77,6 +78,7 @@ from tillbell.receive.source_cache import SourceCache
 from tillbell.statistics.plots import Plots
 from tillbell.storage.opening import is_shared, store_at
 from tillbell.storage.ports.database import Database
+from tillbell.upkeep.alerts import READ_TYPES, AlertSender
 from tillbell.upkeep.chores import LongTransactionMonitor, RemovedEndpointDiscarder
 from tillbell.upkeep.live import LiveHub
 from tillbell.upkeep.renewals import UpcomingRenewals
@@ -297,6 +299,13 @@ class Gateway:
             self.database, self.config_cache, self.publisher, self.export_links, self.clock
         )
         self.scheduled_exports.folder = self.settings.data_dir / EXPORTS
+        self.alerts = AlertSubscriptions(parts)
+        self.alert_sender = AlertSender(
+            database=self.database,
+            config_cache=self.config_cache,
+            clock=self.clock,
+            settings=self.settings,
+        )
         self.key_usage = KeyUsage(self.database, self.config_cache, self.clock)
 
     def _sign_ons(self) -> SignOns | None:
@@ -323,6 +332,8 @@ class Gateway:
         self.dispatcher.on_attempt_ended = self.health_monitor.attempt_ended
         # A warning about an endpoint, for those who subscribed to operational webhooks.
         self.health_monitor.announce = self._publish_operational
+        # What people may be told of by e-mail, if there is a mail server.
+        self.health_monitor.read_types = READ_TYPES if self.alert_sender.is_set else frozenset()
         # A circuit breaker that opened or closed.
         self.health_monitor.on_circuit_moved = self.markers.circuit_moved
 

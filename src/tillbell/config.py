@@ -51,6 +51,10 @@ PROFILE_NAMES = (
 _DAY_S = 86_400
 LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 LOGO_BYTES_MAX = 262_144
+# ASCII, one @, nothing that a header or a command of SMTP could end at.
+EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*"
+)
 _COLOUR = re.compile("#[0-9a-fA-F]{6}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+")  # as browsers write it: lower case
 _POSTGRES, _POSTGRES_URL = ("postgresql", "postgres"), "postgresql://user@host/database"
@@ -135,6 +139,14 @@ class Settings:
         False,
         "The identity provider does not say whether e-mail addresses are verified, and they are.",
     )
+
+    smtp_url: str = _setting(
+        "", "Mail server for alerts: smtp://host:587 or smtps://host:465. Default: no e-mail."
+    )
+    smtp_user: str = _setting("", "User at the mail server. Default: none signs in.")
+    smtp_password: Secret | None = _setting(None, "Password at the mail server.")
+    smtp_starttls: bool = _setting(True, "With smtp://: begin TLS, or send nothing.")
+    alert_from: str = _setting("", "Address that alerts come from.")
 
     allow_http: bool = _setting(False, "Endpoints may have http:// addresses.")
     allow_cidrs: tuple[str, ...] = _setting((), "Private address ranges that endpoints may use.")
@@ -438,7 +450,14 @@ def _complete(settings: Settings, origins: dict[str, str]) -> LoadedSettings:
     if not settings.database_url:
         changes["database_url"] = f"sqlite:///{settings.data_dir / 'tillbell.db'}"
     complete = replace(settings, **changes)
-    for check in (_check_store, _check_network, _check_oidc, _check_portal, _check_limits):
+    for check in (
+        _check_store,
+        _check_network,
+        _check_oidc,
+        _check_mail,
+        _check_portal,
+        _check_limits,
+    ):
         problem = check(complete)
         if problem:
             raise Misconfigured(problem)
@@ -484,6 +503,21 @@ def _check_network(settings: Settings) -> str:
     public = urllib.parse.urlsplit(settings.public_url)
     if settings.public_url and (public.scheme not in ("http", "https") or not public.hostname):
         return f"public_url: {settings.public_url!r} is not an http or https address"
+    return ""
+
+
+def _check_mail(settings: Settings) -> str:
+    if not settings.smtp_url:
+        return ""
+    url = urllib.parse.urlsplit(settings.smtp_url)
+    if url.scheme not in ("smtp", "smtps") or not url.hostname or url.path.strip("/"):
+        return (
+            f"smtp_url: {as_text(settings.smtp_url)!r} must look like smtp://mail.shop.example:587"
+        )
+    if url.username or url.password:
+        return "smtp_url: user and password are settings of their own: smtp_user, smtp_password"
+    if not EMAIL.fullmatch(settings.alert_from):
+        return "alert_from: must be set beside smtp_url, to an e-mail address"
     return ""
 
 

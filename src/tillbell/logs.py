@@ -50,6 +50,8 @@ LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
         logging.DEBUG,
         "A client sent headers or body too slowly; it was cut off.",
     ),
+    "alert.sent": (logging.INFO, "The mail server took an e-mail for people."),
+    "alert.failed": (logging.WARNING, "The mail server did not take an e-mail; it is tried again."),
     "attempt.failed": (logging.INFO, "A receiver did not accept; the delivery shows what follows."),
     "attempt.error": (logging.ERROR, "A bug in Tillbell during an attempt; it is retried."),
     "delivery.failed": (logging.WARNING, "Every attempt of a delivery is used up."),

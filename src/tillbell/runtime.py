@@ -11,6 +11,7 @@ from tillbell.deliver.claimer import SWEEP_EVERY
 from tillbell.errors import Draining, StoreUnavailable, Unavailable
 from tillbell.logs import log_event
 from tillbell.model.endpoints import EndpointHealth
+from tillbell.upkeep import alerts
 from tillbell.upkeep.chores import (
     Chore,
     ChoreRunner,
@@ -60,6 +61,7 @@ class Runtime:
         if not gateway.cluster.is_shared:
             await gateway.database.release_all_leases(gateway.clock.now())
         await self._disk_space.check()
+        gateway.alert_sender.is_disk_low = lambda: self._disk_space.is_low
         if gateway.settings.hold:
             await gateway.hold.begin()
         else:
@@ -84,6 +86,7 @@ class Runtime:
         await gateway.startup_recovery.stop()
         await gateway.processor.stop()
         await self._chores.stop()
+        await gateway.alert_sender.wait_idle()
         if self._lag is not None:
             self._lag.stop()
         await gateway.tasks.stop()
@@ -120,6 +123,7 @@ class Runtime:
         for name, every, work in (
             ("purge", PURGE_EVERY, self._purge().run),
             ("expired_inboxes", PURGE_EVERY, gateway.inbox_settings.remove_expired),
+            ("alerts", alerts.EVERY, gateway.alert_sender.run),
             ("status_checks", STATUS_CHECKS_EVERY, self._check_statuses),
             ("statistics", STATISTICS_EVERY, self._statistics().run),
             ("pending_sample", STATISTICS_EVERY, sampler.sample),

@@ -88,6 +88,8 @@ PAGES = (
     Looked("act-type", "/event-types/order.paid/change"),
     Looked("act-key", "/settings/keys/new"),
     Looked("act-app", "/settings/applications/change?app={app}", needs_data=True),
+    Looked("settings-alerts", "/settings/alerts"),
+    Looked("act-alert", "/settings/alerts/new"),
     Looked("act-retention", "/settings/retention"),
     Looked("applications", "/settings/applications"),
     Looked("providers", "/sources/new"),

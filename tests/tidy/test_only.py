@@ -66,10 +66,16 @@ ACTS = (
     ),
     Act(
         "use sockets, TLS or names",
-        (*_NETWORK, "http/tls_failures.py", "web/server/uvicorn_server.py"),  # which listens
+        (
+            *_NETWORK,
+            "http/tls_failures.py",
+            "http/mail.py",
+            "web/server/uvicorn_server.py",
+        ),  # which listens
         imported=("socket", "ssl", "dns"),
         named=(".getaddrinfo", ".gethostbyname"),
     ),
+    Act("send mail", ("http/mail.py",), imported=("smtplib",)),
     Act("speak HTTP through a library", ("cli/client.py",), imported=_HTTP_LIBRARIES),
     Act(
         "use a database driver",
@@ -212,6 +218,7 @@ def test_no_test_patches_the_program() -> None:
         ("speak HTTP through a library", "import urllib.request"),
         ("speak HTTP through a library", "from urllib.request import urlopen"),
         ("speak HTTP through a library", "from urllib import request"),
+        ("send mail", "import smtplib"),
         ("use a database driver", "from apsw import Connection"),
         ("read the time", "from time import monotonic"),
         ("read the time", "datetime.now(UTC)"),

@@ -26,7 +26,12 @@ pytestmark = pytest.mark.sqlite_first
 
 BODIES = {"message.create": b'{"eventType":"order.paid","payload":{}}'}
 # What is promised of each route, told apart from how the program declares it.
-READS = ("message.precheck", "endpoint.plan-replay", "authentication.logout")  # by POST
+READS = (
+    "message.precheck",
+    "endpoint.plan-replay",
+    "endpoint.preview",
+    "authentication.logout",
+)  # by POST
 RESENDS = (
     "endpoint.recover",
     "endpoint.replay-missing",
@@ -60,6 +65,7 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
         "endpoint.get-headers",
         "endpoint.stats",
         "endpoint.attempt-stats",
+        "endpoint.preview",
         "endpoint.plan-replay",
         "event-type.list",
         "event-type.catalog",

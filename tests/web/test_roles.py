@@ -42,6 +42,7 @@ WHO = {
     "attempt": (EVERYBODY, EXPORTERS, "OADo"),
     "audit": (EVERYBODY, EXPORTERS, CHIEFS),
     "background-task": (EVERYBODY, EXPORTERS, CHIEFS),
+    "alert": (EVERYBODY, EXPORTERS, CHIEFS),
     "callback": (EVERYBODY, EXPORTERS, "OADo"),
     "conflict": (EVERYBODY, EXPORTERS, "OAo"),
     "customer": (EVERYBODY, EXPORTERS, CHIEFS),
@@ -174,6 +175,7 @@ SHOWN = {
     "GET /review": "conflict",
     "GET /search": "search",
     "GET /settings": "setting",
+    "GET /settings/alerts": "alert",
     "GET /settings/applications": "application",
     "GET /settings/audit": "audit",
     "GET /settings/audit/verify": "audit",
@@ -195,6 +197,7 @@ SHOWN = {
 FILES = ("GET /plots/{name}",)
 OF_THE_INSTALLATION = (
     "/settings",
+    "/settings/alerts",
     "/settings/applications",
     "/settings/audit/verify",
     "/settings/webhooks",

@@ -603,6 +603,13 @@ def _operators(tour: Tour) -> None:
 def _tasks(tour: Tour) -> None:
     ask = tour.ask
     ask("GET", "/retention")
+    wanted = {"email": "ada@shop.example", "kinds": ["endpoint"], "eventTypes": ["order.created"]}
+    alert = ask("POST", "/alert", wanted)["id"]
+    ask("GET", "/alert")
+    ask("GET", f"/alert/{alert}")
+    ask("PATCH", f"/alert/{alert}", {"digestMinutes": 15})
+    ask("POST", f"/alert/{alert}/test")
+    ask("DELETE", f"/alert/{alert}")
     ask("PATCH", "/retention", {"bodyDays": 14, "historyDays": 60})
     since = {"since": "2026-05-01T00:00:00Z"}
     for work in ("recover", "replay-missing", "bulk-replay"):

@@ -15,6 +15,7 @@ import msgspec
 
 from tillbell.clock import Clock
 from tillbell.ids import IdMaker
+from tillbell.model.alerts import AlertSubscription
 from tillbell.model.audit import SYSTEM, Actor, AuditedAct
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.inboxes import Inbox
@@ -30,6 +31,7 @@ NOUNS: dict[type[Record], str] = {
     ApiKey: "api-key",
     Release: "hold-release",
     Retention: "retention",
+    AlertSubscription: "alert",
 }
 SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
 _UNSAID = frozenset({"id", "scope", "version", "created_at", "updated_at", "last4"})

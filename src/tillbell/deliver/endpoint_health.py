@@ -77,6 +77,7 @@ class EndpointHealthMonitor:
         self._pause_after = pause_after_days * DAY
         self._tasks: set[asyncio.Task[None]] = set()
         self.announce: Announce = _discard
+        self.read_types: frozenset[str] = frozenset()  # published though no endpoint asks for them
         self.on_circuit_moved: OnCircuitMoved = _ignore_circuit
 
     def attempt_ended(self, lane: Lane, claim: Claim, judged: JudgedAttempt) -> None:
@@ -259,7 +260,8 @@ class EndpointHealthMonitor:
         if message.about == OPERATIONAL:
             return
         view = await self._config_cache.view(OPERATIONAL)
-        if view is not None and view.compiled_endpoints:
+        is_wanted = view is not None and bool(view.compiled_endpoints)
+        if is_wanted or message.event_type in self.read_types:
             await self.announce(message.event_type, message.payload)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

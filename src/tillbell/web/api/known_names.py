@@ -94,6 +94,7 @@ _KINDS = {
     "endpoint": "ep",
     "event-type": "et",
     "inbox": "inb",
+    "alert": "alt",
     "key": "key",
     "msg": "msg",
     "order": "ord",

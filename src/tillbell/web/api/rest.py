@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from tillbell import __version__
 from tillbell.app import Gateway
 from tillbell.web.api import (
+    alerts,
     applications,
     attempts,
     audit,
@@ -84,6 +85,7 @@ async def get() -> Response:
 
 ROUTERS: tuple[APIRouter, ...] = (
     applications.router,
+    alerts.router,
     endpoints.router,
     endpoint_preview.router,
     replays.router,

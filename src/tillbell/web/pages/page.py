@@ -62,6 +62,7 @@ SETTINGS = (
     "/settings/keys",
     "/settings/people",
     "/settings/webhooks",
+    "/settings/alerts",
     "/settings/audit",
 )
 MENU = (

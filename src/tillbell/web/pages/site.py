@@ -25,6 +25,7 @@ from tillbell.web.edge.paths import ROUTE
 from tillbell.web.edge.problems import render_problem
 from tillbell.web.pages import (
     account,
+    alerts,
     audit,
     callbacks,
     components,
@@ -55,6 +56,7 @@ from tillbell.web.pages import (
     subscriptions,
     transactions,
 )
+from tillbell.web.pages.acts import alerts as alert_acts
 from tillbell.web.pages.acts import applications as application_acts
 from tillbell.web.pages.acts import callbacks as callback_acts
 from tillbell.web.pages.acts import deliveries as delivery_acts
@@ -128,6 +130,8 @@ PAGES: tuple[SitePage, ...] = (
     *job_acts.PAGES,
     *people_acts.PAGES,
     *application_acts.PAGES,
+    *alerts.PAGES,
+    *alert_acts.PAGES,
     *retention_acts.PAGES,
 )
 PUBLIC_PAGES: tuple[PublicPage, ...] = (*sign_in.PUBLIC_PAGES, *sign_on.PUBLIC_PAGES)
