@@ -70,6 +70,11 @@ pages: dev  ## pictures of every page, in a folder; ARGS="--folder … --only me
 shots: dev  ## write the screenshots of the README again, from the demo
 	@$(PY) -m tests.pages.shots
 
+wheel: dev  ## dist/: a wheel with compiled hot modules for this platform, and a pure one
+	@rm -rf dist
+	@.venv/bin/python -m hatchling build -t wheel -d dist
+	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=true .venv/bin/python -m hatchling build -t wheel -d dist
+
 sbom: .venv-supply/.ready  ## write requirements/sbom.cdx.json from requirements/run.txt
 	@requirements/sbom.sh
 

@@ -49,12 +49,12 @@ def build() -> App:
     """Return the application with all commands."""
     from cyclopts import App
 
-    from tillbell import __version__
+    from tillbell import version_text
 
     app = App(
         name="tillbell",
         help="The webhook gateway for commerce and payments.",
-        version=f"tillbell {__version__}",
+        version=version_text(),
         help_format="plaintext",  # Markdown would cost 50 ms at each start
     )
     for name, (path, doc) in _COMMANDS.items():

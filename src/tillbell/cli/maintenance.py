@@ -52,6 +52,6 @@ def healthcheck(flags: RemoteFlags | None = None, *, live: bool = False) -> int:
 
 def version() -> None:
     """Print the version."""
-    from tillbell import __version__
+    from tillbell import version_text
 
-    print(f"tillbell {__version__}")
+    print(version_text())

@@ -289,7 +289,8 @@ class PaymentDecider:
         is_open = payment.status not in TERMINAL
         attempt = attempt_of(payment, report)
         if attempt is not None and attempt.captured:
-            if notice.ends_attempt and notice.capture_id not in (None, *attempt.captures):
+            is_another = notice.capture_id is not None and notice.capture_id not in attempt.captures
+            if notice.ends_attempt and is_another:
                 return True  # that capture was refused, others were not
             # What was not captured may expire. What was captured stays.
             is_part = attempt.captured < (attempt.authorized or payment.amount)

@@ -44,10 +44,11 @@ class Write(NamedTuple):
     future: asyncio.Future[Any]
 
 
-class FailedWrite(NamedTuple):
+class FailedWrite:
     """The result of a write that raised."""
 
-    error: Exception
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 class WriterSession(Protocol):
@@ -67,11 +68,8 @@ class WriterSession(Protocol):
     def commit(self) -> None:
         """Make it durable."""
 
-    def reset(self) -> None:
-        """Give up the transaction, if there is one."""
-
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; a transaction that is open is given up."""
 
 
 class Writer:
@@ -192,7 +190,7 @@ class Writer:
                     self._run(batch, run, results)
                 self._session.commit()
         except Exception as error:  # noqa: BLE001 - supervised: every caller must hear of it
-            self._session.reset()
+            self._session.close()
             # A new error for each caller: a shared one would collect the tracebacks of all.
             return [FailedWrite(StoreUnavailable(str(error))) for _ in batch]
         return results

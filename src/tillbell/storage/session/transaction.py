@@ -135,7 +135,7 @@ class DbSession:
         try:
             connection.begin(at_once=at_once)
         except StoreUnavailable:  # broken since the last commit: nothing was on it
-            self.reset()
+            self.close()
             return False
         return True
 
@@ -203,11 +203,9 @@ class DbSession:
         if self._rollup_delta:
             self._rollup_shard.committed()
 
-    def reset(self) -> None:
-        """Close a connection whose transaction failed; the next one is opened anew."""
+    def close(self) -> None:
+        """Close the connection, as after a transaction that failed; the next write opens one."""
         connection, self._connection = self._connection, None
         self._rollup_shard = RollupShard()
         if connection is not None:
             connection.close()
-
-    close = reset
