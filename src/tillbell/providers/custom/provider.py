@@ -248,7 +248,7 @@ def _payment(
     is_capture = status is TransactionStatus.APPROVED or is_undone
     return notice._replace(
         substate=AUTHORIZED.substate if is_listed(word, event.authorized) else None,
-        ends_attempt=status in NEGATIVE and is_listed(word, ends),
+        ends_attempt=status in NEGATIVE and not is_undone and is_listed(word, ends),
         capture_id=_text(content, event.capture_id) if is_capture else None,
     )
 
