@@ -1,7 +1,7 @@
 """Build hook: compiles the modules that `pyproject.toml` lists with mypyc, into the wheel.
 
-It is off by default; `make wheel` switches it on by `HATCH_BUILD_HOOK_ENABLE_CUSTOM`. The sources are
-compiled in a copy, so that a checkout stays what it is: interpreted. The wheel has the sources too;
+It is off by default; `make wheel` switches it on by `HATCH_BUILD_HOOK_ENABLE_CUSTOM`. What is
+compiled is a copy, so that a checkout stays what it is: interpreted. The wheel has the sources too;
 Python takes a compiled module before its source.
 """
 
@@ -40,7 +40,8 @@ class CustomBuildHook(BuildHookInterface[Any]):
             Path(self.root, "src"), folder / "src", ignore=shutil.ignore_patterns("__pycache__")
         )
         (folder / "mypy.ini").write_text(_MYPY)
-        subprocess.run([sys.executable, __file__, *self.config["modules"]], cwd=folder, check=True)
+        modules = self.config["modules"]
+        subprocess.run([sys.executable, __file__, *modules], cwd=folder, check=True)  # noqa: S603 - our own program
         for library in (folder / "src").rglob("*.so"):
             build_data["force_include"][str(library)] = str(library.relative_to(folder / "src"))
         build_data["pure_python"] = False
@@ -48,6 +49,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove the copy."""
+        del build_data, artifact_path
         if self.target_name == "wheel" and version != "editable":
             self._folder.cleanup()
 

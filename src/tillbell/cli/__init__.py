@@ -49,7 +49,7 @@ def build() -> App:
     """Return the application with all commands."""
     from cyclopts import App
 
-    from tillbell import version_text
+    from tillbell.cli.version import version_text
 
     app = App(
         name="tillbell",
@@ -90,7 +90,7 @@ _COMMANDS = {
         "maintenance:healthcheck",
         "Ask the gateway on this machine whether it is ready.",
     ),
-    "version": ("maintenance:version", "Print the version."),
+    "version": ("version:version", "Print the version."),
 }
 _GROUPS = {
     "config": (

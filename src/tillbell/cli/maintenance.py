@@ -48,10 +48,3 @@ def healthcheck(flags: RemoteFlags | None = None, *, live: bool = False) -> int:
     answer = ApiClient(settings.local_url, None).get_raw("/livez" if live else "/readyz?verbose")
     print(answer.body.decode("utf-8", "replace").strip())
     return 0 if answer.status == 200 else 1
-
-
-def version() -> None:
-    """Print the version."""
-    from tillbell import version_text
-
-    print(version_text())
