@@ -162,6 +162,8 @@ WITHOUT_SUMS = """
     DROP TABLE audit_log;
     DROP TABLE audit_chain;
     DROP TABLE shop_records;
+    DROP TABLE inbox_requests;
+    DROP TABLE inbox_totals;
     DROP TABLE people;
     DROP TABLE sessions;
     DROP TABLE one_time_links;
