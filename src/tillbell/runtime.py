@@ -128,6 +128,7 @@ class Runtime:
             ("statistics", STATISTICS_EVERY, self._statistics().run),
             ("pending_sample", STATISTICS_EVERY, sampler.sample),
             ("unmatched_retry", UNMATCHED_RETRY_EVERY, gateway.unmatched_callbacks.retry_due),
+            ("ended_imports", PURGE_EVERY, gateway.importer.remove_ended),
             ("scheduled_exports", EXPORTS_EVERY, gateway.scheduled_exports.run),
             ("upcoming_renewals", RENEWALS_EVERY, gateway.upcoming_renewals.run),
         ):

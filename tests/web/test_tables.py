@@ -15,6 +15,8 @@ from tests.web.served_gateway import ServedGateway
 from tests.web.shop_client import ShopClient
 from tillbell.clock import DAY
 from tillbell.model.exports import ExportSchedule
+from tillbell.model.imports import ImportPart
+from tillbell.model.records import Task, TaskStatus
 
 HOSTILE = (
     *("=1+1", "+381 64 1", "-5", "@x", "\tx", "\rx", "|x", "%x", "＝1", " x ", "'x", "''", "'"),
@@ -225,6 +227,21 @@ def test_a_large_file_is_imported_by_a_task(shop: ShopClient) -> None:
     shop.served.do(shop.served.gateway.tasks.wait_idle())
     data = shop.http.get(f"/background-task/{task['id']}").json()["data"]
     assert (data["created"], data["changed"], data["unchanged"]) == (0, 0, 1_100)
+    broken = imported(shop, "customers", f"{file}x,y\udcff".encode("utf-8", "surrogateescape"))
+    assert broken.status_code == 422
+    gateway, id_ = shop.served.gateway, task["id"]
+    canceled = shop.served.do(gateway.database.get(Task, id_, shop.app_id))
+    assert canceled is not None
+    part = ImportPart(id=f"{canceled.arguments['file']}-000004", scope=shop.app_id, rows=())
+    shop.served.do(gateway.config_cache.add(part))
+    assert canceled.arguments["parts"] == 5
+
+    def cancel(stored: Task) -> Task:
+        return msgspec.structs.replace(stored, status=TaskStatus.CANCELED)
+
+    shop.served.do(gateway.config_cache.change(Task, shop.app_id, id_, cancel))
+    shop.served.do(gateway.importer.remove_ended())
+    assert shop.served.do(gateway.database.list(ImportPart, shop.app_id)) == []
 
 
 def test_exports_take_the_filter_and_all_formats(shop: ShopClient) -> None:

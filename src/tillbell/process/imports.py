@@ -17,7 +17,7 @@ from tillbell.deliver.tasks import TaskProgress, TaskRunner
 from tillbell.errors import Invalid, Problem
 from tillbell.ids import IdMaker
 from tillbell.model.imports import ImportPart
-from tillbell.model.records import Task
+from tillbell.model.records import Task, TaskStatus
 from tillbell.model.shop import Order, ShopDocument
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import Decisions
@@ -161,12 +161,17 @@ class Importer:
         upload = _Upload(options)
         groups: list[RowGroup] = []
         parts: _StoredFile | None = None
-        async for piece in _pieces(data):
-            groups += upload.feed(piece)
-            if parts is None and upload.report.rows > AT_ONCE:
-                parts = _StoredFile(self, app_id)
+        try:
+            async for piece in _pieces(data):
+                groups += upload.feed(piece)
+                if parts is None and upload.report.rows > AT_ONCE:
+                    parts = _StoredFile(self, app_id)
+                if parts is not None:
+                    groups = await parts.keep(groups, is_last=piece is None)
+        except BaseException:  # the file is wrong, or the client has gone
             if parts is not None:
-                groups = await parts.keep(groups, is_last=piece is None)
+                await parts.discard()
+            raise
         assert upload.heading is not None, "an empty file was refused"
         if parts is None:
             return await self._at_once(app_id, options, upload, groups, actor)
@@ -305,15 +310,26 @@ class Importer:
         report = report.with_(of_part)
         following, is_last = _following(arguments, stage, int(number), report)
         if is_last:
-            await self._discard(task)
+            await self._discard(task)  # before it is stored that the task has ended
         rows = sum(len(group.rows) for group in groups)
         return TaskProgress(following, rows, is_last, report=_plain(report, stage))
 
+    async def remove_ended(self) -> None:
+        """Remove the files of tasks that were canceled or have failed."""
+        for task in await self._decisions.config_cache.read_all(Task):
+            if task.kind == IMPORT and task.status in (TaskStatus.CANCELED, TaskStatus.FAILED):
+                last = f"{task.arguments['file']}-{task.arguments['parts'] - 1:06}"
+                if await self._database.get(ImportPart, last, task.scope) is not None:
+                    await self._discard(task)
+
     async def _discard(self, task: Task) -> None:
-        """Remove the parts of a file that is read."""
-        for number in range(task.arguments["parts"]):
-            part_id = f"{task.arguments['file']}-{number:06}"
-            await self._decisions.config_cache.remove(ImportPart, part_id, task.scope)
+        await self.discard(task.scope, task.arguments["file"], task.arguments["parts"])
+
+    async def discard(self, app_id: str, file: str, parts: int) -> None:
+        """Remove the parts of a file."""
+        for number in range(parts):
+            part_id = f"{file}-{number:06}"
+            await self._decisions.config_cache.remove(ImportPart, part_id, app_id)
 
 
 class _Batch(NamedTuple):
@@ -339,6 +355,10 @@ class _StoredFile:
             await self._importer.store_part(self._app_id, part_id, part)
             self._number += 1
         return groups
+
+    async def discard(self) -> None:
+        """Remove what was kept."""
+        await self._importer.discard(self._app_id, self._file, self._number)
 
     async def begin(self, options: ImportOptions, upload: _Upload, actor: str) -> Task:
         """Begin the task that reads the parts."""
