@@ -305,7 +305,10 @@ class Gateway:
             config_cache=self.config_cache,
             clock=self.clock,
             settings=self.settings,
+            meters=self.meters,
         )
+        # What people may be told of is published, if there is a mail server.
+        self.health_monitor.read_types = READ_TYPES if self.alert_sender.is_set else frozenset()
         self.key_usage = KeyUsage(self.database, self.config_cache, self.clock)
 
     def _sign_ons(self) -> SignOns | None:
@@ -332,8 +335,6 @@ class Gateway:
         self.dispatcher.on_attempt_ended = self.health_monitor.attempt_ended
         # A warning about an endpoint, for those who subscribed to operational webhooks.
         self.health_monitor.announce = self._publish_operational
-        # What people may be told of by e-mail, if there is a mail server.
-        self.health_monitor.read_types = READ_TYPES if self.alert_sender.is_set else frozenset()
         # A circuit breaker that opened or closed.
         self.health_monitor.on_circuit_moved = self.markers.circuit_moved
 

@@ -74,6 +74,7 @@ class Meters(msgspec.Struct):
     outcomes: dict[str, int] = field(default_factory=_zeros([outcome.value for outcome in Outcome]))
     provider_callbacks: dict[str, int] = field(default_factory=dict)  # by provider and `RECEIVED`
     provider_outcomes: dict[str, int] = field(default_factory=dict)  # by provider and outcome
+    mails: dict[str, int] = field(default_factory=_zeros(("taken", "failed")))  # of alerts
     database_bytes: int = 0
     loop_lag_s: float = 0.0  # the longest of the last seconds
 
@@ -115,6 +116,10 @@ class Meters(msgspec.Struct):
         self.outcomes[outcome._value_] += 1
         key = f"{provider} {outcome._value_}"
         self.provider_outcomes[key] = self.provider_outcomes.get(key, 0) + 1
+
+    def mail(self, *, is_taken: bool) -> None:
+        """Count an e-mail of an alert."""
+        self.mails["taken" if is_taken else "failed"] += 1
 
     def batch(self, size: int) -> None:
         """Count a group commit of `size` writes."""

@@ -93,7 +93,7 @@ async def test_failing_mail_is_shown_and_tried_again(
     await alerting.publish(b"{}", "order.created")
     await round_after(alerting)
     failed = await queue_of(alerting, subscription)
-    assert "mailbox is busy" in failed.last_error
+    assert failed.last_error == "The mail server answered 450 mailbox is busy"
     assert (failed.failures, len(failed.lines)) == (1, 1)
     assert "mailbox is busy" in (await alerting.gateway.alert_sender.test(subscription) or "")
     await round_after(alerting)
@@ -103,6 +103,7 @@ async def test_failing_mail_is_shown_and_tried_again(
     assert len(mail.mails) == 1
     assert (await queue_of(alerting, subscription)).last_error == ""
     assert await alerting.gateway.alert_sender.test(subscription) is None
+    assert alerting.gateway.meters.mails == {"taken": 1, "failed": 1}
 
 
 async def test_what_goes_wrong_here_is_told(alerting: GatewayHarness, mail: MailServer) -> None:

@@ -191,3 +191,25 @@ def test_a_product_gets_a_webhook_and_each_order_arrives_once(
     page.get_by_text("It is paid").first.wait_for()
     page.get_by_role("link", name="order.paid").click()
     page.get_by_text("Webhook of product book").first.wait_for()
+
+
+def test_somebody_is_told_by_e_mail_and_no_more(visitor: Visitor, world: World) -> None:
+    page = visitor.open("/settings/alerts/new")
+    page.get_by_label("E-mail address").fill("ada@shop.example")
+    page.get_by_label("The disk is nearly full").check()
+    page.get_by_label("No mail from").fill("22")
+    page.get_by_role("button", name="Add it").click()
+    page.get_by_text("must be a time of day: 22:00").wait_for()
+    page.get_by_label("No mail from").fill("22:00")
+    page.get_by_label("No mail until").fill("07:00")
+    page.get_by_role("button", name="Add it").click()
+    page.get_by_text("ada@shop.example is told from now on").wait_for()
+    [alert] = world.served.http.get("/alert").json()["data"]
+    assert (alert["kinds"], alert["quietFrom"]) == (["disk"], "22:00")
+    page.get_by_role("link", name="Test").click()
+    page.get_by_role("button", name="Send test").click()
+    page.get_by_text("No mail server is set: TILLBELL_SMTP_URL.").wait_for()
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete it").click()
+    page.get_by_text("The alert is deleted.").wait_for()
+    assert world.served.http.get("/alert").json()["data"] == []

@@ -67,7 +67,20 @@ class MailServer:
         return client
 
     def _text_of(self, error: Exception) -> str:
-        text = " ".join(str(error).split())[:300] or type(error).__name__
+        text = " ".join(_answer_of(error).split())[:300] or type(error).__name__
         password = self._settings.smtp_password
         secret = password.reveal() if password is not None else ""
         return text.replace(secret, "***") if secret else text
+
+
+def _answer_of(error: Exception) -> str:
+    """Return what the server answered, else the error's own text."""
+    answers: list[tuple[int, bytes | str]] = []
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        answers = list(error.recipients.values())
+    elif isinstance(error, smtplib.SMTPResponseException):
+        answers = [(error.smtp_code, error.smtp_error)]
+    for status, said in answers:
+        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        return f"The mail server answered {status} {text}"
+    return str(error)

@@ -19,6 +19,7 @@ import msgspec
 
 from tillbell.clock import DAY, MINUTE, SECOND, Clock, Micros, to_datetime
 from tillbell.config import Settings
+from tillbell.counters import Meters
 from tillbell.deliver.config_cache import OPERATIONAL, ConfigCache
 from tillbell.errors import Unavailable
 from tillbell.http.mail import MailError, MailServer
@@ -76,11 +77,13 @@ class AlertSender:
         config_cache: ConfigCache,
         clock: Clock,
         settings: Settings,
+        meters: Meters,
     ) -> None:
         self._database = database
         self._records = config_cache
         self._clock = clock
         self._settings = settings
+        self._meters = meters
         self._mail_server = MailServer(settings)
         self._known: list[AlertSubscription] = []  # for the time when no store is there
         self._unavailable_since: Micros | None = None
@@ -243,6 +246,7 @@ class AlertSender:
             lines=len(queue.lines),
             error=error,
         )
+        self._meters.mail(is_taken=not error)
         await self._finish(queue, error)
 
     async def _claimed(self, subscription: AlertSubscription) -> AlertQueue | None:

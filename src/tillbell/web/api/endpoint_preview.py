@@ -34,7 +34,7 @@ class PreviewPartOut(Out):
     problem: str | None = Field(description="Why the text template made no text; null: it did.")
 
 
-class PreviewOut(Out):
+class EndpointPreviewOut(Out):
     """What an endpoint would be sent."""
 
     event_type: str
@@ -55,7 +55,7 @@ async def preview(
     gateway: GatewayOf,
     principal: PrincipalOf,
     hidden: HiddenTypes,
-) -> PreviewOut:
+) -> EndpointPreviewOut:
     """Show what the endpoint would be sent of a message. Nothing is sent or stored."""
     if principal.is_portal and body.payload is not None:
         raise Forbidden("A portal token sees the sample of a type; leave `payload` out.")
@@ -66,7 +66,7 @@ async def preview(
         compiled = _with_template(compiled, body.text_template)
     payload = msgspec.json.encode(example_payload(gateway, body, hidden))
     parts = previewed_parts(compiled, body.event_type, payload, gateway.clock.now())
-    return PreviewOut(
+    return EndpointPreviewOut(
         event_type=body.event_type,
         content_type=compiled.profile.content_type,
         data=[

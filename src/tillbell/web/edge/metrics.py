@@ -140,6 +140,13 @@ _METRICS = (
     ),
     _MetricRow(
         CounterMetricFamily,
+        "tillbell_alert_mails",
+        "E-mails of alerts, by whether the mail server took them.",
+        "outcome",
+        lambda reading: reading.meters.mails,
+    ),
+    _MetricRow(
+        CounterMetricFamily,
         "tillbell_requests",
         "Requests answered, by route (names in place of values) and status.",
         "method route status",
