@@ -118,7 +118,7 @@ class Preconditions:
         self.callbacks = {
             id_: StoredCallbackState(*state) for id_, *state in callback_states.rows()
         }
-        self._orders = {(app_id, uid) for app_id, uid in orders.rows()}
+        self._orders = {(app_id, uid) for app_id, uid, id_ in orders.rows() if id_ is not None}
         self._events = {(app_id, event_id) for app_id, event_id, _ in events.rows()}
 
     def _query_pairs(self, name: str, pairs: list[tuple[str, str]]) -> StatementResult:

@@ -11,12 +11,12 @@ FROM {pairs} wanted
 {ordered_join} callbacks c ON {no_index}c.app_id = wanted.app_id AND c.id = wanted.id;
 
 -- name: orders_of_uids
--- Orders that should not be there; `pairs` is JSON: [[application, uid], …]. Index:
--- shop_records_uid.
-SELECT s.app_id, s.uid
-FROM {pairs} wanted
-{ordered_join} shop_records s
-    ON s.kind = 'Order' AND s.app_id = wanted.app_id AND s.uid = wanted.id;
+-- The ids of orders that should not be there, null where there is none; `pairs` is JSON:
+-- [[application, uid], …]. Index: shop_records_uid.
+SELECT wanted.app_id, wanted.id, (
+    SELECT s.id FROM shop_records s
+    WHERE s.kind = 'Order' AND s.app_id = wanted.app_id AND s.uid = wanted.id)
+FROM {pairs} wanted;
 
 -- name: transaction_id_of_uid
 -- Index: transactions_uid.
