@@ -38,7 +38,7 @@ class EndpointPreviewOut(Out):
     """What an endpoint would be sent."""
 
     event_type: str
-    content_type: str
+    content_type: str = Field(description="The header `Content-Type` of each request.")
     data: list[PreviewPartOut] = Field(
         description="One entry for each request; none: its profile has no format for the type."
     )
