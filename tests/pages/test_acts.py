@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from tests.pages import worlds
 from tests.pages.browser import Visitor
@@ -213,3 +213,54 @@ def test_somebody_is_told_by_e_mail_and_no_more(visitor: Visitor, world: World) 
     page.get_by_role("button", name="Delete it").click()
     page.get_by_text("The alert is deleted.").wait_for()
     assert world.served.http.get("/alert").json()["data"] == []
+
+
+def test_a_file_is_checked_then_imported_and_a_link_made_and_revoked(
+    visitor: Visitor, world: World
+) -> None:
+    """Products → Import, as Mozhe's shop does it, and a stock list in a spreadsheet."""
+    served, shop = world.served, world.names["shop"]
+    page = visitor.open(f"/products?app={shop}")
+    page.get_by_role("link", name="Import", exact=True).click()
+    table = "uid;name;stock;price;currency\ncandle;Candle;7;12,50;EUR\nbook;Book;many;5,00;EUR\n"
+    file = {"name": "p.csv", "mimeType": "text/csv", "buffer": b"\xef\xbb\xbf" + table.encode()}
+    page.get_by_label("CSV file").set_input_files(file)  # type: ignore[arg-type]
+    page.get_by_role("button", name="Check it").click()
+    page.get_by_text("1 would be new, 0 changed; 0 are so already, 1 is wrong.").wait_for()
+    assert "stock" in page.locator("#result tbody").inner_text()
+    assert not page.get_by_role("button", name="Import 1").is_visible()
+    page.get_by_label("Write the others").check()
+    page.get_by_role("button", name="Check it").click()
+    page.get_by_role("button", name="Import 1").click()
+    page.get_by_text("1 new, 0 changed, 0 were so already, 1 left out.").wait_for()
+    shown = served.http.get(f"/app/{shop}/product/candle").json()
+    assert (shown["stock"], shown["price"]) == (7, "12.50")
+
+    visitor.open(f"/imports/stock?app={shop}")
+    page.get_by_label("Or its rows").fill("uid,stock\ncandle,6\n")
+    page.get_by_role("button", name="Check it").click()
+    page.get_by_role("button", name="Import 1").click()
+    page.get_by_text("It is imported.").wait_for()
+    _make_and_revoke_a_link(page, served, shop)
+
+
+def _make_and_revoke_a_link(page: Page, served: ServedGateway, shop: str) -> None:
+    page.get_by_role("link", name="Exports and imports").first.click()
+    page.get_by_role("link", name="New link").click()
+    page.get_by_role("textbox", name="Name").fill("Stock for Maria")
+    page.locator("#f-kind").select_option("products")
+    page.get_by_label("Filter").fill("stock:6")
+    page.get_by_role("button", name="Make the link").click()
+    url = served.url + "/export-link/" + page.locator("#shown-1").inner_text().split("link/")[1]
+    with served.client(None) as http:
+        assert [row.split(",")[0] for row in http.get(url).text.splitlines()] == ["uid", "candle"]
+        page.get_by_role("link", name="Go on").click()
+        row = page.locator("li", has_text="Stock for Maria")
+        row.get_by_role("link", name="Revoke").click()
+        page.get_by_role("button", name="Revoke the link").click()
+        page.get_by_text("The link is revoked.").wait_for()
+        assert http.get(url).status_code in (401, 404)
+    with served.client(None, cookies={"tillbell": served.session()}) as http:
+        query = {"app": shop, "format": "ndjson", "filter": "uid:candle"}
+        answer = http.get(f"{served.url}/exports/products", params=query)
+        assert json.loads(answer.text)["stock"] == 6

@@ -171,6 +171,9 @@ def _records(
     name, title, note = texts
     product = {"name": title, "sku": "C-1", "stock": 3, "price": "60.00", "currency": "EUR"}
     ids = {"product": _put(served, f"{path}/product/course", {**product, "description": note})}
+    export = {"name": note, "kind": "products", "filter": "stock:<=5"}
+    _ok(served, f"{path}/export-link", export)
+    _ok(served, f"{path}/export-schedule", {**export, "target": "folder", "hour": 6})
     ids["book"] = _put(served, f"{path}/product/book", {"name": note})
     webhook = {"url": served.receiver.url("/ok?course"), "secret": "s3cret-of-the-course"}
     answer = served.http.put(f"{path}/product/course/webhook", json=webhook)

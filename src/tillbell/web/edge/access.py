@@ -300,6 +300,8 @@ PAGES: dict[str, Access | None] = {
     "GET /endpoints/{endpoint}": ACCESS["endpoint.get"],
     "GET /event-types": ACCESS["event-type.list"],
     "GET /event-types/{name:path}": ACCESS["event-type.get"],
+    "GET /exports": Access("export-link", READ, OWN),
+    "GET /exports/{kind}": Access("export-link", READ, OWN),
     "GET /filter/suggestions": ACCESS["filter.completion"],
     "GET /first-run": ACCESS["overview.messages"],
     "GET /inboxes": ACCESS["inbox.list"],

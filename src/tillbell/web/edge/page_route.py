@@ -16,7 +16,7 @@ from tillbell.web.edge.asgi_types import (
     replay_body,
 )
 from tillbell.web.edge.auth import PRINCIPAL
-from tillbell.web.edge.paths import APPLICATION, BASE, ROUTE, STREAM
+from tillbell.web.edge.paths import APPLICATION, BASE, ROUTE, STREAM, is_upload
 
 LINKS = {
     "docs": "/docs",
@@ -33,6 +33,12 @@ def wants_html(scope: Scope) -> bool:
     return b"text/html" in (header(scope, b"accept") or b"")
 
 
+def is_form(scope: Scope) -> bool:
+    """Tell whether the body is that of a form."""
+    media_type = (header(scope, b"content-type") or b"").partition(b";")[0].strip().lower()
+    return media_type == b"application/x-www-form-urlencoded"
+
+
 class PageRoute:
     """Serves pages with the application `pages`, which is loaded later."""
 
@@ -45,6 +51,8 @@ class PageRoute:
             raise MethodNotAllowed(_METHODS)
         if scope["path"] == "/" and not wants_html(scope):
             return _description(scope)
+        if is_upload(scope["method"], scope["path"]) and not is_form(scope):
+            return await self._collect(scope, receive)
         body = await read_body(scope, receive, FORM_BYTES_MAX)
         return await self._collect(scope, replay_body(body, receive))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 BASE = "/api/v1"
 CASHIER = "/v1/api/mozarto/cashier"  # a platform's path, outside of `BASE`
+IMPORT_PAGES = "/imports/"
 EXPORT_LINK = "/export-link/"  # followed by the token of a link, and the name of the file
 # Places in the ASGI scope.
 REQUEST_ID = "tillbell.request_id"
@@ -23,7 +24,10 @@ def is_api(path: str) -> bool:
 def is_upload(method: str, path: str) -> bool:
     """Tell whether a request brings a file, whose body is read part by part."""
     steps = path.split("/")
-    return method == "POST" and path.startswith(f"{BASE}/app/") and steps[-2:-1] == ["import"]
+    if method != "POST":
+        return False
+    is_to_api = path.startswith(f"{BASE}/app/") and steps[-2:-1] == ["import"]
+    return is_to_api or path.startswith(IMPORT_PAGES)
 
 
 def is_ingest(path: str) -> bool:

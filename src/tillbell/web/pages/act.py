@@ -23,7 +23,7 @@ from tillbell.errors import Forbidden
 from tillbell.vault import new_token
 from tillbell.web.edge.access import ACCESS
 from tillbell.web.edge.api_middleware import ApiGate
-from tillbell.web.edge.asgi_types import Headers, replay_body
+from tillbell.web.edge.asgi_types import Headers, Receive, replay_body
 from tillbell.web.edge.auth import ApiRequest, Tenant
 from tillbell.web.edge.paths import BASE, REQUEST_ID
 from tillbell.web.pages.forms import SAFE_METHODS, read_fields
@@ -180,13 +180,32 @@ async def call_api(
 
     `tenant`: whose data the operation touches.
     """
-    api: ApiGate = visit.request.app.state.api
     body = msgspec.json.encode(call.body) if call.body is not None else b""
     headers: Headers = [(b"content-type", b"application/json")] if body else []
     if once and call.method == "POST":
         headers.append((b"idempotency-key", once.encode("latin-1", "replace")))
+    receive = replay_body(body, visit.request.receive)
+    scope = _scope_of(visit, call, headers)
+    return await _answer(visit, ApiRequest(scope, receive, visit.principal(tenant), body))
+
+
+async def send_file(visit: Visit, path: str, query: str, receive: Receive) -> ApiAnswer:
+    """Send a file of CSV to the API as the person who is signed in, part by part as it comes."""
+    scope = _scope_of(visit, ApiCall("POST", path, query=query), [(b"content-type", b"text/csv")])
+    principal = visit.principal(Tenant.APPLICATION)
+    return await _answer(visit, ApiRequest(scope, receive, principal, b""))
+
+
+async def _answer(visit: Visit, request: ApiRequest) -> ApiAnswer:
+    api: ApiGate = visit.request.app.state.api
+    answer = await api.answer_for(request)
+    doc = json.loads(answer.body) if answer.body else {}
+    return ApiAnswer(answer.status, doc if isinstance(doc, dict) else {"data": doc})
+
+
+def _scope_of(visit: Visit, call: ApiCall, headers: Headers) -> dict[str, Any]:
     outer = visit.request.scope
-    scope = {
+    return {
         "type": "http",
         "asgi": outer["asgi"],
         "http_version": "1.1",
@@ -201,12 +220,6 @@ async def call_api(
         "headers": headers,
         REQUEST_ID: outer.get(REQUEST_ID),
     }
-    request = ApiRequest(
-        scope, replay_body(body, visit.request.receive), visit.principal(tenant), body
-    )
-    answer = await api.answer_for(request)
-    doc = json.loads(answer.body) if answer.body else {}
-    return ApiAnswer(answer.status, doc if isinstance(doc, dict) else {"data": doc})
 
 
 def end_of_day(text: str) -> str | None:

@@ -39,7 +39,7 @@ async def read_form(request: Request) -> dict[str, str]:
 
 async def read_fields(request: Request) -> list[tuple[str, str]]:
     """Return the fields of a form in their order. `Malformed` if it is none."""
-    if not _is_form(request):
+    if not is_form(request):
         raise UnsupportedEncoding("A form is sent as application/x-www-form-urlencoded.")
     try:
         text = (await request.body()).decode("ascii")
@@ -75,7 +75,7 @@ async def check_sender(request: Request, cookie: str | None = None) -> None:
     check_origin(request)
     sent = request.headers.get(HEADER)
     if sent is None:
-        sent = (await read_form(request)).get(FIELD, "") if _is_form(request) else ""
+        sent = (await read_form(request)).get(FIELD, "") if is_form(request) else ""
     cookie = token_of(request) if cookie is None else cookie
     if not cookie or not form_token_fits(sent, cookie):
         raise ForeignForm(
@@ -84,7 +84,8 @@ async def check_sender(request: Request, cookie: str | None = None) -> None:
         )
 
 
-def _is_form(request: Request) -> bool:
+def is_form(request: Request) -> bool:
+    """Tell whether the body is that of a form."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from starlette.responses import Response
@@ -15,6 +15,7 @@ from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Task, TaskStatus
 from tillbell.process.erasure import ERASE_CUSTOMER
+from tillbell.process.imports import IMPORT
 from tillbell.receive.reprocess_many import REPROCESS_TASK
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import ListPage, list_page, row_id
@@ -32,6 +33,7 @@ _KINDS = {
     EXPUNGE_ALL: ("Delete payloads", "payloads deleted"),
     ERASE_CUSTOMER: ("Erase a customer", "records, payloads and requests erased"),
     REPROCESS_TASK: ("Replay callbacks", "callbacks processed again"),
+    IMPORT: ("Import a file", "rows read"),
     RESEAL: ("Encrypt secrets anew", "records encrypted anew"),
 }
 _SAYS = {
@@ -56,6 +58,7 @@ _SAYS = {
         "What it had done until then stays. The log of the server says why; begin it again then.",
     ),
 }
+_REPORTED = ("rows", "created", "changed", "unchanged", "failed", "problems")  # of an import
 _REASONS = {
     "missing_payload": "their payload is no longer kept",
     "changed_meanwhile": "they changed meanwhile",
@@ -121,16 +124,25 @@ async def show(visit: Visit) -> Response:
     plan = {
         name: value
         for name, value in data.items()
-        if value is not None and name not in ("count", "skipped")
+        if value is not None and name not in ("count", "skipped", *_REPORTED)
     }
     text = msgspec.json.format(msgspec.json.encode(plan), indent=2).decode()
-    return visit.show("job.html", j=await _row(visit, task), plan=text if plan else "")
+    return visit.show(
+        "job.html", j=await _row(visit, task), plan=text if plan else "", report=_report(task)
+    )
 
 
 PAGES = (
     SitePage("/jobs", list_, "/jobs"),
     SitePage("/jobs/{task}", show, "/jobs"),
 )
+
+
+def _report(task: Task) -> dict[str, Any] | None:
+    """Return what an import did so far; None: it is another kind of job, or has not begun."""
+    if task.kind != IMPORT or "created" not in task.result:
+        return None
+    return {name: task.result.get(name, 0) for name in _REPORTED}
 
 
 async def _row(visit: Visit, task: Task) -> JobRow:

@@ -99,6 +99,7 @@ MENU = (
             Entry("/customers", "customer", "Customers"),
             Entry("/subscriptions", "refresh", "Subscriptions"),
             Entry("/shipments", "truck", "Parcels"),
+            Entry("/exports", "download", "Exports and imports"),
         ),
     ),
     (

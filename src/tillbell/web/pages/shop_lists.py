@@ -64,7 +64,7 @@ class TimelineStep(NamedTuple):
 
 async def show_list(visit: Visit, of: ShopList[Any]) -> Response:
     """Show the records of an application, the latest change first."""
-    app = _chosen(visit)
+    app = chosen(visit)
     if app is None:
         return visit.show("choose_application.html", many=_plural(of.list_))
     line = await filter_line(visit, of.list_)
@@ -109,7 +109,7 @@ def _plural(list_: FilterList) -> str:
     return f"{list_}s"
 
 
-def _chosen(visit: Visit) -> Application | None:
+def chosen(visit: Visit) -> Application | None:
     """Return the application whose records are listed; None: one must be chosen first."""
     if visit.app is None and len(visit.applications) == 1:
         return visit.applications[0]

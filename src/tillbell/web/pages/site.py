@@ -35,9 +35,11 @@ from tillbell.web.pages import (
     endpoints,
     error_page,
     event_types,
+    exports,
     filter_line,
     first_run,
     home,
+    imports,
     inboxes,
     jobs,
     live_page,
@@ -62,6 +64,7 @@ from tillbell.web.pages.acts import callbacks as callback_acts
 from tillbell.web.pages.acts import deliveries as delivery_acts
 from tillbell.web.pages.acts import endpoints as endpoint_acts
 from tillbell.web.pages.acts import event_types as event_type_acts
+from tillbell.web.pages.acts import exports as export_acts
 from tillbell.web.pages.acts import inboxes as inbox_acts
 from tillbell.web.pages.acts import jobs as job_acts
 from tillbell.web.pages.acts import keys as key_acts
@@ -104,6 +107,9 @@ PAGES: tuple[SitePage, ...] = (
     *delivery.PAGES,
     *jobs.PAGES,
     *shop_acts.PAGES,
+    *export_acts.PAGES,
+    *exports.PAGES,
+    *imports.PAGES,
     *orders.PAGES,
     *products.PAGES,
     *customers.PAGES,

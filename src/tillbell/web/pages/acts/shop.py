@@ -178,30 +178,57 @@ async def _product_deleted(visit: Visit, _: ApiCall, __: ApiAnswer) -> ActResult
     return ActResult("The product is deleted.", visit.link(_PRODUCTS))
 
 
-async def _delete_customer_form(visit: Visit) -> ActForm:
-    customer = await record_of(visit, Customer, "customer")
+async def _customer(visit: Visit) -> Customer:
+    return await record_of(visit, Customer, "customer")
+
+
+def _customer_form(visit: Visit, customer: Customer, verb: str, consequences: list[str]) -> ActForm:
     name = customers.name_of(customer)
     app_name = visit.names_of(customer.scope)[0]
     return ActForm(
-        title=f"Delete {name}",
-        verb="Delete it",
-        consequences=[
-            "`customer.deleted` is published, with what was known of them.",
-            "Their orders stay as they are.",
-        ],
+        title=f"{verb} {name}",
+        verb=f"{verb} them",
+        consequences=consequences,
         back=visit.link(f"{_CUSTOMERS}/{customer.id}", app=app_name),
         back_word=name,
         is_danger=True,
     )
 
 
+async def _delete_customer_form(visit: Visit) -> ActForm:
+    consequences = [
+        "`customer.deleted` is published, with what was known of them.",
+        "Their orders stay as they are.",
+    ]
+    return _customer_form(visit, await _customer(visit), "Delete", consequences)
+
+
 async def _delete_customer_call(visit: Visit, _: SentFields) -> ApiCall:
-    customer = await record_of(visit, Customer, "customer")
+    customer = await _customer(visit)
     return ApiCall("DELETE", f"/app/{customer.scope}/customer/{customer.id}")
 
 
 async def _customer_deleted(visit: Visit, _: ApiCall, __: ApiAnswer) -> ActResult:
     return ActResult("The customer is deleted.", visit.link(_CUSTOMERS))
+
+
+async def _erase_form(visit: Visit) -> ActForm:
+    consequences = [
+        "They are taken out of all that names them: orders, subscriptions, transactions, e-mails.",
+        "Payloads, answers to attempts and requests of providers that name them are deleted.",
+        "Amounts and statuses stay, without the person. `customer.deleted` tells the id alone.",
+        "It cannot be undone.",
+    ]
+    return _customer_form(visit, await _customer(visit), "Erase", consequences)
+
+
+async def _erase_call(visit: Visit, _: SentFields) -> ApiCall:
+    customer = await _customer(visit)
+    return ApiCall("POST", f"/app/{customer.scope}/customer/{customer.id}/erase")
+
+
+async def _erasing(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
+    return ActResult("They are being erased.", visit.link(f"/jobs/{answer.doc['id']}"))
 
 
 PAGES = act_pages(
@@ -245,6 +272,14 @@ PAGES = act_pages(
             _delete_customer_form,
             _delete_customer_call,
             _customer_deleted,
+        ),
+        ActPage(
+            "/customers/{customer}/erase",
+            _CUSTOMERS,
+            "customer.erase",
+            _erase_form,
+            _erase_call,
+            _erasing,
         ),
     )
 )
