@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,3 +87,21 @@ def test_a_chat_that_is_gone_disables_its_endpoint(served: ServedGateway, app_id
     served.do(served.gateway.health_monitor.wait_idle())
     stopped = served.http.get(path).json()
     assert (stopped["status"], stopped["statusReason"]) == ("disabled", "gone")
+
+
+def test_the_recipe_for_slack_works(served: ServedGateway) -> None:
+    guide = Path(__file__).parents[2].joinpath("docs/alerts.md").read_text(encoding="utf-8")
+    steps = re.findall(r"/api/v1(/app/shop/endpoint\S*)\".*? -d '({.*?})'", guide, re.DOTALL)
+    assert len(steps) == 3
+    served.http.post("/app", json={"name": "Shop", "uid": "shop"})
+    endpoint = ""
+    for path, written in steps:
+        body = json.loads(written)
+        if "url" in body:
+            body["url"] = served.receiver.url("/slack")
+        answer = served.http.post(path.replace("ENDPOINT", endpoint), json=body)
+        assert answer.is_success, answer.text
+        endpoint = endpoint or answer.json()["id"]
+    served.wait_for_attempts(answer.json()["id"])
+    (request,) = served.receiver.to("/slack")
+    assert json.loads(request.body)["text"] == "*New order ORD-1001*: 149.99 MZN"

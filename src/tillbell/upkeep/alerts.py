@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -21,7 +22,7 @@ from tillbell.clock import DAY, MINUTE, SECOND, Clock, Micros, to_datetime
 from tillbell.config import Settings
 from tillbell.counters import Meters
 from tillbell.deliver.config_cache import OPERATIONAL, ConfigCache
-from tillbell.errors import Unavailable
+from tillbell.errors import NotFound, Unavailable
 from tillbell.http.mail import MailError, MailServer
 from tillbell.ids import first_of
 from tillbell.logs import log_event
@@ -108,7 +109,8 @@ class AlertSender:
         try:
             self._known = await self._records.read_all(AlertSubscription)
             for subscription in self._known:
-                await self._serve(subscription)
+                with suppress(NotFound):  # it was removed meanwhile
+                    await self._serve(subscription)
         except Unavailable:
             await self._without_database()
             raise
