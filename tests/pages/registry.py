@@ -89,7 +89,7 @@ PAGES = (
     Looked("act-key", "/settings/keys/new"),
     Looked("act-app", "/settings/applications/change?app={app}", needs_data=True),
     Looked("settings-alerts", "/settings/alerts"),
-    Looked("act-alert", "/settings/alerts/new"),
+    Looked("act-alert", "/settings/alerts/{alert}/change", needs_data=True),
     Looked("act-retention", "/settings/retention"),
     Looked("applications", "/settings/applications"),
     Looked("providers", "/sources/new"),

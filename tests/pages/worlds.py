@@ -78,6 +78,7 @@ def usual(served: ServedGateway) -> Names:
         "act": _last_act(served, down),
     }
     shop = _shop(served, "Casa Capulana", "capulana")
+    names["alert"] = _alert(served, "Vera, on duty", quietFrom="22:00", quietUntil="07:00")
     return names | _portal(served, app) | ends | money | _inbox(served, app, "First look") | shop
 
 
@@ -107,8 +108,15 @@ def hostile(served: ServedGateway) -> Names:
     person = _person(served, "'onmouseover=alert`5`//@shop.example")
     act = _last_act(served, names[0])
     own = {"app": "hostile", "message": ids[0], "job": job, "person": person, "act": act}
+    own["alert"] = _alert(served, HOSTILE[0])
     inbox = _inbox(served, app, HOSTILE[0], HOSTILE[1])
     return own | _portal(served, app) | {"down": names[0]} | ends | money | inbox | shop
+
+
+def _alert(served: ServedGateway, name: str, **fields: object) -> str:
+    """Tell somebody by e-mail of endpoints and orders."""
+    body = {"email": "vera@shop.example", "name": name, "kinds": ["endpoint"], **fields}
+    return str(_ok(served, "/alert", {**body, "eventTypes": ["order.created"]})["id"])
 
 
 def _inbox(served: ServedGateway, app: str, name: str, text: str = "Ana") -> Names:
