@@ -200,19 +200,22 @@ def test_somebody_is_told_by_e_mail_and_no_more(visitor: Visitor, world: World) 
     page.get_by_label("No mail from").fill("22")
     page.get_by_role("button", name="Add it").click()
     page.get_by_text("must be a time of day: 22:00").wait_for()
+    visitor.noticed.clear()
     page.get_by_label("No mail from").fill("22:00")
     page.get_by_label("No mail until").fill("07:00")
     page.get_by_role("button", name="Add it").click()
     page.get_by_text("ada@shop.example is told from now on").wait_for()
-    [alert] = world.served.http.get("/alert").json()["data"]
+    alerts = world.served.http.get("/alert").json()["data"]
+    [alert] = [each for each in alerts if each["email"] == "ada@shop.example"]
+    row = page.locator(f"tr[data-id={alert['id']}]")
     assert (alert["kinds"], alert["quietFrom"]) == (["disk"], "22:00")
-    page.get_by_role("link", name="Test").click()
+    row.get_by_role("link", name="Test").click()
     page.get_by_role("button", name="Send test").click()
     page.get_by_text("No mail server is set: TILLBELL_SMTP_URL.").wait_for()
-    page.get_by_role("link", name="Delete").click()
+    row.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete it").click()
     page.get_by_text("The alert is deleted.").wait_for()
-    assert world.served.http.get("/alert").json()["data"] == []
+    assert world.served.http.get(f"/alert/{alert['id']}").status_code == 404
 
 
 def test_a_file_is_checked_then_imported_and_a_link_made_and_revoked(
