@@ -69,16 +69,15 @@ def usual(served: ServedGateway) -> Names:
     served.wait_for_attempts(ids[-1], 2 + ROW_MAX)
     money = _payments(served, app, "Cards")
     ends = {"endpoint": good, "failing": bad, "filters": filters, "gone": gone, "down": down}
-    job = _recovery(served, app, good)
     names = {
         "app": "baobab",
         "message": ids[0],
-        "job": job,
+        "job": _recovery(served, app, good),
         "person": _person(served, "vera@shop.example"),
         "act": _last_act(served, down),
+        "alert": _alert(served, "Vera, on duty", quietFrom="22:00", quietUntil="07:00"),
     }
     shop = _shop(served, "Casa Capulana", "capulana")
-    names["alert"] = _alert(served, "Vera, on duty", quietFrom="22:00", quietUntil="07:00")
     return names | _portal(served, app) | ends | money | _inbox(served, app, "First look") | shop
 
 
