@@ -136,6 +136,8 @@ def test_orders_are_filtered_and_found(usual_world: World) -> None:
         ):
             lines = http.get(f"{served.url}/orders", params=query | wanted).text.splitlines()
             assert [json.loads(line)["number"] for line in lines if line] == numbers, wanted
+    noted = served.http.get("/audit", params={"filter": "action:order.export"}).json()["data"]
+    assert noted[0]["changes"]["q"]["after"] == "nobody"
 
 
 def test_an_order_tells_of_its_payment_parcels_and_webhooks(usual_world: World) -> None:

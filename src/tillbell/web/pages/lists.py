@@ -140,6 +140,7 @@ async def export(
     if visit.why_no_export is not None:
         raise Forbidden(visit.why_no_export)
     query = {"filter": visit.query("filter"), "format": format_}
+    query |= {"q": text} if (text := visit.query("q")) else {}
     await visit.gateway.config_cache.note_export(name, visit.app_id, query)
     rows, is_whole = await _read_all(fetch, is_oldest_first=is_oldest_first(visit))
     tables = [list(cells(row)) for row in rows]
