@@ -75,6 +75,10 @@ LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
         logging.WARNING,
         "A transaction could not be checked; it is checked later.",
     ),
+    "export.failed": (
+        logging.ERROR,
+        "A scheduled export could not be made; it is made again at its next time.",
+    ),
     "status_check.error": (logging.ERROR, "A bug in Tillbell during a status check."),
     "admin_key.removed": (
         logging.WARNING,

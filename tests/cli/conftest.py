@@ -41,7 +41,8 @@ def tillbell(*arguments: str, stdin: str = "", **more: str) -> subprocess.Comple
 
 def in_process(*arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end in this process: another one takes half a second to start."""
-    out, err, variables = io.StringIO(), io.StringIO(), environment(**more)
+    bytes_out, err, variables = io.BytesIO(), io.StringIO(), environment(**more)
+    out = io.TextIOWrapper(bytes_out, "utf-8", write_through=True)
     with pytest.MonkeyPatch.context() as here, redirect_stdout(out), redirect_stderr(err):
         for name in {*os.environ} - {*variables}:
             here.delenv(name)
@@ -50,7 +51,9 @@ def in_process(*arguments: str, stdin: str = "", **more: str) -> subprocess.Comp
         here.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8"))
         here.setattr(client, "_TIMEOUT_S", PATIENCE_S)
         code = run(arguments)
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+    return subprocess.CompletedProcess(
+        arguments, code, bytes_out.getvalue().decode(), err.getvalue()
+    )
 
 
 def own_process(*arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:

@@ -19,6 +19,8 @@ READS = {
     "audit verify",
     "config show",
     "healthcheck",
+    "inbox list",
+    "inbox show",
     "key list",
     "list",
     "people list",
@@ -41,6 +43,10 @@ WRITES = {
     "key create": "api-key.create",
     "key delete": "api-key.delete",
     "resend": "message-attempt.resend",
+    "export": "product.export",
+    "import": "import.products",
+    "inbox create": "inbox.create",
+    "inbox delete": "inbox.delete",
     "release": "hold-release.create",
     "reseal": "master-key.reseal",
 }
@@ -110,6 +116,12 @@ def test_every_command_that_writes_leaves_exactly_one_entry(running: Served) -> 
     created = commands.write("key create", "shop")
     commands.write("key delete", created.split()[0])
     commands.write("resend", *commands.sent_message())
+    commands.write("export", "products", "--app", "shop")
+    products = running.data_dir / "products.csv"
+    products.write_text("uid,name\nmug,A mug\n")
+    commands.write("import", "products", str(products), "--app", "shop")
+    inbox = commands.write("inbox create").split()[0]
+    commands.write("inbox delete", inbox)
     commands.write("release")
     commands.write("reseal")
     assert commands.done == set(WRITES)

@@ -28,6 +28,13 @@ from tillbell.rules.filters.meaning import meaning
 from tillbell.rules.filters.qualifiers import QUALIFIERS
 
 NOW = 1_796_000_000_000_000
+LISTS_OF_ONE_APPLICATION = {
+    FilterList.ORDER,
+    FilterList.PRODUCT,
+    FilterList.CUSTOMER,
+    FilterList.SUBSCRIPTION,
+    FilterList.SHIPMENT,
+}
 names = st.from_regex(r"[a-z][a-z_]{0,10}|data\.[a-zA-Z0-9_.é-]{1,20}", fullmatch=True)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
@@ -175,5 +182,6 @@ def test_times_narrow_the_list() -> None:
 
 def test_every_list_has_times_and_says_what_each_qualifier_is() -> None:
     for list_ in FilterList:
-        assert {"since", "until", "app", "id"} <= set(QUALIFIERS[list_])
+        assert {"since", "until", "id"} <= set(QUALIFIERS[list_])
+        assert ("app" in QUALIFIERS[list_]) is (list_ not in LISTS_OF_ONE_APPLICATION)
         assert all(qualifier.text for qualifier in QUALIFIERS[list_].values())

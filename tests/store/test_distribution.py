@@ -27,6 +27,8 @@ APART = {
     "one_time_links": "of people; a day of them",
     "rollup_progress": "one row",
     "audit_chain": "one row",
+    "inbox_requests": "an inbox may belong to no application; at most 500 of each",
+    "inbox_totals": "one row an inbox",
 }
 # Statements that look at all applications at once, none of them once a message.
 OF_ALL = {

@@ -41,7 +41,13 @@ SENDERS = {
     "zenofy": Sender("order-paid", "673f92b2c3d94a0012ab0c01", "149.99", "MZN"),
     "mozarto": Sender("approved", "PAY-1001", "100.00", "EUR", tells_orders=False),
 }
-PAIRS = [(sender, profile) for sender in SENDERS for profile in PROFILES if sender != profile]
+CHATS = {"slack", "discord", "teams"}  # people read them, no program
+PAIRS = [
+    (sender, profile)
+    for sender in SENDERS
+    for profile in PROFILES
+    if profile != sender and profile not in CHATS
+]
 
 # ── what a subscriber does with what it gets ─────────────────────────────────────────────────────
 

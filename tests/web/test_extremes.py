@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.scale import drawn, soak
-from tests.web.known import Known
+from tests.web.known import STRIPE_SECRET, Known
 from tests.web.served_gateway import ServedGateway
 
 NUMBERS: tuple[Any, ...] = (0, -1, 2**31, 2**63, 10**30, 1e308)
@@ -47,11 +47,25 @@ TEXTS = {
     "currency": "EUR",
     "userId": "u",
     "baseamount": "1.00",
+    "email": "ada@shop.example",
+    "target": "message",
 }
 
 # One of several members is needed, which a schema does not say.
 ONE_OF: dict[str, dict[str, Any]] = {
     "/api/v1/key": {"scopes": ["read"]},
+    "/api/v1/alert": {"kinds": ["endpoint"]},
+    "/api/v1/app/{app_id}/export-link": {"kind": "orders"},
+    "/api/v1/app/{app_id}/export-schedule": {"kind": "orders"},
+    "/api/v1/app/{app_id}/transaction/{transaction_id}/expect-refund": {
+        "amount": "0.01",
+        "reason": "sent back",
+    },
+    "/api/v1/inbox/{inbox_id}/request/{request_id}/verify": {
+        "scheme": "stripe",
+        "secret": STRIPE_SECRET,
+    },
+    "/api/v1/inbox/{inbox_id}/promote": {"provider": "stripe", "secrets": [STRIPE_SECRET]},
     "/api/v1/event-type/import/openapi": {"specRaw": "webhooks: {order.imported: {post: {}}}"},
 }
 

@@ -77,7 +77,7 @@ class EventTypeImportOpenApiOutData(Out):
 class EventTypeImportOpenApiOut(Out):
     """What an import has changed, or would change."""
 
-    data: EventTypeImportOpenApiOutData
+    data: EventTypeImportOpenApiOutData = Field(description="The event types, by what happens.")
 
 
 router = resource("/event-type", "Event Type")

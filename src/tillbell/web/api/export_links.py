@@ -33,7 +33,7 @@ class ExportIn(In):
     kind: Annotated[str, Decides()] = Field(
         description=f"What is exported: {', '.join(LISTS)}.", max_length=32
     )
-    format: ExportFormat = Field(default=ExportFormat.CSV, description="How rows are written.")
+    format: ExportFormat = Field(default=ExportFormat.CSV, description="The form of the file.")
     filter: FilterIn = None
     bom: Flag = Field(default=False, description="Begin CSV with the mark of UTF-8.")
 
