@@ -70,8 +70,8 @@ class Known:
 
     def paid(self, app: str) -> str:
         """Let a provider tell of a payment; return its id."""
-        source = {"name": "known", "provider": "stripe", "secrets": [STRIPE_SECRET]}
-        source = self.post(f"/app/{app}/source", source)
+        account = {"name": "known", "provider": "stripe", "secrets": [STRIPE_SECRET]}
+        source = self.post(f"/app/{app}/source", account)
         wanted = {"direction": "pay_in", "amount": "49.90", "currency": "EUR"}
         wanted |= {"sourceId": source["id"], "pspTransactionId": "pi_3Nf001"}
         payment = self.post(f"/app/{app}/transaction", wanted)

@@ -89,6 +89,9 @@ PARAMETERS: Mapping[str, str] = {
     "name": "Name of the provider, e.g. `stripe`.",
     "person_id": "Id of the person.",
     "task_id": "Id of the background task.",
+    "alert_id": "The alert: its id.",
+    "link_id": "The link of an export: its id.",
+    "schedule_id": "The schedule of an export: its id.",
 }
 # In the order of the document: what a newcomer needs first.
 TAGS: Mapping[str, str] = {
