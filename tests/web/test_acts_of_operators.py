@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.web.served_gateway import ServedGateway
@@ -58,6 +59,7 @@ def test_operators_cancel_edit_plan_and_stop(served: ServedGateway) -> None:
     _plans(operator)
     _stops(operator)
     _keeps_the_step_in_which_it_was_paused(operator)
+    _reads_a_job_in_every_state(operator)
 
 
 def _cancels(operator: Operator) -> None:
@@ -185,3 +187,22 @@ def _keeps_the_step_in_which_it_was_paused(operator: Operator) -> None:
     finished = operator.served.do(pause_within_a_step())
     assert finished is not None
     assert (finished.status, finished.result["count"], cursors) == ("finished", 20, ["", "1"])
+
+
+def _reads_a_job_in_every_state(operator: Operator) -> None:
+    gateway, cookies = operator.served.gateway, {"tillbell": operator.served.session()}
+    for status in TaskStatus:
+        now = gateway.clock.now()
+        task = Task(
+            id=gateway.ids.new("qtask", now),
+            scope=operator.app_id,
+            created_at=now,
+            updated_at=now,
+            kind=RECOVER,
+            status=status,
+            arguments={"app_id": operator.app_id, "endpoint_id": operator.endpoint},
+        )
+        operator.served.do(gateway.config_cache.add(task))
+        url = f"{operator.served.url}/jobs/{task.id}?app={operator.app_id}"
+        page = httpx.get(url, cookies=cookies, headers={"accept": "text/html"})
+        assert (page.status_code, task.id in page.text) == (200, True), (status, page.text[:300])
