@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TESTS = $(PY) -m pytest -n $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)') \
 	--dist loadfile --no-loadscope-reorder
 # What the product does, tried again on PostgreSQL: where the store matters (not `sqlite_first`)
-# with every change, all of it in the soak.
+# by CI with every change, all of it in the soak.
 FEATURES := tests/web tests/flow tests/money tests/walks
 # `make check` has run the tests of the structure.
 ALL := tests --ignore=tests/tidy
@@ -32,8 +32,10 @@ demo: setup  ## run a gateway, a shop and flaky receivers on a temporary databas
 serve: setup  ## run the gateway on the default data directory
 	@.venv/bin/tillbell serve --dev
 
-test: dev  ## the tests of every change, on SQLite and PostgreSQL; ONLY=tests/rules for some
+test: dev  ## the tests of every change, the store on SQLite and PostgreSQL; ONLY=tests/rules for some
 	@$(TESTS) $(or $(ONLY),$(ALL))
+
+postgres: dev  ## what the product does, tried again on PostgreSQL, as CI does too
 	@TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
 
 browser: dev  ## the pages in Chromium, as CI does too
