@@ -326,6 +326,8 @@ def _configuration(tour: Tour) -> None:
     ask("GET", "/event-type/catalog")
     document = ask("GET", "/event-type/export/openapi")
     ask("POST", "/event-type/import/openapi", {"spec": document, "dryRun": True})
+    left = "webhooks: {loyalty.left: {post: {description: Somebody has left.}}}"
+    ask("POST", "/event-type/import/openapi", {"specRaw": left})
     example = {"eventType": "order.paid"}
     ask("POST", "/app/shop/endpoint/erp/preview", example)
     sent = ask("POST", "/app/shop/endpoint/erp/send-example", example)
