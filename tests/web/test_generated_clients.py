@@ -61,8 +61,7 @@ def test_a_python_client_is_complete_and_works(
     config = tmp_path / "client.yml"
     config.write_text("content_type_overrides: {text/csv: application/octet-stream}\n")
     options = ("--path", document, "--output-path", tmp_path / "generated", "--meta", "none")
-    options = (*options, "--config", config)
-    said = run("openapi-python-client", "generate", *options, folder=tmp_path)
+    said = run("openapi-python-client", "generate", *options, "--config", config, folder=tmp_path)
     assert "warning" not in said.lower(), said
     modules = list((tmp_path / "generated" / "api").glob("*/[!_]*.py"))
     assert len(modules) == len(operation_ids())
