@@ -365,6 +365,13 @@ def test_an_approved_transaction_pays_its_order(records: Records, *, is_order_fi
     assert kinds >= {"message", "transaction"}
 
 
+def test_a_payment_may_name_its_order_by_our_id(records: Records) -> None:
+    order = records.put("order/o1", ORDER, 201)
+    records.shop.begin(uid="pay-1", orderId=order["id"], amount="149.90")
+    records.shop.tell(paid("pay-1"))
+    assert records.shop.get("order/o1")["paymentStatus"] == "paid"
+
+
 @pytest.mark.parametrize(
     ("amounts", "expected", "types"),
     [

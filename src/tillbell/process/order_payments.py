@@ -4,7 +4,8 @@ A transaction that names no order costs nothing. One that names an order which i
 found when the order comes; both rest on what they read, so neither misses the other.
 
 Most applications keep no orders. Until a commit has met one of an application, its orders are
-presumed absent and not read: the commit checks that, and it is decided again if there is one.
+presumed absent and not read: the commit checks that, and it is decided again if there is one. The
+commit looks for uids only, so what may be our own id of an order is read in any case.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TypeVar
 from tillbell.model.shop import Order, OrderPayment, ShopDocument
 from tillbell.model.transactions import Transaction
 from tillbell.process.decision import Decision
-from tillbell.process.shop_documents import News, mark_of, new_document, rewrite
+from tillbell.process.shop_documents import PREFIXES, News, mark_of, new_document, rewrite
 from tillbell.rules.orders import order_paid_by, payment_of
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import TransactionFilter
@@ -22,6 +23,7 @@ from tillbell.storage.ports.outbound import Page
 
 D = TypeVar("D", bound=ShopDocument)
 
+_OWN_ID = f"{PREFIXES[Order]}_"
 _PAYMENTS = Page(limit=250)  # of one order, that are looked at when it comes
 
 
@@ -38,7 +40,7 @@ async def pay_orders(database: Database, decision: Decision, *, has_orders: bool
         if uid is None:
             continue
         order = decision.written_record(Order, uid)
-        if order is None and has_orders:
+        if order is None and (has_orders or uid.startswith(_OWN_ID)):
             order = await database.get(Order, uid, decision.app_id)
         if order is None:
             decision.expect_no_order(uid)
