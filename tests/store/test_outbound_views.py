@@ -11,11 +11,12 @@ import pytest
 from tests.store.outbound_harness import FAILED, SUCCEEDED, WAITING, OutboundHarness
 from tillbell.clock import HOUR, SECOND
 from tillbell.ids import attempt_cursor, attempt_id
-from tillbell.model.messages import Attempt, Delivery, Message
+from tillbell.model.messages import Attempt, AttemptEnd, Delivery, Message
 from tillbell.storage.ports.outbound import (
     ANY_STATE,
     AttemptFilter,
     CountedSpan,
+    DeliveryFacts,
     DeliveryRow,
     DeliverySelection,
     DueLane,
@@ -216,6 +217,26 @@ async def test_what_belongs_to_messages_is_read_together(outbound: OutboundHarne
     assert contents[messages[1].id].body is None
     assert contents[messages[2].id] == MessageContent([], None)
     assert await outbound.store.message_contents([]) == {}
+
+
+async def test_facts_of_deliveries_are_read_together(outbound: OutboundHarness) -> None:
+    first = await outbound.hand_over(order_key="a")
+    assert await outbound.store.finish_attempt(outbound.result(first, WAITING, outbound.now))
+    again = await outbound.claimed()
+    behind = await outbound.the_delivery(await outbound.publish(order_key="a"))
+    other = await outbound.the_delivery(await outbound.publish())
+    await outbound.store.expunge(outbound.app, other.message_id)
+    ended = await outbound.store.attempt(outbound.app, attempt_id(first.id, 1))
+    assert ended is not None
+    end = AttemptEnd(ended.id, ended.status_code, ended.error, ended.detail, ended.ended_at)
+    elsewhere = behind._replace(id=behind.id + "x", app_id=outbound.other_app)
+
+    assert await outbound.store.delivery_facts([again, behind, other, elsewhere]) == {
+        again.id: DeliveryFacts(True, first.id, end),
+        behind.id: DeliveryFacts(True, first.id, None),
+        other.id: DeliveryFacts(False, None, None),
+        elsewhere.id: DeliveryFacts(False, None, None),
+    }
 
 
 async def test_attempts_are_read_in_the_order_of_their_ends(outbound: OutboundHarness) -> None:

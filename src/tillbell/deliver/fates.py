@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tillbell.clock import Clock
@@ -10,12 +11,13 @@ from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.payload_routes import reads_payload
-from tillbell.ids import attempt_id
-from tillbell.model.endpoints import EndpointHealth
-from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message
+from tillbell.model.endpoints import Endpoint, EndpointHealth
+from tillbell.model.messages import Delivery, DeliveryState, Message
 from tillbell.rules.delivery.fate import Fate, FateCode, Lookup, fate_of
 from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.outbound import DeliveryFacts, DeliveryRow
 
+_OPEN = (DeliveryState.WAITING, DeliveryState.SENDING)
 _ENDED = (DeliveryState.SUCCEEDED, DeliveryState.DISCARDED)
 
 
@@ -48,9 +50,8 @@ class Fates:
     async def of(self, message: Message, endpoint_id: str) -> Fate:
         """Return the fate of a message at an endpoint; of several parts, that of the last one."""
         deliveries = await self._database.deliveries_of_message(message.app_id, message.id)
-        return await self._of_parts(
-            message, endpoint_id, [each for each in deliveries if each.endpoint_id == endpoint_id]
-        )
+        parts = [each for each in deliveries if each.endpoint_id == endpoint_id]
+        return (await self._of_parts(message, {endpoint_id: parts}))[endpoint_id]
 
     async def of_message(self, message: Message) -> dict[str, Fate]:
         """Return the fate of a message at every endpoint of its application, by endpoint id.
@@ -59,10 +60,33 @@ class Fates:
         """
         deliveries = await self._database.deliveries_of_message(message.app_id, message.id)
         endpoints = await self._config_cache.endpoints(message.app_id)
-        ids = dict.fromkeys([*(e.id for e in endpoints), *(d.endpoint_id for d in deliveries)])
+        parts: dict[str, list[Delivery]] = {endpoint.id: [] for endpoint in endpoints}
+        for delivery in deliveries:
+            parts.setdefault(delivery.endpoint_id, []).append(delivery)
+        return await self._of_parts(message, parts)
+
+    async def of_open(self, rows: Iterable[DeliveryRow]) -> dict[str, Fate]:
+        """Return the fates of those deliveries that have not ended, by their ids."""
+        return await self._of_deliveries([row for row in rows if row.delivery.state in _OPEN])
+
+    async def _of_deliveries(self, rows: Sequence[DeliveryRow]) -> dict[str, Fate]:
+        """Return the fates of deliveries by their ids. What is stored of all is read at once."""
+        if not rows:
+            return {}
+        waiting = {
+            (delivery.app_id, delivery.endpoint_id)
+            for delivery, _ in rows
+            if delivery.state is DeliveryState.WAITING
+        }
+        facts, healths = await asyncio.gather(
+            self._database.delivery_facts([row.delivery for row in rows]),
+            self._database.get_many(EndpointHealth, sorted(waiting)),
+        )
         return {
-            id_: await self._of_parts(message, id_, [d for d in deliveries if d.endpoint_id == id_])
-            for id_ in ids
+            row.delivery.id: await self._of_row(
+                row, facts[row.delivery.id], healths.get(row.delivery.endpoint_id)
+            )
+            for row in rows
         }
 
     async def filter_check(self, message: Message, endpoint_id: str) -> FilterCheck | None:
@@ -93,63 +117,58 @@ class Fates:
     async def _body(self, message: Message) -> bytes | None:
         return await self._database.body(message.app_id, message.id)
 
-    async def of_delivery(self, delivery: Delivery, message: Message) -> Fate:
-        """Return the fate of a delivery."""
-        app_id, endpoint_id = delivery.app_id, delivery.endpoint_id
-        compiled = await self._config_cache.compiled_endpoint(app_id, endpoint_id)
-        return await self._fate(message, compiled, delivery)
-
     async def _of_parts(
-        self, message: Message, endpoint_id: str, deliveries: Sequence[Delivery]
+        self, message: Message, parts: Mapping[str, Sequence[Delivery]]
+    ) -> dict[str, Fate]:
+        """Return the fates of a message by endpoint ids. It has these deliveries, or none."""
+        behind = {id_: _behind(deliveries) for id_, deliveries in parts.items()}
+        fates = await self._of_deliveries(
+            [DeliveryRow(delivery, message) for delivery in behind.values() if delivery is not None]
+        )
+        body = None if all(behind.values()) else await self._body(message)
+        return {
+            id_: fates[delivery.id]
+            if delivery is not None
+            else await self._without_delivery(message, id_, body)
+            for id_, delivery in behind.items()
+        }
+
+    async def _without_delivery(
+        self, message: Message, endpoint_id: str, body: bytes | None
     ) -> Fate:
         compiled = await self._config_cache.compiled_endpoint(message.app_id, endpoint_id)
-        return await self._fate(message, compiled, _behind(deliveries))
-
-    async def _fate(
-        self, message: Message, compiled: CompiledEndpoint | None, delivery: Delivery | None
-    ) -> Fate:
-        endpoint = compiled.endpoint if compiled is not None else None
-        body = await self._body(message)
-        check = await self._check(compiled, message, body) if compiled is not None else None
-        lookup = Lookup(
-            now=self._clock.now(),
-            has_body=body is not None,
-            mismatch=_mismatch(compiled, check) if compiled and check else None,
-            mismatch_text=check.payload_text if check is not None else None,
-            last=await self._last_attempt(delivery) if delivery is not None else None,
+        lookup = Lookup(now=self._clock.now(), has_body=body is not None)
+        if compiled is None:
+            return fate_of(message, None, None, lookup)
+        check = await self._check(compiled, message, body)
+        lookup = lookup._replace(
+            mismatch=_mismatch(compiled, check), mismatch_text=check.payload_text
         )
-        if compiled and delivery and delivery.state is DeliveryState.WAITING:
-            lookup = await self._with_lane(lookup, compiled, delivery)
+        return fate_of(message, compiled.endpoint, None, lookup)
+
+    async def _of_row(
+        self, row: DeliveryRow, facts: DeliveryFacts, stored: EndpointHealth | None
+    ) -> Fate:
+        delivery, message = row
+        endpoint = await self._config_cache.endpoint(delivery.app_id, delivery.endpoint_id)
+        lookup = Lookup(
+            now=self._clock.now(), has_body=facts.has_body, ahead=facts.ahead, last=facts.last
+        )
+        if endpoint is not None and delivery.state is DeliveryState.WAITING:
+            lookup = self._with_lane(lookup, endpoint, stored)
         return fate_of(message, endpoint, delivery, lookup)
 
-    async def _with_lane(
-        self, lookup: Lookup, compiled: CompiledEndpoint, delivery: Delivery
+    def _with_lane(
+        self, lookup: Lookup, endpoint: Endpoint, stored: EndpointHealth | None
     ) -> Lookup:
-        """Add what holds a waiting delivery back: the breaker, another delivery, a rate."""
-        endpoint = compiled.endpoint
-        stored = await self._database.get(EndpointHealth, endpoint.id, endpoint.scope)
+        """Add what holds the deliveries of an endpoint back: its breaker, a rate."""
         health = self._lanes.health(endpoint.id, stored)
         view = self._config_cache.cached_view(endpoint.scope)
         rates = (endpoint.throttle_rate, view.application.throttle_rate if view else None)
         return lookup._replace(
             probe_at=health.probe_at if health is not None else None,
-            ahead=await self._ahead(delivery),
             rate=min((rate for rate in rates if rate), default=None),
         )
-
-    async def _ahead(self, delivery: Delivery) -> str | None:
-        if delivery.order_key is None:
-            return None
-        return await self._database.first_of_order_key(
-            delivery.app_id, delivery.endpoint_id, delivery.order_key
-        )
-
-    async def _last_attempt(self, delivery: Delivery) -> Attempt | None:
-        """Return the last attempt that has ended."""
-        number = delivery.attempts - (delivery.state is DeliveryState.SENDING)
-        if number < 1:
-            return None
-        return await self._database.attempt(delivery.app_id, attempt_id(delivery.id, number))
 
 
 def _behind(deliveries: Iterable[Delivery]) -> Delivery | None:

@@ -11,11 +11,11 @@ from tillbell.deliver.config_cache import OPERATIONAL, ConfigCache
 from tillbell.deliver.lanes import Lanes
 from tillbell.ids import attempt_id
 from tillbell.model.endpoints import Endpoint, EndpointHealth
-from tillbell.model.messages import DeliveryState, Reply, Result
+from tillbell.model.messages import AttemptEnd, DeliveryState, Reply, Result
 from tillbell.rules.delivery.answers import judge
 from tillbell.rules.filters.clauses import ListFilter, one_of
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.outbound import AttemptEnd, CountedSpan, DeliveryRow, Page
+from tillbell.storage.ports.outbound import CountedSpan, DeliveryRow, Page
 
 FAILED_MAX = 250  # failed deliveries that are looked at
 FAILING_MAX = 99  # endpoints

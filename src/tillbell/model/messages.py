@@ -64,6 +64,11 @@ class Delivery(NamedTuple):
     started_at: Micros | None = None  # when the running attempt began
     order_key: str | None = None
 
+    @property
+    def attempts_ended(self) -> int:
+        """Return how many of its attempts have ended."""
+        return self.attempts - (self.state is DeliveryState.SENDING)
+
 
 class Result(StrEnum):
     """How an attempt ended."""
@@ -105,6 +110,16 @@ class Attempt(NamedTuple):
     def ended_at(self) -> Micros:
         """Return when it ended."""
         return self.started_at + self.duration_us
+
+
+class AttemptEnd(NamedTuple):
+    """How an attempt ended."""
+
+    id: str
+    status_code: int  # 0: there was no answer
+    error: str  # class of failure; "": it answered
+    detail: str  # for a person
+    ended_at: Micros
 
 
 # Why an attempt was not answered, as `Attempt.error`.

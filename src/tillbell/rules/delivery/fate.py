@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.model.endpoints import Endpoint, EndpointStatus
-from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message
+from tillbell.model.messages import AttemptEnd, Delivery, DeliveryState, Message
 
 
 class FateCode(StrEnum):
@@ -48,7 +48,7 @@ class Lookup(NamedTuple):
     probe_at: Micros | None = None  # the endpoint's breaker is open until then
     ahead: str | None = None  # the delivery that its order key waits for
     rate: int | None = None  # attempts a second, of the endpoint or of its application
-    last: Attempt | None = None  # the last attempt of the delivery
+    last: AttemptEnd | None = None  # the last attempt of the delivery that has ended
 
 
 _NO_PAYLOAD = "payload_deleted"  # the error of an attempt that had nothing to send
@@ -163,7 +163,7 @@ def _waiting(endpoint: Endpoint, delivery: Delivery, lookup: Lookup) -> Fate:
     return Fate(FateCode.RETRYING, "It is due and waits for its turn.", since=due_at, next_at=now)
 
 
-def _planned(delivery: Delivery, last: Attempt | None) -> str:
+def _planned(delivery: Delivery, last: AttemptEnd | None) -> str:
     if delivery.attempts == 0:
         return "It is sent at the time that it was published for."
     reason = f": {last.detail}" if last is not None and last.detail else "."
@@ -185,5 +185,5 @@ def _expired(message: Message) -> Fate:
     return Fate(FateCode.PAYLOAD_EXPIRED, text, since=message.expires_at)
 
 
-def _ended_at(attempt: Attempt | None) -> Micros | None:
-    return attempt.started_at + attempt.duration_us if attempt is not None else None
+def _ended_at(attempt: AttemptEnd | None) -> Micros | None:
+    return attempt.ended_at if attempt is not None else None

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tillbell.clock import HOUR, Micros
-from tillbell.ids import first_of, read_attempt_cursor, span
-from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message
+from tillbell.ids import attempt_id, first_of, read_attempt_cursor, span
+from tillbell.model.messages import Attempt, AttemptEnd, Delivery, DeliveryState, Message
 from tillbell.storage.engine.methods import read
 from tillbell.storage.operations import message_rows
 from tillbell.storage.operations.pages import LAST, page_bounds
 from tillbell.storage.ports.outbound import (
-    AttemptEnd,
     AttemptFilter,
     CountedSpan,
+    DeliveryFacts,
     DeliveryRow,
     DeliverySelection,
     DueLane,
@@ -124,15 +124,26 @@ def message_contents(db: DbReader, messages: Sequence[Message]) -> dict[str, Mes
 @read
 def attempt_ends(db: DbReader, attempts: Sequence[tuple[str, str]]) -> dict[str, AttemptEnd]:
     """Read how attempts ended, with one statement."""
+    return _attempt_ends(db, attempts)
+
+
+def _attempt_ends(db: DbReader, attempts: Sequence[tuple[str, str]]) -> dict[str, AttemptEnd]:
     rows = db.query("attempt_ends", {"attempts": json_rows(attempts)})
     return {end.id: end for end in map(AttemptEnd._make, rows)}
 
 
 @read
-def first_of_order_key(db: DbReader, app_id: str, endpoint_id: str, order_key: str) -> str | None:
-    """Read the id of the first open delivery of an order key."""
-    rows = db.query("first_of_order_key", (app_id, endpoint_id, order_key))
-    return next((id_ for (id_,) in rows if id_ is not None), None)
+def delivery_facts(db: DbReader, deliveries: Sequence[Delivery]) -> dict[str, DeliveryFacts]:
+    """Read what is stored about deliveries, with two statements."""
+    keys = json_rows(
+        (d.app_id, d.id, d.message_id, d.endpoint_id, d.order_key or "") for d in deliveries
+    )
+    last = {d.id: attempt_id(d.id, d.attempts_ended) for d in deliveries if d.attempts_ended}
+    ends = _attempt_ends(db, [(d.app_id, last[d.id]) for d in deliveries if d.id in last])
+    return {
+        id_: DeliveryFacts(bool(has_body), ahead, ends.get(last.get(id_, "")))
+        for id_, has_body, ahead in db.query("delivery_facts", {"deliveries": keys})
+    }
 
 
 @read

@@ -61,9 +61,9 @@ class OutboundReadMethods(OutboundListMethods):
     message = message_reads.message
     body = message_reads.body
     delivery = message_reads.delivery
-    first_of_order_key = message_reads.first_of_order_key
     deliveries_of_message = message_reads.deliveries_of_message
     message_contents = message_reads.message_contents
+    delivery_facts = message_reads.delivery_facts
     ended_attempts = message_reads.ended_attempts
     attempt = message_reads.attempt
     select = message_reads.select

@@ -22,7 +22,15 @@ from typing import NamedTuple, Protocol, TypeVar
 from tillbell.clock import Micros
 from tillbell.model.audit import AuditedAct
 from tillbell.model.endpoints import EndpointHealth
-from tillbell.model.messages import Attempt, Claim, Delivery, DeliveryState, Message, Trigger
+from tillbell.model.messages import (
+    Attempt,
+    AttemptEnd,
+    Claim,
+    Delivery,
+    DeliveryState,
+    Message,
+    Trigger,
+)
 from tillbell.model.records import Record
 
 R = TypeVar("R", bound=Record)
@@ -206,14 +214,12 @@ class CountedSpan(NamedTuple):
     until: Micros
 
 
-class AttemptEnd(NamedTuple):
-    """How an attempt ended."""
+class DeliveryFacts(NamedTuple):
+    """What is stored about a delivery besides itself and its message."""
 
-    id: str
-    status_code: int  # 0: there was no answer
-    error: str  # class of failure; "": it answered
-    detail: str  # for a person
-    ended_at: Micros
+    has_body: bool  # the payload of its message
+    ahead: str | None  # the first open delivery of its order key; None: it has no key
+    last: AttemptEnd | None  # its last attempt that has ended
 
 
 RESENDABLE = (
@@ -511,8 +517,11 @@ class OutboundReads(OutboundLists, Protocol):
         """Return one delivery."""
         ...
 
-    async def first_of_order_key(self, app_id: str, endpoint_id: str, order_key: str) -> str | None:
-        """Return the first open delivery of an order key; None if none is open."""
+    async def delivery_facts(self, deliveries: Sequence[Delivery]) -> dict[str, DeliveryFacts]:
+        """Return what is stored about deliveries, by their ids, in one read.
+
+        An attempt that is under way has not ended: `last` is the one before.
+        """
         ...
 
     async def deliveries_of_message(self, app_id: str, message_id: str) -> list[Delivery]:

@@ -284,9 +284,10 @@ async def list_attempted_messages(
         page,
         lambda row: row.delivery.id,
     )
+    fates = await gateway.fates.of_open(deliveries.rows)
     docs = [
         await message_doc(gateway, row.message, with_content=with_content)
-        | delivery_status(row.delivery, await gateway.fates.of_delivery(row.delivery, row.message))
+        | delivery_status(row.delivery, fates.get(row.delivery.id))
         for row in deliveries.rows
     ]
     return answer(deliveries.document(docs))

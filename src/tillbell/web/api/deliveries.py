@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import DeliveryState, Message
 from tillbell.model.records import Application
+from tillbell.rules.delivery.fate import Fate
 from tillbell.rules.filters.clauses import Clause, FilterList, ListFilter, one_of
 from tillbell.storage.ports.as_clauses import with_message
 from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page, StateFilter
@@ -89,7 +91,7 @@ async def list_(
         listed = with_message(listed, filter_)
         named = await _named_clauses(gateway, app, endpoint_id, msg_id, states)
         rows = await delivery_page(gateway, app.id, listed.and_(*named), page)
-        return answer(rows.document([await delivery_doc(gateway, row) for row in rows.rows]))
+        return answer(rows.document(await delivery_docs(gateway, rows.rows)))
     if (endpoint_id is None) == (msg_id is None):
         problem = "name either endpoint_id or msg_id"
         raise Invalid(Problem(("query", "endpoint_id"), problem, "missing"))
@@ -101,7 +103,7 @@ async def list_(
         assert endpoint_id is not None
         endpoint = await the_endpoint(endpoint_id, app, gateway)
         rows = await _of_endpoint(gateway, endpoint, filter_, chosen, page)
-    return answer(rows.document([await delivery_doc(gateway, row) for row in rows.rows]))
+    return answer(rows.document(await delivery_docs(gateway, rows.rows)))
 
 
 @router.get("/{delivery_id}", response_model=DeliveryOut)
@@ -114,7 +116,8 @@ async def get(
     row = await gateway.database.delivery(app.id, delivery_id)
     if row is None:
         raise NotFound("There is no such delivery.")
-    return answer(await delivery_doc(gateway, row))
+    (doc,) = await delivery_docs(gateway, [row])
+    return answer(doc)
 
 
 @router.post("/{delivery_id}/cancel", response_model=DeliveryOut)
@@ -189,11 +192,14 @@ def _id_of(row: DeliveryRow) -> str:
     return row.delivery.id
 
 
-async def delivery_doc(gateway: Gateway, row: DeliveryRow) -> Doc:
-    """Return a delivery by the names of `DeliveryOut`."""
+async def delivery_docs(gateway: Gateway, rows: Sequence[DeliveryRow]) -> list[Doc]:
+    """Return deliveries by the names of `DeliveryOut`."""
+    fates = await gateway.fates.of_open(rows)
+    return [_delivery_doc(row, fates.get(row.delivery.id)) for row in rows]
+
+
+def _delivery_doc(row: DeliveryRow, fate: Fate | None) -> Doc:
     delivery, message = row
-    is_open = delivery.state in (DeliveryState.WAITING, DeliveryState.SENDING)
-    fate = await gateway.fates.of_delivery(delivery, message) if is_open else None
     status = delivery_status(delivery, fate)
     return {
         "id": delivery.id,

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -34,7 +42,7 @@ from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.attempts import AttemptOut, attempt_doc, place
 from tillbell.web.api.audit import AuditOut
 from tillbell.web.api.csv_text import MEDIA_TYPE, cell
-from tillbell.web.api.deliveries import DeliveryOut, delivery_doc
+from tillbell.web.api.deliveries import DeliveryOut, delivery_docs
 from tillbell.web.api.filtered import read_filter
 from tillbell.web.api.overviews import (
     OverviewCallbackOut,
@@ -174,7 +182,7 @@ class _StoredList(NamedTuple):
 
     shape: type[BaseModel]  # whose members are the columns
     fetch: Callable[[str | None, ListFilter, Page, int], Awaitable[Slice[Any]]]
-    doc_of: Callable[[Any], Awaitable[Doc]]
+    docs_of: Callable[[Sequence[Any]], Awaitable[list[Doc]]]
     id_of: Callable[[Any], str]
 
 
@@ -188,7 +196,7 @@ def _other_list(gateway: Gateway, scope: str | None, list_: FilterList) -> _Expo
         while True:
             page = Page(_ROWS_AT_ONCE, position)
             slice_ = await source.fetch(scope, filter_, page, _SEARCHED_AT_ONCE)
-            yield ExportedPage([await source.doc_of(row) for row in slice_.rows])
+            yield ExportedPage(await source.docs_of(slice_.rows))
             is_cut = len(slice_.rows) == _ROWS_AT_ONCE
             position = source.id_of(slice_.rows[-1]) if is_cut else slice_.end
             if position is None:
@@ -201,23 +209,26 @@ def _other_list(gateway: Gateway, scope: str | None, list_: FilterList) -> _Expo
 def _sources(gateway: Gateway) -> dict[FilterList, _StoredList]:
     history = gateway.database.history
 
-    async def message(row: Any) -> Doc:
-        return {**await message_doc(gateway, row, with_content=True), "appId": row.app_id}
+    async def messages(rows: Sequence[Any]) -> list[Doc]:
+        return [
+            await message_doc(gateway, row, with_content=True) | {"appId": row.app_id}
+            for row in rows
+        ]
 
-    async def attempt(row: Any) -> Doc:
-        return attempt_doc(row, with_content=True)
+    async def attempts(rows: Sequence[Any]) -> list[Doc]:
+        return [attempt_doc(row, with_content=True) for row in rows]
 
     return {
         FilterList.MESSAGE: _StoredList(
-            OverviewMessageOut, history.filtered_messages, message, lambda row: row.id
+            OverviewMessageOut, history.filtered_messages, messages, lambda row: row.id
         ),
         FilterList.DELIVERY: _StoredList(
             DeliveryOut,
             history.filtered_deliveries,
-            lambda row: delivery_doc(gateway, row),
+            lambda rows: delivery_docs(gateway, rows),
             lambda row: row.delivery.id,
         ),
-        FilterList.ATTEMPT: _StoredList(AttemptOut, history.filtered_attempts, attempt, place),
+        FilterList.ATTEMPT: _StoredList(AttemptOut, history.filtered_attempts, attempts, place),
         FilterList.CALLBACK: _shaped(OverviewCallbackOut, history.filtered_callbacks),
         FilterList.TRANSACTION: _shaped(OverviewTransactionOut, history.filtered_transactions),
         FilterList.CONFLICT: _shaped(OverviewConflictOut, history.filtered_conflicts),
@@ -226,8 +237,7 @@ def _sources(gateway: Gateway) -> dict[FilterList, _StoredList]:
 
 
 def _shaped(shape: Any, fetch: Callable[..., Awaitable[Slice[Any]]]) -> _StoredList:
-    async def doc_of(row: Any) -> Doc:
-        document: Doc = shape.of(row).model_dump(mode="json", by_alias=True)
-        return document
+    async def docs_of(rows: Sequence[Any]) -> list[Doc]:
+        return [shape.of(row).model_dump(mode="json", by_alias=True) for row in rows]
 
-    return _StoredList(shape, fetch, doc_of, lambda row: row.id)
+    return _StoredList(shape, fetch, docs_of, lambda row: row.id)

@@ -17,7 +17,7 @@ from tillbell.model.messages import Delivery, Message
 from tillbell.rules.delivery.payload import RETENTION_DAYS_MAX, RETENTION_HOURS_MAX
 from tillbell.rules.filters.clauses import FilterList, ListFilter
 from tillbell.storage.ports.as_clauses import with_message
-from tillbell.storage.ports.outbound import AttemptFilter, Page
+from tillbell.storage.ports.outbound import AttemptFilter, DeliveryRow, Page
 from tillbell.web.api.applications import ApplicationIn
 from tillbell.web.api.endpoints import EndpointOut, shown_endpoint
 from tillbell.web.api.filtered import FilterText, read_filter, search_limit, search_page
@@ -245,13 +245,14 @@ async def list_attempted_destinations(
     Of one that was deleted only the id and the URL of the last attempt are known.
     """
     deliveries = await gateway.database.deliveries_of_message(message.app_id, message.id)
+    fates = await gateway.fates.of_open(DeliveryRow(each, message) for each in deliveries)
     docs = {}
     for delivery in deliveries:
         endpoint = await gateway.config_cache.endpoint(message.app_id, delivery.endpoint_id)
         if endpoint is None:
             endpoint = await _deleted_endpoint(gateway, delivery)
         docs[endpoint.id] = await _endpoint_doc(gateway, endpoint) | delivery_status(
-            delivery, await gateway.fates.of_delivery(delivery, message)
+            delivery, fates.get(delivery.id)
         )
     endpoints = in_memory_page(list(docs.values()), page, lambda doc: str(doc["id"]))
     return answer(endpoints.document(endpoints.rows))

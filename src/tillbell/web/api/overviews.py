@@ -33,7 +33,7 @@ from tillbell.web.api.callbacks import (
     callback_page,
 )
 from tillbell.web.api.conflicts import ConflictOut, conflict_members, conflict_page
-from tillbell.web.api.deliveries import DeliveryOut, StatesQuery, delivery_doc, delivery_page
+from tillbell.web.api.deliveries import DeliveryOut, StatesQuery, delivery_docs, delivery_page
 from tillbell.web.api.endpoint_health import HealthStatus
 from tillbell.web.api.endpoints import EndpointOut, filtered_endpoints
 from tillbell.web.api.filtered import FilterText, read_filter
@@ -165,7 +165,7 @@ async def deliveries(
     if states:
         filter_ = filter_.and_(one_of("status", *states))
     rows = await delivery_page(gateway, scope, filter_, page)
-    return answer(rows.document([await delivery_doc(gateway, row) for row in rows.rows]))
+    return answer(rows.document(await delivery_docs(gateway, rows.rows)))
 
 
 @router.get(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import NamedTuple
 
 from starlette.responses import Response
 
 from tillbell.clock import Micros, iso
-from tillbell.model.messages import Attempt, DeliveryState
+from tillbell.model.messages import Attempt
 from tillbell.rules.delivery.fate import Fate
 from tillbell.rules.filters.clauses import FilterList
 from tillbell.storage.ports.outbound import DeliveryRow, Page
@@ -21,7 +20,6 @@ from tillbell.web.pages.lists import export, listing_of, nothing, page_by_time
 from tillbell.web.pages.page import SitePage, Visit
 from tillbell.web.pages.states import state_of
 
-_OPEN = (DeliveryState.WAITING, DeliveryState.SENDING)
 _DELIVERY_COLUMNS = (
     "published",
     "application",
@@ -91,8 +89,10 @@ async def list_(visit: Visit) -> Response:
         if wanted is None:
             return nothing()
         listed = await delivery_page(visit.gateway, visit.app_id, wanted, page)
-        rows = await asyncio.gather(*(_delivery_line(visit, row) for row in listed.rows))
-        return listed.with_rows(list(rows))
+        fates = await visit.gateway.fates.of_open(listed.rows)
+        return listed.with_rows(
+            [await _delivery_line(visit, row, fates.get(row.delivery.id)) for row in listed.rows]
+        )
 
     exported = await export(visit, "delivery", fetch, _DELIVERY_COLUMNS, _delivery_cells)
     if exported is not None:
@@ -115,8 +115,7 @@ async def attempts(visit: Visit) -> Response:
         if wanted is None:
             return nothing()
         listed = await attempt_page(visit.gateway, visit.app_id, wanted, page)
-        rows = await asyncio.gather(*(_attempt_line(visit, row) for row in listed.rows))
-        return listed.with_rows(list(rows))
+        return listed.with_rows([await _attempt_line(visit, row) for row in listed.rows])
 
     exported = await export(visit, "attempt", fetch, _ATTEMPT_COLUMNS, _attempt_cells)
     if exported is not None:
@@ -132,11 +131,8 @@ PAGES = (
 )
 
 
-async def _delivery_line(visit: Visit, row: DeliveryRow) -> DeliveryLine:
+async def _delivery_line(visit: Visit, row: DeliveryRow, fate: Fate | None) -> DeliveryLine:
     delivery = row.delivery
-    fate = None
-    if delivery.state in _OPEN:
-        fate = await visit.gateway.fates.of_delivery(delivery, row.message)
     return DeliveryLine(
         row,
         state_of(delivery),

@@ -11,12 +11,6 @@ ORDER BY m.id {order} LIMIT :limit;
 SELECT {delivery} FROM deliveries d
 WHERE d.id > :low AND d.id < :high AND d.app_id = :app_id ORDER BY d.id;
 
--- name: first_of_order_key
--- Index: deliveries_ordered.
-SELECT min(d.id) FROM deliveries d
-WHERE d.app_id = ?1 AND d.endpoint_id = ?2 AND d.order_key = ?3
-  AND d.state IN ('waiting', 'sending');
-
 -- name: by_state
 -- How many deliveries of an endpoint are in which state. Index: deliveries_endpoint.
 SELECT d.state, count(*) FROM deliveries d

@@ -174,6 +174,17 @@ FROM jsonb_array_elements(:attempts::jsonb) AS w
 CROSS JOIN LATERAL (
     SELECT * FROM attempts WHERE app_id = w ->> 0 AND id = w ->> 1 OFFSET 0) a;
 
+-- name: delivery_facts
+-- `deliveries` is JSON: [[application, delivery, message, endpoint, order key or null], …].
+-- Indexes: primary key of bodies, deliveries_ordered.
+SELECT w ->> 1,
+    EXISTS (SELECT 1 FROM bodies
+        WHERE app_id = w ->> 0 AND message_id = w ->> 2 AND variant = '' OFFSET 0),
+    (SELECT min(d.id) FROM deliveries d
+        WHERE d.app_id = w ->> 0 AND d.endpoint_id = w ->> 3
+          AND d.order_key = w ->> 4 AND d.state IN ('waiting', 'sending'))
+FROM jsonb_array_elements(:deliveries::jsonb) AS w;
+
 -- name: totals
 -- Index: primary key.
 SELECT coalesce(sum(waiting), 0)::bigint, coalesce(sum(sending), 0)::bigint,

@@ -159,6 +159,18 @@ SELECT a.id, a.status_code, a.error, a.detail, a.started_at + a.duration_us
 FROM json_each(:attempts) w
 CROSS JOIN attempts a ON a.id = w.value ->> 1 AND a.app_id = w.value ->> 0;
 
+-- name: delivery_facts
+-- `deliveries` is JSON: [[application, delivery, message, endpoint, order key or null], …].
+-- Indexes: primary key of messages, bodies_message, deliveries_ordered.
+SELECT w.value ->> 1,
+    EXISTS (SELECT 1 FROM messages m
+        CROSS JOIN bodies b ON b.message_id = m.id AND b.variant = ''
+        WHERE m.app_id = w.value ->> 0 AND m.id = w.value ->> 2),
+    (SELECT min(d.id) FROM deliveries d
+        WHERE d.app_id = w.value ->> 0 AND d.endpoint_id = w.value ->> 3
+          AND d.order_key = w.value ->> 4 AND d.state IN ('waiting', 'sending'))
+FROM json_each(:deliveries) w;
+
 -- name: totals
 -- Index: primary key.
 SELECT coalesce(sum(waiting), 0), coalesce(sum(sending), 0), coalesce(sum(succeeded), 0),
