@@ -307,6 +307,7 @@ class Gateway:
             settings=self.settings,
             meters=self.meters,
         )
+        self.alert_sender.unsubscribe_token = self.alerts.unsubscribe_token
         # What people may be told of is published, if there is a mail server.
         self.health_monitor.read_types = READ_TYPES if self.alert_sender.is_set else frozenset()
         self.key_usage = KeyUsage(self.database, self.config_cache, self.clock)

@@ -11,7 +11,7 @@ import pytest
 from tests.flow.gateway_harness import START, GatewayHarness
 from tests.mail_server import MailServer
 from tillbell.clock import HOUR, MINUTE, SECOND
-from tillbell.errors import Invalid, StoreUnavailable
+from tillbell.errors import Invalid, NotFound, StoreUnavailable
 from tillbell.model.alerts import AlertKind, AlertQueue, AlertSubscription
 from tillbell.rules.alerts import after_quiet_hours, due_at
 from tillbell.testing import ManualClock
@@ -104,6 +104,34 @@ async def test_failing_mail_is_shown_and_tried_again(
     assert (await queue_of(alerting, subscription)).last_error == ""
     assert await alerting.gateway.alert_sender.test(subscription) is None
     assert alerting.gateway.meters.mails == {"taken": 1, "failed": 1}
+
+
+async def test_a_mail_holds_a_link_that_stops_it(tmp_path: Path, mail: MailServer) -> None:
+    settings = {**mail.settings, "public_url": "https://hooks.shop.example"}
+    async with GatewayHarness(tmp_path, ManualClock(START), **settings) as harness:
+        alerts, subscription = harness.gateway.alerts, await subscribe(harness, kinds=("disk",))
+        assert await harness.gateway.alert_sender.test(subscription) is None
+        (raw,), (sent,) = mail.raw, mail.mails
+        url = str(sent["List-Unsubscribe"]).strip("<>")
+        assert f"List-Unsubscribe: <{url}>\r\n".encode() in raw, "in one line, as it is"
+        assert sent["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        assert url in sent.get_content()
+        address, id_, token = url.rsplit("/", 2)
+        assert (address, id_) == ("https://hooks.shop.example/unsubscribe", subscription.id)
+        assert await alerts.of_link(id_, token) == subscription
+        other = await subscribe(harness, kinds=("disk",))
+        for wrong in ((other.id, token), (id_, token[:-2]), (id_, "x"), ("alt_0", token)):
+            with pytest.raises(NotFound):
+                await alerts.of_link(*wrong)
+        await alerts.unsubscribe(subscription)
+        stopped = await alerts.get(id_)
+        assert (stopped.paused, stopped.unsubscribed_at) == (True, START)
+        assert not (await alerts.get(other.id)).paused
+        again = await alerts.patch(id_, {"paused": False})
+        assert (again.paused, again.unsubscribed_at) == (False, None)
+        await alerts.patch(id_, {"email": "grace@shop.example"})
+        with pytest.raises(NotFound):
+            await alerts.of_link(id_, token)
 
 
 async def test_what_goes_wrong_here_is_told(alerting: GatewayHarness, mail: MailServer) -> None:

@@ -90,6 +90,7 @@ PAGES = (
     Looked("act-app", "/settings/applications/change?app={app}", needs_data=True),
     Looked("settings-alerts", "/settings/alerts"),
     Looked("act-alert", "/settings/alerts/{alert}/change", needs_data=True),
+    Looked("unsubscribe", "{stop}", needs_data=True),
     Looked("act-retention", "/settings/retention"),
     Looked("applications", "/settings/applications"),
     Looked("providers", "/sources/new"),

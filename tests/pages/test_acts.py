@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.pages import worlds
 from tests.pages.browser import Visitor
 from tests.pages.conftest import World
+from tests.patience import PATIENCE_S
 from tests.web.served_gateway import ServedGateway
 
 pytestmark = pytest.mark.sqlite_first
@@ -212,10 +214,33 @@ def test_somebody_is_told_by_e_mail_and_no_more(visitor: Visitor, world: World) 
     row.get_by_role("link", name="Test").click()
     page.get_by_role("button", name="Send test").click()
     page.get_by_text("No mail server is set: TILLBELL_SMTP_URL.").wait_for()
+    page = _unsubscribe(visitor, world, alert["id"])
+    row = page.locator(f"tr[data-id={alert['id']}]")
     row.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete it").click()
     page.get_by_text("The alert is deleted.").wait_for()
     assert world.served.http.get(f"/alert/{alert['id']}").status_code == 404
+
+
+def _unsubscribe(visitor: Visitor, world: World, alert: str) -> Page:
+    """Follow the link in a mail, as a person without an account and as a mail program."""
+    link = worlds.link_in_mail(world.served, alert)
+    page = visitor.open(link)
+    page.get_by_text("The disk is nearly full").wait_for()
+    assert world.served.http.get(f"/alert/{alert}").json()["unsubscribedAt"] is None, "a look"
+    page.get_by_role("button", name="Stop these mails").click()
+    page.get_by_role("heading", name="No more mails are sent").wait_for()
+    assert world.served.http.get(f"/alert/{alert}").json()["unsubscribedAt"]
+    by_link = world.served.http.get("/audit", params={"target": alert, "limit": 1}).json()["data"]
+    assert [(act["action"], act["actorKind"]) for act in by_link] == [("alert.update", "nobody")]
+    world.served.http.patch(f"/alert/{alert}", json={"paused": False})
+    one_click = {"List-Unsubscribe": (None, "One-Click")}
+    url = world.served.url + link
+    assert httpx.post(url, files=one_click, timeout=PATIENCE_S).status_code == 200
+    assert httpx.post(url + "x", files=one_click, timeout=PATIENCE_S).status_code == 404
+    page = visitor.open("/settings/alerts")
+    page.get_by_text("by the link in a mail").wait_for()
+    return page
 
 
 def test_a_file_is_checked_then_imported_and_a_link_made_and_revoked(

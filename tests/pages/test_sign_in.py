@@ -129,6 +129,7 @@ def test_every_page_but_those_to_sign_in_needs_a_session(gateway: ServedGateway)
         "/login/sso",
         "/login/sso/callback",
         "/setup/{token}",
+        "/unsubscribe/{alert}/{token}",
     }
 
 

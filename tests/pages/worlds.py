@@ -78,6 +78,7 @@ def usual(served: ServedGateway) -> Names:
         "alert": _alert(served, "Vera, on duty", quietFrom="22:00", quietUntil="07:00"),
     }
     shop = _shop(served, "Casa Capulana", "capulana")
+    names["stop"] = link_in_mail(served, names["alert"])
     return names | _portal(served, app) | ends | money | _inbox(served, app, "First look") | shop
 
 
@@ -108,6 +109,7 @@ def hostile(served: ServedGateway) -> Names:
     act = _last_act(served, names[0])
     own = {"app": "hostile", "message": ids[0], "job": job, "person": person, "act": act}
     own["alert"] = _alert(served, HOSTILE[0])
+    own["stop"] = link_in_mail(served, own["alert"])
     inbox = _inbox(served, app, HOSTILE[0], HOSTILE[1])
     return own | _portal(served, app) | {"down": names[0]} | ends | money | inbox | shop
 
@@ -116,6 +118,12 @@ def _alert(served: ServedGateway, name: str, **fields: object) -> str:
     """Tell somebody by e-mail of endpoints and orders."""
     body = {"email": "vera@shop.example", "name": name, "kinds": ["endpoint"], **fields}
     return str(_ok(served, "/alert", {**body, "eventTypes": ["order.created"]})["id"])
+
+
+def link_in_mail(served: ServedGateway, alert: str) -> str:
+    """Return the path of the link in a mail of an alert."""
+    alerts = served.gateway.alerts
+    return f"/unsubscribe/{alert}/{alerts.unsubscribe_token(served.do(alerts.get(alert)))}"
 
 
 def _inbox(served: ServedGateway, app: str, name: str, text: str = "Ana") -> Names:

@@ -19,6 +19,7 @@ import httpx
 
 from tests.web.document import written_document
 from tests.web.served_gateway import ServedGateway
+from tillbell.configure.people import Visitor
 from tillbell.deliver.resend import RECOVER
 from tillbell.model.records import Task, TaskStatus
 from tillbell.providers import PROVIDERS
@@ -386,6 +387,7 @@ def _callbacks(tour: Tour) -> None:
     ask("POST", "/app/shop/transaction", {**wanted, "userId": "ada"})
     ask("POST", "/app/shop/transaction", {**wanted, "userId": "ada"})
     ask("POST", "/app/shop/source/stripe/test", {"case": "approved"})
+    ask("POST", "/app/shop/source/stripe/test", {"case": "cancelled", "dryRun": False})
     callback = _sent(tour, "stripe", "approved")
     ask("GET", "/app/shop/callback", params={"outcome": ["applied"]})
     ask("GET", f"/app/shop/callback/{callback}")
@@ -535,6 +537,13 @@ def _give_second_factor(tour: Tour, person_id: str) -> None:
     tour.served.do(give())
 
 
+def _accept_invitation(tour: Tour, link: str) -> None:
+    """Let a person begin a session."""
+    people, token = tour.served.gateway.people, link.rpartition("/")[2]
+    password = "four words nobody joins"
+    tour.served.do(people.accept_invitation(token, "Grace", password, Visitor("127.0.0.1")))
+
+
 def _tables(tour: Tour) -> None:
     ask = tour.ask
     for kind, file in (
@@ -587,9 +596,9 @@ def _operators(tour: Tour) -> None:
     ask("GET", one)
     ask("GET", "/person", params={"limit": 2})
     ask("PATCH", one, {"role": "viewer"})
-    ask("POST", f"{one}/link")
     _give_second_factor(tour, person["id"])
     ask("POST", f"{one}/reset-totp")
+    _accept_invitation(tour, ask("POST", f"{one}/link")["link"])
     ask("POST", f"{one}/sign-out")
     ask("DELETE", one)
     body = {"readOnly": True, "sessionId": "ada", "theme": {"accent": "#0a7ea4", "mode": "light"}}

@@ -10,20 +10,21 @@ import msgspec
 
 from tillbell.config import EMAIL
 from tillbell.configure.parts import Parts
-from tillbell.errors import ConflictError, Invalid, NotFound, Problem
+from tillbell.errors import ConflictError, Invalid, Misconfigured, NotFound, Problem
 from tillbell.model.alerts import AlertQueue, AlertSubscription
 from tillbell.rules.alerts import TIME_OF_DAY
 from tillbell.rules.delivery.selectors import check_event_type
 
 SUBSCRIPTIONS_MAX = 200
 EMAIL_MAX = 254
+_LINK_GONE = "This alert is deleted or goes to another address, or the link is incomplete."
 
 
 class AlertSubscriptions:
     """Creates, changes and removes them."""
 
     def __init__(self, parts: Parts) -> None:
-        self._records, self._clock, self._ids, _, _ = parts
+        self._records, self._clock, self._ids, self._vault, _ = parts
 
     async def all(self) -> list[AlertSubscription]:
         """Return all, oldest first."""
@@ -56,6 +57,8 @@ class AlertSubscriptions:
 
         def changed(stored: AlertSubscription) -> AlertSubscription:
             subscription = msgspec.structs.replace(stored, **fields)
+            if not subscription.paused:
+                subscription = msgspec.structs.replace(subscription, unsubscribed_at=None)
             _check(subscription)
             return stored if subscription == stored else subscription
 
@@ -66,6 +69,41 @@ class AlertSubscriptions:
         if not await self._records.remove(AlertSubscription, id_):
             raise NotFound("There is no such alert.")
         await self._records.remove(AlertQueue, id_)
+
+    # ── the link in a mail ───────────────────────────────────────────────────────────────────────
+
+    def unsubscribe_token(self, subscription: AlertSubscription) -> str:
+        """Return what proves that somebody has a mail of this subscription to this address."""
+        return self._vault.seal(subscription.email, _sealed_for(subscription.id))
+
+    async def of_link(self, id_: str, token: str) -> AlertSubscription:
+        """Return the subscription of the link in a mail. `NotFound` if it is gone or wrong.
+
+        A link ends with the address that it was sent to.
+        """
+        try:
+            email = self._vault.open(token, _sealed_for(id_))
+        except Misconfigured:  # not ours, or of a key that we no longer have
+            raise NotFound(_LINK_GONE) from None
+        subscription = await self.get(id_)
+        if subscription.email != email:
+            raise NotFound(_LINK_GONE)
+        return subscription
+
+    async def unsubscribe(self, subscription: AlertSubscription) -> None:
+        """Send no more mails, until somebody with an account lets them be sent again."""
+        now = self._clock.now()
+
+        def paused(stored: AlertSubscription) -> AlertSubscription:
+            if stored.unsubscribed_at is not None:
+                return stored
+            return msgspec.structs.replace(stored, paused=True, unsubscribed_at=now)
+
+        await self._records.change(AlertSubscription, "", subscription.id, paused)
+
+
+def _sealed_for(id_: str) -> str:
+    return f"{id_} unsubscribe"
 
 
 def _check(subscription: AlertSubscription) -> None:

@@ -78,6 +78,10 @@ class AuditWriter:
         """Return the entry of a look at a record's secret."""
         return self._entry(record, "read-secret", {})
 
+    def of_test(self, record: Record, problem: str | None) -> AuditedAct:
+        """Return the entry of a test of a record, with how it ended; None: well."""
+        return self._entry(record, "test", {"problem": [None, problem]} if problem else {})
+
     def of_export(self, list_: str, app_id: str, query: dict[str, str]) -> AuditedAct:
         """Return the entry of an export of a list; of every application for ""."""
         changes = {name: [None, value] for name, value in query.items()}

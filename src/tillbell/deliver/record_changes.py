@@ -194,6 +194,11 @@ class RecordChanges(ABC):
         entry = self._audit.of_secret_read(record)
         await self._registry.put(audit=[entry])
 
+    async def note_test(self, record: Record, problem: str | None) -> None:
+        """Write into the audit log that a record was tested, and how it ended; None: well."""
+        entry = self._audit.of_test(record, problem)
+        await self._registry.put(audit=[entry])
+
     async def _store(self, changes: Sequence[ChangedRecord[Any]]) -> None:
         """Store records in one commit, with their entries in the audit log."""
         refreshes = self._refreshes

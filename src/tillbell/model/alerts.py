@@ -35,6 +35,7 @@ class AlertSubscription(Record, frozen=True, kw_only=True):
     time_zone: str = "UTC"  # of the quiet hours
     hourly_max: int = 12  # mails in an hour; further alerts wait and come together
     paused: bool = False
+    unsubscribed_at: Micros | None = None  # paused by the link in a mail
 
 
 class AlertLine(msgspec.Struct, frozen=True, kw_only=True):

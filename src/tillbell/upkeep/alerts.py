@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import format_datetime
 
 import msgspec
@@ -46,6 +47,7 @@ CLAIM: Micros = 2 * MINUTE
 OLDEST: Micros = DAY  # what is older when a process begins to read is not told any more
 MOVED_EVERY: Micros = 5 * MINUTE  # how often an empty queue stores how far it was read
 DATABASE_AFTER: Micros = MINUTE
+UNSUBSCRIBE = "/unsubscribe"
 _SUBJECT_MAX = 150
 
 _OPERATIONAL_TYPES = {
@@ -66,6 +68,19 @@ _STATE_WORDS = {
         "The disk has room again",
     ),
 }
+
+
+class _UrlHeader(UnstructuredHeader, BaseHeader):
+    """A header that holds a URL, on one line: the library would encode a long one as a word."""
+
+    def fold(self, *, policy: Policy) -> str:
+        """Return the header as it is sent."""
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("list-unsubscribe", _UrlHeader)
+_POLICY = SMTP.clone(header_factory=_HEADERS)
 
 
 class AlertSender:
@@ -92,6 +107,7 @@ class AlertSender:
         self._sending: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()  # one round at a time
         self.is_disk_low: Callable[[], bool] = lambda: False
+        self.unsubscribe_token: Callable[[AlertSubscription], str]
 
     @property
     def is_set(self) -> bool:
@@ -298,12 +314,40 @@ class AlertSender:
         number: str,
         dropped: int = 0,
     ) -> None:
-        message = alert_mail(
-            subscription, list(lines), dropped, settings=self._settings, now=self._clock.now()
-        )
+        message = self._mail(subscription, list(lines), dropped)
         domain = self._settings.alert_from.rpartition("@")[2]
         message["Message-ID"] = f"<{subscription.id}.{number}@{domain}>"
         await self._mail_server.send(message, subscription.email)
+
+    def _mail(
+        self, subscription: AlertSubscription, lines: list[AlertLine], dropped: int
+    ) -> EmailMessage:
+        """Return the mail of some alerts, without its Message-ID. No payload can add a header."""
+        message = EmailMessage(policy=_POLICY)
+        subject = one_line(lines[0].title)[:_SUBJECT_MAX]
+        count = len(lines) + dropped
+        message["Subject"] = f"[Tillbell] {subject}" + (f" (and {count - 1} more)" * (count > 1))
+        message["From"] = self._settings.alert_from
+        message["To"] = subscription.email
+        message["Date"] = format_datetime(to_datetime(self._clock.now()))
+        message["Auto-Submitted"] = "auto-generated"
+        url = self._unsubscribe_url(subscription)
+        if url:  # mail programs show a button for these two (RFC 8058)
+            message["List-Unsubscribe"] = f"<{url}>"
+            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        parts = [f"{line.title}\n{_utc(line.at)}\n{line.text}".strip() for line in lines]
+        if dropped:
+            parts.append(f"… and {dropped} more.")
+        parts.append(_foot(self._settings, url))
+        message.set_content("\n\n".join(parts) + "\n")
+        return message
+
+    def _unsubscribe_url(self, subscription: AlertSubscription) -> str:
+        """Return a link that needs no account; "" if nobody knows our address."""
+        if not self._settings.public_url:
+            return ""
+        token = self.unsubscribe_token(subscription)
+        return f"{self._settings.public_url}{UNSUBSCRIBE}/{subscription.id}/{token}"
 
     async def _without_database(self) -> None:
         """Tell, once for each time, that the store has not been there for a minute."""
@@ -324,34 +368,11 @@ class AlertSender:
                     log_event("alert.failed", alert=subscription.id, lines=1, error=str(error))
 
 
-def alert_mail(
-    subscription: AlertSubscription,
-    lines: list[AlertLine],
-    dropped: int,
-    *,
-    settings: Settings,
-    now: Micros,
-) -> EmailMessage:
-    """Return the mail of some alerts, without its Message-ID. No payload can add a header."""
-    message = EmailMessage(policy=SMTP)
-    subject = one_line(lines[0].title)[:_SUBJECT_MAX]
-    count = len(lines) + dropped
-    message["Subject"] = f"[Tillbell] {subject}" + (f" (and {count - 1} more)" * (count > 1))
-    message["From"] = settings.alert_from
-    message["To"] = subscription.email
-    message["Date"] = format_datetime(to_datetime(now))
-    message["Auto-Submitted"] = "auto-generated"
-    parts = [f"{line.title}\n{_utc(line.at)}\n{line.text}".strip() for line in lines]
-    if dropped:
-        parts.append(f"… and {dropped} more.")
-    parts.append(_foot(settings))
-    message.set_content("\n\n".join(parts) + "\n")
-    return message
-
-
-def _foot(settings: Settings) -> str:
+def _foot(settings: Settings, unsubscribe_url: str) -> str:
     place = f"{settings.public_url}/settings/alerts" if settings.public_url else "Settings → Alerts"
-    return f"--\nTo get fewer of these, or none: {place}"
+    if not unsubscribe_url:
+        return f"--\nTo get fewer of these, or none: {place}"
+    return f"--\nTo get none of these, without an account: {unsubscribe_url}\nFewer: {place}"
 
 
 def _utc(at: Micros) -> str:

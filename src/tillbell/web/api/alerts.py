@@ -14,7 +14,7 @@ from tillbell.errors import Invalid, Problem
 from tillbell.model.alerts import AlertKind, AlertQueue, AlertSubscription
 from tillbell.web.api.paging import OrderedPageOf, in_memory_page
 from tillbell.web.api.routes import GatewayOf, resource
-from tillbell.web.api.shapes import Decides, Flag, In, Label, Listed, Name, Out
+from tillbell.web.api.shapes import Decides, Flag, In, Label, Listed, Name, Out, optional_time
 from tillbell.web.edge.patterns import UID
 
 Email = Annotated[str, Field(max_length=254), Decides()]
@@ -96,6 +96,9 @@ class AlertOut(Out):
     time_zone: str = Field(description="Of the quiet hours.")
     hourly_max: int = Field(description="Most mails in an hour.")
     paused: bool = Field(description="Whether no mail is sent.")
+    unsubscribed_at: datetime | None = Field(
+        description="When somebody paused it by the link in a mail (UTC); null: nobody did."
+    )
     waiting: int = Field(description="Alerts that wait for the next mail.")
     last_sent_at: datetime | None = Field(description="When the last mail was taken (UTC).")
     last_error: str | None = Field(
@@ -121,6 +124,7 @@ class AlertOut(Out):
             time_zone=row.time_zone,
             hourly_max=row.hourly_max,
             paused=row.paused,
+            unsubscribed_at=optional_time(row.unsubscribed_at),
             waiting=len(queue.lines) + queue.dropped if queue is not None else 0,
             last_sent_at=to_datetime(queue.sent_at[-1]) if queue and queue.sent_at else None,
             last_error=(queue.last_error or None) if queue is not None else None,
@@ -179,7 +183,9 @@ async def delete(alert_id: AlertId, gateway: GatewayOf) -> Response:
 async def test(alert_id: AlertId, gateway: GatewayOf) -> AlertTestOut:
     """Send a test mail at once."""
     subscription = await gateway.alerts.get(alert_id)
-    return AlertTestOut(problem=await gateway.alert_sender.test(subscription))
+    problem = await gateway.alert_sender.test(subscription)
+    await gateway.config_cache.note_test(subscription, problem)
+    return AlertTestOut(problem=problem)
 
 
 async def _shown(gateway: Gateway, row: AlertSubscription) -> AlertOut:

@@ -41,6 +41,7 @@ PUBLIC_PAGES = frozenset(
         "/portal/logo",
         "/portal/session",
         "/setup/{token}",
+        "/unsubscribe/{alert}/{token}",
     }
 )
 """Pages that need nobody to be signed in, beside `/docs` and `/static`. All others do."""

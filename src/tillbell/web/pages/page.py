@@ -317,6 +317,7 @@ class PublicPage(NamedTuple):
     path: str
     handler: PublicHandler
     methods: tuple[str, ...] = ("GET",)
+    is_proven_by_path: bool = False  # nobody else knows its path, so it takes forms of any sender
 
 
 def answer(body: bytes, status: int = 200) -> Response:

@@ -57,6 +57,7 @@ from tillbell.web.pages import (
     sources,
     subscriptions,
     transactions,
+    unsubscribe,
 )
 from tillbell.web.pages.acts import alerts as alert_acts
 from tillbell.web.pages.acts import applications as application_acts
@@ -140,7 +141,11 @@ PAGES: tuple[SitePage, ...] = (
     *alert_acts.PAGES,
     *retention_acts.PAGES,
 )
-PUBLIC_PAGES: tuple[PublicPage, ...] = (*sign_in.PUBLIC_PAGES, *sign_on.PUBLIC_PAGES)
+PUBLIC_PAGES: tuple[PublicPage, ...] = (
+    *sign_in.PUBLIC_PAGES,
+    *sign_on.PUBLIC_PAGES,
+    *unsubscribe.PUBLIC_PAGES,
+)
 _WITHOUT_FACTOR = (account.TOTP, sign_in.LOGOUT)  # for who must set up a second factor
 DEV_PAGES: tuple[SitePage, ...] = components.PAGES
 
@@ -181,7 +186,7 @@ def _serve(page: SitePage | PublicPage) -> Callable[[Request], Awaitable[Respons
     async def serve(request: Request) -> Response:
         request.scope[ROUTE] = page.path
         try:
-            if request.method not in SAFE_METHODS:
+            if request.method not in SAFE_METHODS and not _is_proven(page):
                 await check_sender(request)
             if isinstance(page, PublicPage):
                 return await page.handler(request)
@@ -198,6 +203,10 @@ def _serve(page: SitePage | PublicPage) -> Callable[[Request], Awaitable[Respons
             return await error_page.show_failure(request, error)
 
     return serve
+
+
+def _is_proven(page: SitePage | PublicPage) -> bool:
+    return isinstance(page, PublicPage) and page.is_proven_by_path
 
 
 async def _show(request: Request, page: SitePage, person: Viewer) -> Response:
