@@ -180,9 +180,9 @@ CROSS JOIN LATERAL (
 SELECT w ->> 1,
     EXISTS (SELECT 1 FROM bodies
         WHERE app_id = w ->> 0 AND message_id = w ->> 2 AND variant = '' OFFSET 0),
-    (SELECT min(d.id) FROM deliveries d
-        WHERE d.app_id = w ->> 0 AND d.endpoint_id = w ->> 3
-          AND d.order_key = w ->> 4 AND d.state IN ('waiting', 'sending'))
+    (SELECT min(id) FROM (
+        SELECT id FROM deliveries WHERE app_id = w ->> 0 AND endpoint_id = w ->> 3
+        AND order_key = w ->> 4 AND state IN ('waiting', 'sending') OFFSET 0) d)
 FROM jsonb_array_elements(:deliveries::jsonb) AS w;
 
 -- name: totals

@@ -166,7 +166,7 @@ SELECT w.value ->> 1,
     EXISTS (SELECT 1 FROM messages m
         CROSS JOIN bodies b ON b.message_id = m.id AND b.variant = ''
         WHERE m.app_id = w.value ->> 0 AND m.id = w.value ->> 2),
-    (SELECT min(d.id) FROM deliveries d
+    (SELECT min(d.id) FROM deliveries d INDEXED BY deliveries_ordered
         WHERE d.app_id = w.value ->> 0 AND d.endpoint_id = w.value ->> 3
           AND d.order_key = w.value ->> 4 AND d.state IN ('waiting', 'sending'))
 FROM json_each(:deliveries) w;
