@@ -31,6 +31,7 @@ class ExpectedTransaction:
     status: TransactionStatus = TransactionStatus.PENDING
     steps: int = 1
     captured: int = 0
+    is_held: bool = False  # it takes more than is left
     effects: list[str] = field(default_factory=list)
 
     def step(self, status: TransactionStatus) -> None:
@@ -42,14 +43,33 @@ class ExpectedTransaction:
             self.effects.append("release")
 
 
+class Question(NamedTuple):
+    """What a person is asked: of the payment or a refund of it, and what the question is about."""
+
+    asked_of: str
+    kind: str
+    status: TransactionStatus
+    own_id: str | None = None  # the refund
+    amount: int | None = None
+
+
+APPROVED = TransactionStatus.APPROVED
+ABOUT_CAPTURED = Question("payment", "mismatch", APPROVED)
+
+
 @dataclass
 class Family:
     """A payment that may not be there yet, its refunds, and what waits for them."""
 
     payment: ExpectedTransaction | None = None
     refunds: dict[str, ExpectedTransaction] = field(default_factory=dict)
-    conflicts: set[tuple[str, str, TransactionStatus]] = field(default_factory=set)
+    questions: set[Question] = field(default_factory=set)
     waiting: list[Said] = field(default_factory=list)
+
+    @property
+    def conflicts(self) -> set[tuple[str, str, TransactionStatus]]:
+        """Return what must be shown as open conflicts."""
+        return {(q.asked_of, q.kind, q.status) for q in self.questions}
 
     def create(self, direction: Direction, *, reserves: bool) -> None:
         self.payment = ExpectedTransaction(direction, reserves=reserves)
@@ -77,37 +97,78 @@ class Family:
 
     def _tell_refund(self, own_id: str, payment: ExpectedTransaction, said: Said) -> None:
         known = self.refunds.get(own_id)
-        if known is None and payment.status is not TransactionStatus.APPROVED:
+        if known is None and payment.status is not APPROVED:
             self.waiting.append(said)
-            return
-        amount = said.amount or (known.amount if known else payment.amount)
-        given = [r for r in self.refunds.values() if r.status is TransactionStatus.APPROVED]
-        is_too_much = amount > payment.amount - sum(r.amount for r in given)
-        if said.status is TransactionStatus.APPROVED and known not in given and is_too_much:
-            self.conflicts.add((own_id if known else "payment", "mismatch", said.status))
-        elif known is not None and self._has_other_amount(known, said):
-            # What was open is Cancelled: the amount of a transaction never changes.
-            self.conflicts = {conflict for conflict in self.conflicts if conflict[0] != own_id}
-            self.refunds[own_id] = moved = ExpectedTransaction(known.direction, amount)
-            moved.step(said.status)
+        elif said.status is APPROVED and (known is None or known.status is not APPROVED):
+            self._move_refund(own_id, payment, said)
         elif known is not None:
             self._tell(own_id, known, said)
+            self._close(own_id, known)
         else:
-            back = next(one for one in Direction if one is not payment.direction)
-            self.refunds[own_id] = made = ExpectedTransaction(back, amount)
-            if said.status is not TransactionStatus.PENDING:
-                made.step(said.status)
+            self._open(own_id, said.amount or payment.amount, said.status)
 
-    def _has_other_amount(self, known: ExpectedTransaction, said: Said) -> bool:
-        is_open = known.status not in TERMINAL
-        moves = said.status is TransactionStatus.APPROVED
-        return is_open and moves and said.amount not in (None, known.amount)
+    def _move_refund(self, own_id: str, payment: ExpectedTransaction, said: Said) -> None:
+        """Book that money goes back, or ask a person."""
+        known = self.refunds.get(own_id)
+        amount = said.amount or (known.amount if known else payment.amount)
+        asked_of = own_id if known else "payment"
+        back = sum(r.amount for r in self.refunds.values() if r.status is APPROVED)
+        is_open = any(r.status not in TERMINAL for r in self.refunds.values())
+        has_ended = known is not None and known.status in TERMINAL
+        if said.amount is None and known is None and (back or is_open):
+            self._ask("payment", own_id, None)  # it may be a part
+        elif payment.captured > payment.amount:
+            self._ask(asked_of, own_id, amount)  # it may be what was not credited
+        elif not has_ended and amount > payment.amount - back:
+            self._ask("payment", own_id, amount)
+            if known is None or known.amount != amount:
+                self._open(own_id, amount)
+            self.refunds[own_id].is_held = True
+        elif known is None or (not has_ended and known.amount != amount):
+            self._open(own_id, amount, APPROVED)
+        else:
+            self._tell(own_id, known, said)
+            self._close(own_id, known)
+
+    def _open(
+        self, own_id: str, amount: int, status: TransactionStatus = TransactionStatus.PENDING
+    ) -> None:
+        """Open a refund. An open one of another amount ends: amounts never change."""
+        assert self.payment is not None
+        before = self.refunds.get(own_id)
+        if before is not None:
+            of_before = {q for q in self.questions if q.asked_of == own_id}
+            self.questions -= of_before  # it is another transaction, which is not compared
+            before.status = TransactionStatus.CANCELLED
+            self._close(own_id, before)
+        back = next(one for one in Direction if one is not self.payment.direction)
+        self.refunds[own_id] = opened = ExpectedTransaction(back, amount)
+        if status is not TransactionStatus.PENDING:
+            opened.step(status)
+        self._close(own_id, opened)
+
+    def _close(self, own_id: str, refund: ExpectedTransaction) -> None:
+        """Close the questions that are answered by what became of a refund."""
+        closed: set[int | None] = set()
+        if refund.is_held and refund.status is not TransactionStatus.PENDING:
+            refund.is_held = False
+            closed = {refund.amount}
+        if refund.status is APPROVED:
+            closed |= {None, refund.amount}
+        self.questions -= {
+            q
+            for q in self.questions
+            if (q.kind, q.own_id) == ("mismatch", own_id) and q.amount in closed
+        }
+
+    def _ask(self, asked_of: str, own_id: str, amount: int | None) -> None:
+        self.questions.add(Question(asked_of, "mismatch", APPROVED, own_id, amount))
 
     def _tell(self, name: str, account: ExpectedTransaction, said: Said) -> None:
         outcome = OUTCOMES[account.direction, account.status, said.status]
         if outcome is Outcome.CONFLICT:
-            self.conflicts.add((name, "contradiction", said.status))
-        if said.status is TransactionStatus.APPROVED and name == "payment":
+            self.questions.add(Question(name, "contradiction", said.status))
+        if said.status is APPROVED and name == "payment":
             self._capture(account, said, outcome)
         elif said.status in NEGATIVE and account.captured:
             pass  # what was captured stays: a person was asked about it
@@ -116,14 +177,13 @@ class Family:
 
     def _capture(self, payment: ExpectedTransaction, said: Said, outcome: Outcome) -> None:
         """Capture what is told: all that was captured so far. Less, or more, asks a person."""
-        question = "payment", "mismatch", said.status
         if outcome is Outcome.APPLIED:
             payment.captured = max(payment.captured, said.amount or payment.amount)
-            self.conflicts.discard(question)
+            self.questions.discard(ABOUT_CAPTURED)
             if payment.captured >= payment.amount:
                 payment.step(said.status)
             if payment.captured != payment.amount:
-                self.conflicts.add(question)
+                self.questions.add(ABOUT_CAPTURED)
         elif outcome is Outcome.DUPLICATE and (said.amount or 0) > payment.captured:
             payment.captured = said.amount or 0
-            self.conflicts.add(question)
+            self.questions.add(ABOUT_CAPTURED)

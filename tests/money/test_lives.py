@@ -591,9 +591,32 @@ async def test_a_refund_that_has_failed_asks_before_it_is_booked_with_another_am
     await payments.tell(psp, linked("O", REFUND, "R", amount="20.00", status=FAILED))
 
     late = await payments.tell(psp, linked("O", REFUND, "R", amount="30.00"))
+    await payments.tell(psp, linked("O", REFUND, "S", amount="80.00"))
+    later = await payments.tell(psp, linked("O", REFUND, "R", amount="40.00"))  # than is left
 
-    assert late.outcome is Outcome.CONFLICT
-    assert await payments.balance("O") == 10_000
+    assert (late.outcome, later.outcome) == (Outcome.CONFLICT, Outcome.CONFLICT)
+    assert await payments.balance("O") == 2_000
+    assert {c.kind for c in await payments.conflicts()} == {"contradiction"}
+
+
+async def test_what_takes_more_than_is_left_is_asked_with_its_latest_amount(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    for own_id, amount in (("R", "60.00"), ("S", "60.00"), ("S", "50.00")):
+        await payments.tell(psp, linked("O", REFUND, own_id, amount=amount))
+    assert [c.amount for c in await payments.conflicts("O")] == [5_000]
+
+    await payments.tell(psp, linked("O", REFUND, "S", amount="30.00"))
+    assert (await payments.balance("O"), await payments.conflicts("O")) == (1_000, [])
+
+    for amount in ("60.00", "70.00"):  # a person did not accept the first
+        await payments.tell(psp, linked("O", REFUND, "T", amount=amount))
+        (conflict,) = await payments.conflicts("O")
+        await payments.keep(conflict.id)
+    assert [c.amount for c in await payments.conflicts("O", open_only=False)][-2:] == [6_000, 7_000]
+    assert await payments.balance("O") == 1_000
 
 
 async def test_an_open_refund_is_booked_with_the_amount_that_moved(

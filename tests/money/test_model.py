@@ -59,8 +59,9 @@ SETTINGS = settings(
 )
 COPIES = st.integers(1, 3)
 NAMES = st.sampled_from(["first", "second"])
-STATUSES = st.sampled_from(TransactionStatus)
-TOLD_AMOUNTS = st.sampled_from([None, None, PRICE, PRICE, PRICE - 1, PRICE + 1])
+# Most payments are paid as asked: else few lives come as far as refunds.
+STATUSES = st.sampled_from([*TransactionStatus, *[APPROVED] * 4])
+TOLD_AMOUNTS = st.sampled_from([*[None, PRICE] * 4, PRICE - 1, PRICE + 1])
 
 
 class Fickle:
@@ -141,7 +142,7 @@ class PaymentMachine(RuleBasedStateMachine):
 
     @rule(
         name=NAMES,
-        own_id=st.sampled_from(["R1", "R2"]),
+        own_id=st.sampled_from(["R1", "R2", "R3"]),
         status=st.sampled_from([PENDING, APPROVED, APPROVED, FAILED, CANCELLED]),
         amount=st.sampled_from([None, 3_000, 6_000]),
         copies=COPIES,

@@ -171,12 +171,14 @@ class LinkedDecider:
         parent = news.parent
         if mismatch is not None:
             await self._statuses.open_mismatch(context, known or parent, mismatch)
-        elif is_moving and not is_reversal and amount > amount_left_of_all(parent):
+        elif is_moving and not is_reversal and _is_more_than_left(news):
             await self._hold(context, news)
         elif known is None or (known.status not in TERMINAL and amount != known.amount):
             self._create_linked(context, parent, known, amount)
         else:
             await self._approve_linked(context, parent, context.decision.current(known))
+        if known is not None:
+            await self._close_question(context, parent, known)
 
     def _awaits_chargeback(self, context: NoticeContext, payment: Transaction) -> bool:
         """Tell whether a reversal waits for what it gives back, or is only noted."""
@@ -345,6 +347,7 @@ class LinkedDecider:
         if known is not None and known.status not in TERMINAL:
             reason = NoticeDetails(reason="amount_changed")
             decision.advance(decision.current(known), TransactionStatus.CANCELLED, reason)
+        if known is not None:  # another one of the same id
             movement_id = movement_id or known.id
         new = linked_transaction(
             parent, notice.kind, amount, id_=decision.new_id("trx"), now=decision.now
@@ -420,6 +423,18 @@ def _moves(notice: TransactionNotice, known: Transaction) -> bool:
         notice.status is TransactionStatus.APPROVED
         and known.status is not TransactionStatus.APPROVED
     )
+
+
+def _is_more_than_left(news: LinkedNews) -> bool:
+    """Tell whether something takes more than is left. What has ended is contradicted instead.
+
+    What a person did not accept as more than is left is asked about as that again.
+    """
+    known = news.known
+    has_ended = known is not None and known.status in TERMINAL
+    if known is not None and has_ended and known.substate != MORE_THAN_IS_LEFT:
+        return False
+    return news.amount > amount_left_of_all(news.parent)
 
 
 def _mismatch(context: NoticeContext, news: LinkedNews) -> AmountMismatch | None:

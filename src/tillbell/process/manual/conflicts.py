@@ -138,7 +138,7 @@ class ConflictResolver:
         """Cancel the refund or the like that waited for this answer."""
         for linked in await self._database.linked_transactions(payment.app_id, payment.id):
             if is_held(linked) and is_question_about(conflict, linked):
-                details = NoticeDetails(reason=act.reason)
+                details = NoticeDetails(reason=act.reason, substate=linked.substate)
                 decision.advance(linked, TransactionStatus.CANCELLED, details)
 
     async def _open_conflict(self, app_id: str, conflict_id: str) -> MoneyConflict:
