@@ -59,14 +59,39 @@ def square(status: str, **more: Any) -> Answer:
     return {"payment": {"id": "P1", "status": status, "amount_money": money, **more}}
 
 
-def direct(status: str) -> Answer:
-    money = {"amount": 10_000, "currencyCode": "EUR"}
-    return {"id": "P1", "status": status, "paymentOutput": {"amountOfMoney": money}}
+def direct(status: str, acquired: int | None = 0, **more: int) -> Answer:
+    """Answer as Direct does: what was asked for, and what of it is captured."""
+    output: dict[str, Any] = {"amountOfMoney": {"amount": 10_000, "currencyCode": "EUR"}, **more}
+    if acquired is not None:
+        output["acquiredAmount"] = {"amount": acquired, "currencyCode": "EUR"}
+    return {"id": "P1", "status": status, "paymentOutput": output}
 
 
-def nuvei(kind: str, status: str, amount: str = "100.00") -> Answer:
+def nuvei(kind: str, status: str, **more: Any) -> Answer:
     told = {"transactionType": kind, "transactionStatus": status, "status": "SUCCESS"}
-    return {**told, "amount": amount, "currency": "EUR"}
+    return {**told, "amount": "100.00", "currency": "EUR", **more}
+
+
+def nuvei_details(kind: str, status: str, amount: str) -> Answer:
+    told = {"transactionType": kind, "transactionStatus": status}
+    return {**told, "processedAmount": amount, "processedCurrency": "EUR"}
+
+
+NUVEI_DETAILS = {
+    "status": "/transactionDetails/transactionType /transactionDetails/transactionStatus",
+    "amount": "/transactionDetails/processedAmount",
+    "currency": "/transactionDetails/processedCurrency",
+}
+
+
+def mercado(status: str, refunded: int = 0) -> Answer:
+    money = {"transaction_amount": 100, "transaction_amount_refunded": refunded}
+    return {"id": 1, "status": status, "live_mode": True, "currency_id": "EUR", **money}
+
+
+def debited(status: str) -> Answer:
+    money = {"amount": 10_000, "amount_refunded": 0, "currency": "EUR"}
+    return {"payments": {"id": "P1", "status": status, **money}}
 
 
 def razor(status: str, refunded: int = 0) -> Answer:
@@ -150,13 +175,48 @@ SHAPES: Mapping[str, tuple[Shape, ...]] = {
     ),
     "worldline": (
         Shape(
-            (direct("PENDING_CAPTURE"), direct("CAPTURE_REQUESTED"), direct("CAPTURED")),
+            (direct("PENDING_CAPTURE"), direct("CAPTURE_REQUESTED"), direct("CAPTURED", 10_000)),
             (0, 0, 10_000),
         ),
+        Shape(  # of 100.00 that were asked for
+            (direct("CAPTURED", 4_000),),
+            (4_000,),
+            authorized=0,
+            config={"partialCapture": "credit"},
+        ),
+        Shape((direct("PAID", None, amountPaid=10_000),), (10_000,), authorized=0),  # Connect
+        Shape((direct("CAPTURED", None),), (0,), authorized=0, is_conflict=True, status="Pending"),
+        Shape((direct("REJECTED"),), (0,), authorized=0, status="Pending"),
     ),
     "nuvei": (
         Shape((nuvei("Auth", "APPROVED"), nuvei("Settle", "APPROVED")), (0, 10_000)),
         Shape((nuvei("Sale", "PENDING"), nuvei("Sale", "APPROVED")), (0, 10_000), authorized=0),
+        Shape(
+            (nuvei("Sale", "APPROVED", partialApproval={"processedAmount": "40.00"}),),
+            (4_000,),
+            authorized=0,
+            config={"partialCapture": "credit"},
+        ),
+        Shape((nuvei("Sale", "DECLINED"),), (0,), authorized=0, status="Pending"),
+        Shape(  # getTransactionDetails has it all in a member of its own
+            ({"transactionDetails": nuvei_details("Sale", "APPROVED", "100.00")},),
+            (10_000,),
+            authorized=0,
+            config={"lookup": NUVEI_DETAILS},
+        ),
+    ),
+    "mercadopago": (
+        Shape(
+            (mercado("authorized"), mercado("approved", 10)),
+            (0, 9_000),
+            authorized=0,
+        ),
+        Shape((mercado("refunded", 100),), (0,), authorized=0),
+        Shape((mercado("cancelled"),), (0,), authorized=0, status="Pending"),  # a slip expired
+        Shape((mercado("charged_back"),), (0,), authorized=0, status="Pending"),
+    ),
+    "gocardless": (
+        Shape((debited("submitted"), debited("failed"), debited("confirmed")), (0, 0, 10_000), 0),
     ),
     "razorpay": (
         Shape((razor("authorized"), razor("captured", 1_000)), (0, 9_000)),

@@ -205,6 +205,7 @@ PROVIDER = Provider(
     "invoice number with it. An approval after a review is looked up.",
     statuses=statuses(LOOKED_UP),
     authorizing=authorizing_words(LOOKED_UP),
+    payer_may_retry=True,
     lookup={
         "status": "/transaction/transactionStatus",
         "authorized": "/transaction/authAmount",

@@ -400,6 +400,7 @@ PROVIDER = Provider(
     "the API. A retrieval asks for papers and moves no money.",
     statuses=statuses(TRANSACTIONS),
     authorizing=authorizing_words(TRANSACTIONS),
+    payer_may_retry=True,
     lookup={
         "status": f"{_FOUND}/status",
         "amount": f"{_FOUND}/amount/value",

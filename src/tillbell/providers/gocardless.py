@@ -225,5 +225,6 @@ PROVIDER = Provider(
     note="How much a refund gives back is not sent: set lookupUrl, or a person must say it. A "
     "payment that fails when it is already confirmed is left to a person.",
     statuses=LOOKED_UP,
+    payer_may_retry=True,
     lookup=LOOKUP,
 )

@@ -223,5 +223,6 @@ PROVIDER = Provider(
     note="No notification says what state a payment has: set lookupUrl, or a person must confirm. "
     "How much a chargeback takes is not told.",
     statuses=LOOKED_UP,
+    payer_may_retry=True,
     lookup=LOOKUP,
 )

@@ -7,8 +7,9 @@ partially signed: what it says of money is confirmed first.
 
 Other DMNs (subscriptions, events of the Control Panel) have other checksums and are refused.
 
-Sources: docs.nuvei.com, Payment DMNs; Nuvei/nuvei-plugin-woocommerce, whose checks are these;
-Nuvei/nuvei-plugin-sap-commerce, whose test has a vector.
+Sources: docs.nuvei.com, Payment DMNs, Partial approval; Nuvei/nuvei-plugin-woocommerce, whose
+checks are these; Nuvei/nuvei-plugin-sap-commerce, whose test has a vector; GetPaymentStatusResponse
+of Nuvei/nuvei-server-java.
 """
 
 from __future__ import annotations
@@ -149,6 +150,8 @@ def _notice(fields: dict[str, str], setup: SourceSetup) -> Notice:
     if kind_of_transaction is None or not status:
         raise Unreadable("The field 'transactionType' or 'Status' is missing.")
     word = f"{kind_of_transaction} {status}"
+    if text(fields, "isPartialApproval") == "1":
+        word += " in part"  # how much of it was charged is not documented: a look-up tells
     meaning = meaning_of(word, WORDS, setup.config)
     own_id, related = required_text(fields, "TransactionID"), text(fields, "relatedTransactionId")
     is_of_another = kind_of_transaction in _OF_ANOTHER and related is not None
@@ -218,10 +221,11 @@ PROVIDER = Provider(
     note="The checksum covers amount, currency and status, not the kind of transaction nor its "
     "id: confirm by a look-up. DMNs of the Control Panel (chargebacks) are not understood.",
     statuses=statuses(WORDS),
+    payer_may_retry=True,
     authorizing=authorizing_words(WORDS),
     lookup={
         "status": "/transactionType /transactionStatus",
-        "amount": "/amount",
+        "amount": ("/partialApproval/processedAmount", "/amount"),
         "currency": "/currency",
     },
 )

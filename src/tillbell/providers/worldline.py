@@ -5,11 +5,13 @@
 
 The id of a payment tells the platform. Direct writes `3136405348_1`: the payment, and the number of
 the operation that the webhook is about; each capture and refund is an operation with its own
-amount. Connect writes digits only, tells sums of the whole payment, and counts two decimals for all
+amount. What was captured of it is `acquiredAmount`: `amountOfMoney` may be what was asked for.
+Connect writes digits only, tells sums of the whole payment, and counts two decimals for all
 currencies. There a refund has an id of its own and does not name its payment.
 
 Sources: docs.connect.worldline-solutions.com, Webhooks; docs.direct.worldline-solutions.com,
-Webhooks, Statuses, Understand global transaction status; the SDKs of both platforms.
+Webhooks, Statuses, Understand global transaction status; the SDKs of both platforms, PaymentOutput;
+Worldline's plugins for SAP, Salesforce and Magento, which count `acquiredAmount` as captured.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ from tillbell.providers.kit.reading import (
     json_object,
     object_member,
     present_values,
+    provider_amount,
     required_text,
     text,
 )
@@ -289,6 +292,8 @@ def _amount(
     output: dict[str, Any], id_: WorldlineId, meaning: WordMeaning | None
 ) -> ProviderAmount | None:
     """Return the amount of an operation of Direct; of Connect what was paid, captured, reversed."""
+    if id_.is_direct and meaning == APPROVED:
+        return _captured(output)
     names: tuple[str, ...] = ()
     if not id_.is_direct and meaning == APPROVED:
         names = ("amountPaid", "amountCaptured")
@@ -303,6 +308,22 @@ def _amount(
         return None
     code = currency.upper() if currency else None
     return ProviderAmount(value, code, is_minor=True, exponent=None if id_.is_direct else 2)
+
+
+def _captured(output: dict[str, Any]) -> ProviderAmount | None:
+    """Return what an operation of Direct captured: what was acquired, but no more than was asked.
+
+    A surcharge is acquired too, and is no part of the price.
+    """
+    acquired, asked = _money(output, "acquiredAmount"), _money(output, "amountOfMoney")
+    if acquired is None or asked is None:
+        return acquired or asked
+    is_comparable = acquired.value.isdecimal() and asked.value.isdecimal()
+    return asked if is_comparable and int(asked.value) < int(acquired.value) else acquired
+
+
+def _money(output: dict[str, Any], name: str) -> ProviderAmount | None:
+    return provider_amount(object_member(output, name), "amount", "currencyCode", is_minor=True)
 
 
 def _status_code(resource: dict[str, Any]) -> str | None:
@@ -352,9 +373,11 @@ PROVIDER = Provider(
     "a dispute that was won moves is not documented.",
     statuses=statuses(LOOKED_UP),
     authorizing=authorizing_words(LOOKED_UP),
+    payer_may_retry=True,
     lookup={
         "status": "/status",
-        "amount": "/paymentOutput/amountOfMoney/amount",
+        "authorized": "/paymentOutput/amountOfMoney/amount",
+        "amount": ("/paymentOutput/acquiredAmount/amount", "/paymentOutput/amountPaid"),
         "currency": "/paymentOutput/amountOfMoney/currencyCode",
         "minorUnits": True,
     },
