@@ -153,6 +153,23 @@ def test_an_order_tells_of_its_payment_parcels_and_webhooks(usual_world: World) 
     assert timeline.count("1 delivery") >= 4
 
 
+def test_a_transaction_tells_in_one_line_of_a_callback_that_was_repeated(
+    usual_world: World,
+) -> None:
+    served, names = usual_world.served, usual_world.names
+    path = f"transaction/{names['transaction']}"
+    steps = served.http.get(f"/app/{names['app']}/{path}/why").json()["steps"]
+    repeated = [step for step in steps if step["word"] == "duplicate"]
+    assert [(step["title"], step["changed"]) for step in repeated] == [
+        ("Cards: payment_intent.succeeded repeated once", False)
+    ]
+    assert repeated[0]["at"].removesuffix("Z") in repeated[0]["text"]
+    with served.client(None, cookies={"tillbell": served.session()}) as http:
+        page = http.get(f"{served.url}/transactions/{names['transaction']}?app={names['app']}").text
+    assert page.count("repeated once") == 1
+    assert "by the key test" in page
+
+
 @pytest.mark.slow
 def test_all_pages_are_accessible_whatever_they_show(
     browser: Browser, usual_world: World, empty_world: World, hostile_world: World

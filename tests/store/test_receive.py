@@ -9,7 +9,7 @@ import pytest
 from tests.scale import full_or_tenth, soak
 from tests.store.inbound_harness import APPLIED, DUPLICATE, REQUEST, UNMATCHED, InboundHarness
 from tillbell.clock import DAY, HOUR
-from tillbell.model.callbacks import Outcome
+from tillbell.model.callbacks import Outcome, Repeats
 from tillbell.model.sources import Trust
 from tillbell.storage.ports.inbound import (
     CallbackFilter,
@@ -52,6 +52,10 @@ async def test_the_same_again_is_a_duplicate_that_names_the_first(inbound: Inbou
     assert await inbound.store.unprocessed_callbacks("", 10) == [first]
     assert await inbound.reread(second) == second
     assert await inbound.store.callback_request(second.app_id, second.id) == REQUEST
+    other = await inbound.receive("other")
+    repeats = {first.id: Repeats(2, third.received_at)}
+    assert await inbound.store.repeats(first.app_id, [first.id, other.id, third.id]) == repeats
+    assert await inbound.store.repeats(inbound.outbound.other_app, [first.id]) == {}
 
 
 async def test_a_duplicate_stays_one_when_the_first_has_been_applied(

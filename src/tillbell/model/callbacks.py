@@ -228,3 +228,10 @@ Notice = (
     | ForwardNotice
     | NoteNotice
 )
+
+
+class Repeats(NamedTuple):
+    """How often a callback came again with the same dedupe key, and when last."""
+
+    times: int
+    last_at: Micros

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from tillbell.model.records import ApiKey
 from tillbell.model.transactions import Effect, MoneyConflict, Transaction, Transition
 from tillbell.rules.payments.standing import Standing, standing
 from tillbell.rules.payments.story import SentMessage, StoryFacts, StoryStep, story_steps
@@ -15,6 +16,7 @@ from tillbell.storage.ports.outbound import Page
 
 CALLBACKS_MAX = 250  # the latest that a story tells of
 CONFLICTS_MAX = 250
+_KEY = "key_"  # how the ids of API keys begin
 
 
 class TransactionStory(NamedTuple):
@@ -48,6 +50,13 @@ async def transaction_story(
         history.conflicts(app_id, Page(CONFLICTS_MAX), id_),
         database.linked_transactions(app_id, id_),
     )
+    sent_by = [step.callback_id for step in transitions if step.callback_id is not None]
+    actors = [step.actor for step in transitions] + [each.resolved_by for each in conflicts]
+    repeats, messages, names = await asyncio.gather(
+        history.repeats(app_id, list(dict.fromkeys([*sent_by, *(c.id for c in callbacks)]))),
+        _messages(database, app_id, transitions),
+        _key_names(database, actors),
+    )
     facts = StoryFacts(
         transaction,
         transitions,
@@ -55,8 +64,10 @@ async def transaction_story(
         callbacks,
         conflicts,
         children,
-        await _messages(database, app_id, transitions),
+        messages,
+        repeats,
         source_name,
+        lambda actor: names.get(actor, actor),
     )
     unresolved = [conflict for conflict in conflicts if conflict.resolved_at is None]
     was_reported = bool(callbacks) or any(step.raw_status for step in transitions)
@@ -85,3 +96,10 @@ async def _messages(
             states = tuple(delivery.state for delivery in deliveries)
             sent[message.id] = SentMessage(message.id, message.event_type, states)
     return sent
+
+
+async def _key_names(database: Database, actors: Sequence[str | None]) -> dict[str, str]:
+    """Return the names of the API keys among those who acted, by their ids."""
+    ids = sorted({actor for actor in actors if actor is not None and actor.startswith(_KEY)})
+    keys = await database.get_many(ApiKey, [("", id_) for id_ in ids]) if ids else {}
+    return {id_: f"the key {key.name}" for id_, key in keys.items()}

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from tillbell.clock import Micros
-from tillbell.model.callbacks import Callback
+from tillbell.clock import Micros, iso
+from tillbell.model.callbacks import Callback, Outcome, Repeats
 from tillbell.model.messages import DeliveryState
 from tillbell.model.transactions import (
     Direction,
@@ -59,7 +59,10 @@ class SentMessage(NamedTuple):
 
 
 class StoryFacts(NamedTuple):
-    """All that is stored about a transaction. `source_name` names a source by its id."""
+    """All that is stored about a transaction. `source_name` names a source by its id.
+
+    `repeats`: how often callbacks came again, by their ids. `actor_name` names who acted.
+    """
 
     transaction: Transaction
     transitions: Sequence[Transition]
@@ -68,7 +71,9 @@ class StoryFacts(NamedTuple):
     conflicts: Sequence[MoneyConflict]
     children: Sequence[Transaction]
     messages: Mapping[str, SentMessage]
+    repeats: Mapping[str, Repeats]
     source_name: Callable[[str], str]
+    actor_name: Callable[[str], str]
 
 
 def story_steps(facts: StoryFacts) -> list[StoryStep]:
@@ -78,6 +83,7 @@ def story_steps(facts: StoryFacts) -> list[StoryStep]:
         *_effect_steps(facts),
         *_message_steps(facts),
         *_callback_steps(facts),
+        *_repeat_steps(facts),
         *_conflict_steps(facts),
         *_linked_steps(facts),
     ]
@@ -93,7 +99,7 @@ def _transition_steps(facts: StoryFacts) -> Iterator[StoryStep]:
             at=transition.at,
             kind=_transition_kind(transition),
             title=_transition_title(facts, transition, callback),
-            text=" · ".join(_transition_texts(facts.transaction, transition, is_first=is_first)),
+            text=" · ".join(_transition_texts(facts, transition, is_first=is_first)),
             word=transition.status,
             callback_id=transition.callback_id,
         )
@@ -124,13 +130,14 @@ def _source_of(facts: StoryFacts, callback: Callback | None) -> str:
 
 
 def _transition_texts(
-    transaction: Transaction, transition: Transition, *, is_first: bool
+    facts: StoryFacts, transition: Transition, *, is_first: bool
 ) -> Iterator[str]:
     if is_first:
+        transaction = facts.transaction
         asked = _amount(transaction.amount, transaction.currency)
         yield f"{_DIRECTIONS[transaction.direction]} of {asked}"
     if transition.actor is not None and transition.actor != JANITOR:
-        yield f"by {transition.actor}"
+        yield f"by {facts.actor_name(transition.actor)}"
     if transition.trust is not None:
         yield transition.trust
     if transition.substate:
@@ -206,6 +213,24 @@ def _callback_steps(facts: StoryFacts) -> Iterator[StoryStep]:
         )
 
 
+def _repeat_steps(facts: StoryFacts) -> Iterator[StoryStep]:
+    """Yield one step for each callback that its provider sent again, at the time of the last."""
+    sources = {callback.id: facts.source_name(callback.source_id) for callback in facts.callbacks}
+    words = {step.callback_id: step.raw_status or "callback" for step in facts.transitions}
+    for id_, repeats in facts.repeats.items():
+        often = "once" if repeats.times == 1 else f"{repeats.times} times"
+        source = sources.get(id_) or _source_of(facts, None)
+        yield StoryStep(
+            at=repeats.last_at,
+            kind=StepKind.CALLBACK,
+            title=f"{source}: {words.get(id_, 'callback')} repeated {often}",
+            text=f"Last at {iso(repeats.last_at)}. The same as before: it changed nothing.",
+            word=Outcome.DUPLICATE,
+            is_change=False,
+            callback_id=id_,
+        )
+
+
 def _conflict_steps(facts: StoryFacts) -> Iterator[StoryStep]:
     for conflict in facts.conflicts:
         yield StoryStep(
@@ -219,7 +244,7 @@ def _conflict_steps(facts: StoryFacts) -> Iterator[StoryStep]:
         )
         if conflict.resolved_at is not None:
             is_kept = conflict.resolution == "keep"
-            by = f"by {conflict.resolved_by} · " if conflict.resolved_by else ""
+            by = f"by {facts.actor_name(conflict.resolved_by)} · " if conflict.resolved_by else ""
             yield StoryStep(
                 at=conflict.resolved_at,
                 kind=StepKind.DECISION,

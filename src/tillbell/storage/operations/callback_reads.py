@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tillbell.clock import Micros
-from tillbell.model.callbacks import Callback, References
+from tillbell.model.callbacks import Callback, References, Repeats
 from tillbell.model.transactions import AuditEntry, Effect, MoneyConflict, Transaction, Transition
 from tillbell.storage.engine.methods import read, read_batched
 from tillbell.storage.operations import callback_rows
@@ -130,6 +130,13 @@ def candidate_bindings(
         "psp": json_list(references.psp),
         "limit": CANDIDATES_MAX,
     }
+
+
+@read
+def repeats(db: DbReader, app_id: str, callback_ids: Sequence[str]) -> dict[str, Repeats]:
+    """Read how often callbacks were repeated."""
+    rows = db.query("repeats", {"app_id": app_id, "callbacks": json_list(callback_ids)})
+    return {id_: Repeats(count, last_at) for id_, count, last_at in rows}
 
 
 @read_batched

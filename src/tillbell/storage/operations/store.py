@@ -101,6 +101,7 @@ class InboundListMethods:
     """`InboundLists`."""
 
     callbacks = callback_reads.callbacks
+    repeats = callback_reads.repeats
     transactions = callback_reads.transactions
     conflicts = callback_reads.conflicts
     audit = callback_reads.audit

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from tillbell.clock import Micros
 from tillbell.model.audit import AuditedAct
-from tillbell.model.callbacks import Callback, Outcome, References
+from tillbell.model.callbacks import Callback, Outcome, References, Repeats
 from tillbell.model.records import Record
 from tillbell.model.transactions import (
     AuditEntry,
@@ -203,6 +203,10 @@ class InboundStore(Protocol):
 
 class InboundLists(Protocol):
     """Lists of callbacks and money. Each comes in pages and uses an index."""
+
+    async def repeats(self, app_id: str, callback_ids: Sequence[str]) -> dict[str, Repeats]:
+        """Return how often callbacks were repeated, by the ids of those that were."""
+        ...
 
     async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
         """List callbacks, newest first unless `ascending`."""

@@ -15,6 +15,14 @@ SELECT request FROM callback_requests WHERE app_id = ?1 AND callback_id = ?2;
 -- Of what follows each step is fenced (OFFSET 0): else a plan that was made while a table was small
 -- reads all that an application has, and is kept.
 
+-- name: repeats
+-- `callbacks` is a JSON array of ids. Index: callbacks_repeats.
+SELECT r.id, r.count, r.last_at
+FROM json_each(:callbacks) w
+CROSS JOIN LATERAL (
+    SELECT c.duplicate_of AS id, count(*) AS count, max(c.received_at) AS last_at FROM callbacks c
+    WHERE c.app_id = :app_id AND c.duplicate_of = w.value GROUP BY c.duplicate_of OFFSET 0) r;
+
 -- name: callbacks_awaiting
 -- Index: primary keys.
 SELECT {callback} FROM (

@@ -15,6 +15,14 @@ WHERE t.id = ?2 AND {no_index}t.app_id = ?1 ORDER BY e.sequence, e.kind;
 SELECT r.request FROM callback_requests r CROSS JOIN callbacks c ON c.id = r.callback_id
 WHERE r.callback_id = ?2 AND c.app_id = ?1;
 
+-- name: repeats
+-- `callbacks` is a JSON array of ids. Index: callbacks_repeats.
+SELECT c.duplicate_of, count(*), max(c.received_at)
+FROM json_each(:callbacks) w
+CROSS JOIN callbacks c INDEXED BY callbacks_repeats
+    ON c.app_id = :app_id AND c.duplicate_of = w.value
+GROUP BY c.duplicate_of;
+
 -- name: callbacks_awaiting
 -- Index: primary keys.
 SELECT {callback} FROM callbacks c
