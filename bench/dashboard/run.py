@@ -19,6 +19,7 @@ from bench.dashboard.fill import (
     SqliteStore,
     fill,
 )
+from bench.dashboard.records import make_records
 from bench.dashboard.visits import PageCost, PageReader, urls_of
 from bench.gateway import GatewayProcess
 from bench.postgres import BenchDatabase, databases
@@ -34,7 +35,7 @@ from tillbell.web.pages.site import PAGES
 APPS, ENDPOINTS = 10, 5
 FULL, USUAL = 1_000_000, 20_000
 P99_MS, FIRST_LOAD = 150.0, 150_000
-STREAM = "/live"  # it has no end
+STREAM = "/live"  # at the end of a path: it has no end
 SETTINGS = ("max_wal_size=4GB", "synchronous_commit=off", "fsync=off", "full_page_writes=off")
 _SECRET = "whsec_bench0123456789"
 _OWNER = NewAccount("owner@shop.example", "Olga Owner", "correct horse battery")
@@ -123,7 +124,7 @@ def _report(
     costs: list[PageCost] = []
     failed: list[str] = []
     for page in PAGES:
-        is_wanted = page.path.startswith(options.only) and page.path != STREAM
+        is_wanted = page.path.startswith(options.only) and not page.path.endswith(STREAM)
         if "GET" in page.methods and is_wanted:
             urls = urls_of(page.path, filled.names)
             cpu_of_database = database.cpu_s if database else lambda: 0.0
@@ -201,7 +202,7 @@ def _names(gateway: GatewayProcess, first: FilledApp) -> dict[str, str]:
         "provider": "stripe",
         "key": gateway.call("POST", "/api/v1/key", new_key).json()["id"],
         "task": gateway.call("POST", f"{base}/endpoint/{endpoint}/recover", since).json()["id"],
-    }
+    } | make_records(gateway, first.id)
 
 
 async def sign_in(url: str) -> tuple[str, str]:
