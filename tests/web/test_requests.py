@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
+from starlette.routing import Match
 
 from tests.web.served_gateway import ServedGateway
 from tillbell.errors import StoreUnavailable
+from tillbell.web.api.rest import ROUTERS
+from tillbell.web.api.route_index import IndexedRouter
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -421,3 +426,17 @@ def test_a_rule_is_told_so_that_it_can_be_followed(served: ServedGateway, app_id
         assert rule in problem["msg"], (path, problem)
     unknown = served.http.post("/app/nobody/msg", json={**message, "eventType": "order.paid"})
     assert unknown.json()["detail"] == "There is no such application."
+
+
+def test_every_path_finds_the_routes_that_it_may_mean() -> None:
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    router = IndexedRouter(routes=[*routes])
+    for route in routes:
+        for value in ("msg", "a.b:c"):
+            path = re.sub(r"\{[^}]*\}", value, route.path)
+            for asked in (path, f"{path}/y"):
+                scope = {"type": "http", "method": "GET", "path": asked}
+                matching = [r for r in routes if r.matches(dict(scope))[0] is not Match.NONE]
+                tried = router.routes_for(asked)
+                assert [r for r in tried if r in matching] == matching, asked
+                assert len(tried) <= len(matching) + 12, asked

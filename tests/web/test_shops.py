@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from tests.web.callback_sender import SECRET, CallbackSender
 from tests.web.served_gateway import ServedGateway
+from tests.web.shop_client import ShopClient
+from tests.web.test_shop_records import ORDER
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import SourceSetup
 from tillbell.providers.kit.cases import samples
@@ -64,3 +67,73 @@ def test_the_hello_of_woocommerce_is_answered_and_only_noted(
     refused, noted = sender.log()
     assert (noted["outcome"], noted["trust"]) == ("noted", "none")
     assert refused["outcome"] == "unauthenticated"
+
+
+# ── usual upserts, which are answered without the framework ──────────────────────────────────────
+
+_UPSERTS: dict[str, dict[str, Any]] = {
+    "order/u-1": ORDER,
+    "product/u-1": {"name": "Café ☕", "price": "10.5", "currency": "EUR"},
+    "customer/u-1": {"email": "ada@example.com", "name": "Ada"},
+    "subscription/u-1": {
+        "status": "active",
+        "plan": "pro",
+        "amount": "9",
+        "currency": "EUR",
+        "interval": "month",
+    },
+    "shipment/u-1": {"carrier": "dhl", "trackingNumber": "T1", "status": "in_transit"},
+}
+_REFUSED: dict[str, Any] = {
+    "order/u-1?limit=1": ORDER,
+    "order/u-1": {**ORDER, "amonut": "1.00"},
+    "order/u-2": {**ORDER, "amount": "1.005"},
+    "order/u 3": ORDER,
+    "order/u-4": {**ORDER, "items": [{"quantity": 0}]},
+    "order/u-5": {**ORDER, "items": [{"kind": "x"}]},
+    "order/u-6": [ORDER],
+    "order/u-7": {**ORDER, "createdAt": "20261130"},
+    "order/" + "u" * 257: ORDER,
+    "unknown/u-1": ORDER,
+}
+
+
+def test_usual_upserts_are_answered_as_by_the_framework(
+    served: ServedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = ShopClient(served)
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    def answer(path: str, body: Any, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+        got = shop.http.put(f"{shop.path}/{path}", json=body, headers=headers)
+        stable = {n: v for n, v in got.headers.items() if n not in ("date", "x-request-id")}
+        text = got.content.replace(got.headers["x-request-id"].encode(), b"")
+        return got.status_code, text, stable
+
+    usual = {path: answer(path, body) for path, body in _UPSERTS.items()}
+    again = {path: answer(path, body) for path, body in _UPSERTS.items()}
+    refused = {path: answer(path, body) for path, body in _REFUSED.items()}
+    no_key = answer("order/u-1", ORDER, Authorization="Bearer nobody")
+    keyed = answer("order/u-1", ORDER, **{"Idempotency-Key": "k"})
+    acts = [act["action"] for act in shop.get("audit")["data"]]
+
+    monkeypatch.setattr("tillbell.web.api.usual_upserts.UsualUpserts._read", nothing)
+    assert again == {path: answer(path, body) for path, body in _UPSERTS.items()}
+    assert refused == {path: answer(path, body) for path, body in _REFUSED.items()}
+    assert no_key == answer("order/u-1", ORDER, Authorization="Bearer nobody")
+    assert keyed == answer("order/u-1", ORDER, **{"Idempotency-Key": "k"})
+    other = {path: answer(path.replace("u-1", "u-9"), body) for path, body in _UPSERTS.items()}
+    for path, (status, text, _) in usual.items():
+        created, as_created = json.loads(text), json.loads(other[path][1])
+        assert (status, other[path][0]) == (201, 201)
+        assert list(created) == list(as_created)
+        ours = {"id", "uid", "createdAt", "updatedAt"}
+        assert {n: v for n, v in created.items() if n not in ours} == {
+            n: v for n, v in as_created.items() if n not in ours
+        }
+    assert [a for a in acts if a.endswith(".upsert")] == [
+        f"{path.partition('/')[0]}.upsert" for path in reversed(_UPSERTS)
+    ]
+    assert {status for status, *_ in refused.values()} == {404, 422}

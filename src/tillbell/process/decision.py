@@ -90,6 +90,8 @@ class _StepWithMessage(NamedTuple):
 class Decision:
     """What one callback or one action changes. `now` is the time of all its changes."""
 
+    is_first_try = True  # nothing that it presumes has turned out to be wrong
+
     def __init__(
         self,
         app_id: str,

@@ -24,6 +24,7 @@ from tillbell.process.order_payments import pay_orders
 from tillbell.process.order_products import add_products
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import ChangeSet, PreconditionFailed
+from tillbell.storage.session.request_act import fill_request_act, take_request_act
 
 T = TypeVar("T")
 
@@ -84,6 +85,7 @@ class Decisions:
                 raise NotFound("There is no such application.")
             reference = view.application.order_reference
             decision = Decision(app_id, self.ids, self.clock.now(), by, reference)
+            decision.is_first_try = failed is None
             result = await decide(decision)
             await pay_orders(self.database, decision, has_orders=app_id in self._apps_with_orders)
             await close_answered(self.database, decision)
@@ -119,8 +121,14 @@ class Decisions:
             change_set = decision.change_set(messages.publications)
             if change_set == NO_CHANGES:
                 return None
+            # As a part of the change set, it does not keep others out of the same statements.
+            act = take_request_act()
+            if act is not None and not change_set.acts:
+                change_set = change_set._replace(acts=(act,))
             outcome = await self.database.commit_changes(change_set)
             if isinstance(outcome, PreconditionFailed):
+                if act is not None:
+                    fill_request_act(act)
                 return outcome
             messages.start_deliveries()
         if change_set.conclusion is not None and callback is not None:

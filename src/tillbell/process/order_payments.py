@@ -71,8 +71,12 @@ async def _earlier_payments(
 ) -> dict[str, OrderPayment]:
     """Return the payments of an order that came before it. The decision rests on them.
 
-    Those that name it in their metadata are not found: only ids and references are looked up.
+    Few orders have any, so at first none are presumed, and the commit checks that. Those that name
+    it in their metadata are not found: only ids and references are looked up.
     """
+    if decision.is_first_try:
+        decision.expect_payments(uid, ())
+        return {}
     filter_ = TransactionFilter(reference=uid)
     transactions = await database.transactions(decision.app_id, filter_, _PAYMENTS)
     naming = [t for t in transactions if uid in (t.order_id, t.merchant_reference)]

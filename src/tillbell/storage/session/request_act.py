@@ -48,6 +48,15 @@ def fill_request_act(act: AuditedAct) -> None:
         request.act = act
 
 
+def take_request_act() -> AuditedAct | None:
+    """Return the act of the request that runs here, for a write that stores it itself."""
+    request = _request_act.get()
+    if request is None:
+        return None
+    act, request.act = request.act, None
+    return act
+
+
 def request_act() -> RequestAct | None:
     """Return the act of the request that runs here, unless a write has it already."""
     request = _request_act.get()

@@ -62,8 +62,12 @@ from tillbell.web.api import (
 )
 from tillbell.web.api.failures import install
 from tillbell.web.api.openapi import make_document
+from tillbell.web.api.route_index import IndexedRouter
 from tillbell.web.api.routes import operation_id, resource
+from tillbell.web.api.shop_routes import ShopResource
+from tillbell.web.api.usual_upserts import UsualUpserts
 from tillbell.web.edge.access import ACCESS, PUBLIC
+from tillbell.web.edge.asgi_types import App
 from tillbell.web.edge.paths import BASE
 
 health = resource("/health", "Health")
@@ -83,6 +87,13 @@ async def get() -> Response:
     return Response(status_code=204)
 
 
+SHOP_RESOURCES: tuple[ShopResource[Any], ...] = (
+    orders.RESOURCE,
+    products.RESOURCE,
+    customers.RESOURCE,
+    subscriptions.RESOURCE,
+    shipments.RESOURCE,
+)
 ROUTERS: tuple[APIRouter, ...] = (
     applications.router,
     alerts.router,
@@ -137,13 +148,13 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 
-def make_rest(gateway: Gateway) -> FastAPI:
+def make_rest(gateway: Gateway) -> App:
     """Build the API. Nothing in it is loaded from another host."""
     api = _routed()
     api.state.gateway = gateway
     install(api)
     api.add_route(f"{BASE}/openapi.json", _openapi, include_in_schema=False)
-    return api
+    return UsualUpserts(api, gateway, SHOP_RESOURCES)
 
 
 def openapi_document() -> dict[str, Any]:
@@ -173,7 +184,8 @@ def _routed() -> FastAPI:
         redirect_slashes=False,
     )
     # Not `include_router`, which would match each path twice: the router, then its routes.
-    api.router.routes += [route for router in ROUTERS for route in router.routes]
+    routes = [route for router in ROUTERS for route in router.routes]
+    api.router = IndexedRouter(routes=routes, redirect_slashes=False)
     names = {operation_id(route) for route in api.router.routes if isinstance(route, APIRoute)}
     if missing := names - PUBLIC - set(ACCESS):
         raise AssertionError(f"no row in web/edge/access.py: {sorted(missing)}")

@@ -25,6 +25,7 @@ from tillbell.rules.rights import Action
 from tillbell.storage.session.request_act import fill_request_act
 from tillbell.web.api.known_names import check_names
 from tillbell.web.edge.access import ACCESS, ON_RECORD, PUBLIC
+from tillbell.web.edge.asgi_types import Scope
 from tillbell.web.edge.auth import PRINCIPAL, Principal, Tenant
 from tillbell.web.edge.paths import APPLICATION, BASE, JSON_BODY
 from tillbell.web.edge.patterns import UID
@@ -65,22 +66,19 @@ async def guard(request: Request) -> None:
         request.scope[APPLICATION] = application.id
     check_names(request)
     if access.action in (Action.WRITE, Action.ADMIN) and route.unique_id not in ON_RECORD:
-        await _note_act(request, route)
+        gateway = request.app.state.gateway
+        resolved = await PathResolver(gateway).resolve(request.url.path)
+        steps = zip(route.path.split("/"), resolved.text.split("/"), strict=False)
+        ids = {step.strip("{}"): name for step, name in steps if step.startswith("{")}
+        note_act(gateway, request.scope, route.unique_id, ids)
 
 
-async def _note_act(request: Request, route: APIRoute) -> None:
-    """Say what the request does, for the audit log: the ids in its path, which rows it means."""
-    gateway: Gateway = request.app.state.gateway
-    resolved = await PathResolver(gateway).resolve(request.url.path)
-    steps = zip(route.path.split("/"), resolved.text.split("/"), strict=False)
-    ids = {step.strip("{}"): name for step, name in steps if step.startswith("{")}
-    body = request.scope.get(JSON_BODY)
+def note_act(gateway: Gateway, scope: Scope, operation: str, ids: dict[str, str]) -> None:
+    """Say what a request does, for the audit log: the ids in its path, which rows it means."""
+    body = scope.get(JSON_BODY)
     meant = body if isinstance(body, dict) else {}
-    act = gateway.audit.act(
-        route.unique_id,
-        next(reversed(ids.values()), ""),
-        app_id=request.scope.get(APPLICATION, ""),
-    )
+    target = next(reversed(ids.values()), "")
+    act = gateway.audit.act(operation, target, app_id=scope.get(APPLICATION, ""))
     details = ids | {name: meant[name] for name in _WHICH_ROWS if name in meant}
     fill_request_act(act._replace(details=details))
 
