@@ -49,20 +49,17 @@ class IdMaker:
 
     def new_message(self, now: Micros) -> str:
         """Return a message's id. Its last 16 characters are hex digits, which is faster."""
-        return f"msg_{self._time_text_at(now)}{self._next(now) >> 16:016x}"
+        number = self._next(now)
+        return f"msg_{self._time_text}{number >> 16:016x}"
 
-    def _time_text_at(self, now: Micros) -> str:
+    def _next(self, now: Micros) -> int:
+        """Return the next number: ids sort within a millisecond and when the clock steps back."""
         ms = now // 1000
         if ms > self._last_ms:
             self._last_ms = ms
             head = ms << 2  # 48 bits in ten letters of five
             self._time_text = "".join([_PAIRS[head >> shift & 1023] for shift in _TIME_SHIFTS])
             self._tail = self._random(10) >> 1  # the first bit stays free for counting up
-        return self._time_text
-
-    def _next(self, now: Micros) -> int:
-        """Return the next number: ids sort within a millisecond and when the clock steps back."""
-        self._time_text_at(now)
         self._tail += _STEP + self._random(6)
         return self._tail
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from tillbell.clock import Micros
+from tillbell.model.construct import with_quick_replace
 
 AMOUNT_MAX = 2**63 - 1  # minor units: the largest integer that the databases hold
 
@@ -68,6 +69,7 @@ class EffectKind(StrEnum):
     RELEASE = "release"
 
 
+@with_quick_replace
 class PaymentAttempt(NamedTuple):
     """One attempt to pay, under its own id at the provider. Amounts are in minor units."""
 
@@ -89,6 +91,7 @@ class PaymentAttempt(NamedTuple):
         return tuple(dict.fromkeys((*own, *self.captures)))
 
 
+@with_quick_replace
 class Transaction(NamedTuple):
     """A payment or pay-out, or a refund, chargeback, reversal or return of one.
 
@@ -146,6 +149,7 @@ class Transaction(NamedTuple):
     movement_id: str | None = None  # of a chargeback: the provider's id of this movement
 
 
+@with_quick_replace
 class Transition(NamedTuple):
     """One step of a transaction from one status to another. `sequence` has no gaps."""
 

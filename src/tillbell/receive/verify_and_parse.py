@@ -8,10 +8,12 @@ If parsing fails, the callback is kept and can be replayed after a repair.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tillbell.logs import log_event
 from tillbell.model.callbacks import Notice, Outcome
+from tillbell.model.construct import with_quick_replace
 from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Incoming, IntakeStatus, Unreadable, Verdict
 from tillbell.receive.source_cache import CompiledSource
@@ -30,6 +32,7 @@ _IDENTIFIERS = frozenset({"id", "number", "reference", "productid", "sessionid",
 SIMULATED_WHY = "It was simulated by a test of its source, so nothing follows from it."
 
 
+@with_quick_replace
 class CallbackReading(NamedTuple):
     """What a callback says, and how well it is proven. With an `outcome` it is not processed."""
 
@@ -97,7 +100,7 @@ def parse(
     except Exception as error:  # noqa: BLE001 - supervised: a genuine callback must not be lost
         log_event("callback.error", provider=compiled.provider.name, exc_info=error)
         return malformed._replace(why=_own_fault(error))
-    notices = tuple(_without_cards(notice) for notice in parsed.notices)
+    notices = tuple([_without_cards(notice) for notice in parsed.notices])
     key = _dedupe_key(parsed.dedupe_key, incoming)
     return verified._replace(notices=notices, dedupe_key=key)
 
@@ -124,6 +127,7 @@ def add_advice(
     return reading._replace(verdict_why=why, why=why if is_refused else reading.why)
 
 
+@lru_cache(maxsize=256)  # adapters say the same of most callbacks
 def plain_text(text: str) -> str:
     """Return a text as one line that may be stored and shown: no card number, not too long."""
     printable = text.encode("utf-8", "replace").decode().replace("\0", "")

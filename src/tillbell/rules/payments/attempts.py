@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tillbell.clock import DAY, Micros
+from tillbell.model.construct import with_quick_replace
 from tillbell.model.transactions import (
     NEGATIVE,
     PaymentAttempt,
@@ -23,6 +24,7 @@ REST_CANCELLED = "rest_cancelled"  # the reason of a payment that was cancelled 
 _NO_ID = ""  # the attempt of a provider that names none
 
 
+@with_quick_replace
 class AttemptReport(NamedTuple):
     """What a notice says about an attempt. Amounts are in minor units; None: it names none.
 

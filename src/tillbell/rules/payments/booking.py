@@ -223,6 +223,10 @@ def transaction_data(transaction: Transaction) -> dict[str, Any]:
     if transaction.settlement_amount is not None and transaction.settlement_currency is not None:
         settlement_currency = transaction.settlement_currency
         settlement_amount = format_amount(transaction.settlement_amount, settlement_currency)
+    currency = transaction.currency
+    is_payment = transaction.kind is TransactionKind.PAYMENT
+    credited = credited_amount(transaction) if is_payment else transaction.credited
+    is_credited = is_payment and transaction.status is TransactionStatus.APPROVED
     return {
         "id": transaction.id,
         "uid": transaction.uid,
@@ -236,9 +240,9 @@ def transaction_data(transaction: Transaction) -> dict[str, Any]:
         "reason": transaction.reason,
         "rawStatus": transaction.raw_status,
         "message": transaction.message,
-        "amount": format_amount(_amount(transaction), transaction.currency),
-        "currency": transaction.currency,
-        **_sums(transaction),
+        "amount": format_amount(credited if is_credited else transaction.amount, currency),
+        "currency": currency,
+        **_sums(transaction, credited),
         "settlementAmount": settlement_amount,
         "settlementCurrency": settlement_currency,
         "pspTransactionId": transaction.psp_transaction_id,
@@ -255,26 +259,19 @@ def transaction_data(transaction: Transaction) -> dict[str, Any]:
     }
 
 
-def _amount(transaction: Transaction) -> int:
-    is_approved = transaction.status is TransactionStatus.APPROVED
-    is_payment = transaction.kind is TransactionKind.PAYMENT
-    return credited_amount(transaction) if is_approved and is_payment else transaction.amount
-
-
-def _sums(transaction: Transaction) -> dict[str, str]:
+def _sums(transaction: Transaction, credited: int) -> dict[str, str]:
     """Return what was asked for and what happened, as text."""
-    is_payment = transaction.kind is TransactionKind.PAYMENT
-    amounts = {
-        "requestedAmount": transaction.amount,
-        "authorizedAmount": transaction.authorized,
-        "capturedAmount": transaction.captured,
-        "creditedAmount": credited_amount(transaction) if is_payment else transaction.credited,
-        "refundedAmount": transaction.refunded,
-        "chargedBackAmount": transaction.charged_back,
-        "reinstatedAmount": transaction.reinstated,
-        "reversedAmount": transaction.reversed_,
+    currency = transaction.currency
+    return {
+        "requestedAmount": format_amount(transaction.amount, currency),
+        "authorizedAmount": format_amount(transaction.authorized, currency),
+        "capturedAmount": format_amount(transaction.captured, currency),
+        "creditedAmount": format_amount(credited, currency),
+        "refundedAmount": format_amount(transaction.refunded, currency),
+        "chargedBackAmount": format_amount(transaction.charged_back, currency),
+        "reinstatedAmount": format_amount(transaction.reinstated, currency),
+        "reversedAmount": format_amount(transaction.reversed_, currency),
     }
-    return {name: format_amount(minor, transaction.currency) for name, minor in amounts.items()}
 
 
 def conflict_data(transaction: Transaction, conflict: MoneyConflict) -> dict[str, Any]:

@@ -78,6 +78,17 @@ def match(
     `psp_id` is the provider's id of the payment itself, if the notice says it.
     """
     payments = [t for t in candidates if t.kind is TransactionKind.PAYMENT]
+    if len(payments) == 1 and _is_named(payments[0], references) and source.may_move(payments[0]):
+        return payments[0]  # nearly always: what follows would come to the same
+    return _match_of(payments, references, source, psp_id)
+
+
+def _match_of(
+    payments: Sequence[Transaction],
+    references: References,
+    source: MatchingSource,
+    psp_id: str | None,
+) -> Transaction | Unmatched:
     movable = [payment for payment in payments if source.may_move(payment)]
     ours = set(references.ours)
     psp_ids = dict.fromkeys((*(() if psp_id is None else (psp_id,)), *references.psp))
@@ -106,6 +117,11 @@ def match(
     names = dict.fromkeys((*references.ours, *references.psp))
     tried = ", ".join(names) or "no reference at all"
     return Unmatched(f"No transaction is known by {tried[:200]}.")
+
+
+def _is_named(payment: Transaction, references: References) -> bool:
+    """Tell whether a notice names a payment by our id or its uid."""
+    return payment.uid in references.ours or payment.id in references.ours
 
 
 def _is_chosen(attempt: PaymentAttempt, psp_ids: AbstractSet[str], source: MatchingSource) -> bool:

@@ -82,9 +82,9 @@ _STATUSES: dict[str | None, TransactionStatus] = {each.value: each for each in T
 _TRANSACTION_READS: tuple[tuple[int, Callable[[Any], Any]], ...] = tuple(
     (Transaction._fields.index(name), read)
     for name, read in (
-        ("direction", Direction),
-        ("kind", TransactionKind),
-        ("status", TransactionStatus),
+        ("direction", {each.value: each for each in Direction}.__getitem__),
+        ("kind", {each.value: each for each in TransactionKind}.__getitem__),
+        ("status", _STATUSES.__getitem__),
         ("previous_status", _STATUSES.get),
         ("metadata", _to_object),
         ("reserves", bool),
@@ -96,11 +96,11 @@ _TRANSACTION_READS: tuple[tuple[int, Callable[[Any], Any]], ...] = tuple(
 
 def transaction_row(transaction: Transaction) -> Row:
     """Write a transaction."""
-    row = _with(transaction, _METADATA, _from_object(transaction.metadata))
+    row = list(transaction)
+    row[_METADATA] = _from_object(transaction.metadata)
     attempts = transaction.attempts
-    return _with(
-        row, _PAYMENT_ATTEMPTS, msgspec.json.encode(attempts).decode() if attempts else None
-    )
+    row[_PAYMENT_ATTEMPTS] = msgspec.json.encode(attempts).decode() if attempts else None
+    return tuple(row)
 
 
 def transition(row: Row) -> Transition:

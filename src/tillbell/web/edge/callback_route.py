@@ -96,7 +96,7 @@ class CallbackRoutes:
         return sources.by_token(provider, token.decode())
 
     def _incoming(self, scope: Scope, body: bytes) -> base.Incoming:
-        headers = tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in scope["headers"])
+        headers = tuple([(n.decode("latin-1"), v.decode("latin-1")) for n, v in scope["headers"]])
         forwarded = [value for name, value in headers if name == "x-forwarded-for"]
         client = scope.get("client")
         return base.Incoming(
