@@ -46,15 +46,15 @@ async def test_bodies_of_any_size_arrive_whole(post: Post, receiver: Receiver, s
     assert len((await receiver.request(0)).body) == size
 
 
-@pytest.mark.parametrize("status", [200, 201, 204, 304, 400, 410, 418, 429, 500, 503, 599])
+@pytest.mark.parametrize(
+    "status", [200, 201, 204, 304, 400, 410, 418, 429, 500, 503, 599, 600, 999]
+)
 async def test_the_status_is_recorded(post: Post, receiver: Receiver, status: int) -> None:
     reply = await _answer(post, receiver, b"HTTP/1.1 %d\r\nContent-Length: 0\r\n\r\n" % status)
     assert (reply.status, reply.error) == (status, "")
 
 
 _JUNK = {
-    "status 999": b"HTTP/1.1 999 Huge\r\nContent-Length: 0\r\n\r\n",
-    "status 600": b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n",
     "status 99": b"HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n",
     "status of two digits": b"HTTP/1.1 20 OK\r\n\r\n",
     "status of four digits": b"HTTP/1.1 2000 OK\r\n\r\n",

@@ -157,6 +157,7 @@ async def test_a_connection_is_used_no_longer_than_its_receiver_announced(
         "max=100, timeout=1": False,
         'timeout="1"': False,
         "timeout=0": False,
+        "Max=100, TIMEOUT = 1": False,
         "timeout=60": True,
         "max=100": True,
         "timeout=soon": True,

@@ -76,7 +76,7 @@ def announced_idle_s(received: bytes) -> int | None:
     >>> announced_idle_s(b"HTTP/1.1 200 OK\\r\\nKeep-Alive: max=9, timeout=5\\r\\n\\r\\n")
     5
     """
-    if b"imeout" not in received:  # nearly all answers; cheaper than the search
+    if b"imeout" not in received and b"IMEOUT" not in received:  # cheaper than the search
         return None
     match = _KEEP_ALIVE.search(final_head(received))
     return int(match[1]) if match else None

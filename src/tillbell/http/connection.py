@@ -300,7 +300,7 @@ class HttpConnection(asyncio.Protocol):
         if 100 <= status < 200:
             self._interim += 1
         elif not _is_final(status) or not self._is_http_1():
-            self._failure = "The answer's status line is not HTTP/1.1 with a status of 200 to 599."
+            self._failure = "The answer's status line is not HTTP/1.1 with a status from 200."
         elif not self._failure:
             self._status = status
             is_long = self._received > HEAD_MAX or self._head.count(b"\n") > HEAD_LINES_MAX
@@ -365,7 +365,8 @@ class HttpConnection(asyncio.Protocol):
 
 
 def _is_final(status: int) -> bool:
-    return 200 <= status <= 599
+    """Tell final statuses: also those above 599, which are failures like 5xx (RFC 9110 §15)."""
+    return 200 <= status <= 999
 
 
 def _clean(error: Exception) -> str:
