@@ -159,6 +159,15 @@ def test_a_host_is_not_folded_into_another_one() -> None:
         assert _kind(closed, f"https://{host}/") == "url_host"
 
 
+def test_a_name_without_a_dot_needs_an_open_network() -> None:
+    for url in ("https://receiver/", "https://receiver./", *(c.input for c in _with("dotless"))):
+        assert (_kind(closed, url), _kind(wide_open, url)) == ("url_host", ""), url
+    policy = AddressPolicy(("172.16.0.0/12",), allow_http=True)
+    assert policy.check_new_url("http://Receiver.:3000/x") == "http://receiver:3000/x"
+    assert policy.admit("receiver", ["172.18.0.4"]) == (("172.18.0.4",), "")
+    assert policy.admit("receiver", ["10.0.0.4"])[0] == ()
+
+
 def test_only_named_ports_are_allowed_when_the_operator_names_them() -> None:
     policy = AddressPolicy(allowed_ports=(443, 8443))
     assert _kind(policy, "https://example.com:8443/") == ""

@@ -70,6 +70,11 @@ _INSECURE = (
     "must begin with https://; for http:// the operator sets TILLBELL_ALLOW_HTTP=true (or --dev)"
 )
 
+_SINGLE_LABEL = (
+    "has a host without a dot; use a full name such as hooks.example.com. Names of a private "
+    "network are for the operator to allow, with its range in TILLBELL_ALLOW_CIDRS"
+)
+
 
 class Target(NamedTuple):
     """A checked URL, parsed once. The text is not read again."""
@@ -139,6 +144,8 @@ class AddressPolicy:
             return self._judge_host(target.host)
         if is_localhost(target.host) and self.judge("::1"):
             return self._judge_host("127.0.0.1")
+        if "." not in target.host and not self._allowed:
+            return "url_host", _SINGLE_LABEL
         return None
 
     def judge(self, address: str) -> str | None:

@@ -162,8 +162,6 @@ def _host(text: str) -> str:
         refuse("url_host", f"has a host of more than {HOST_MAX} characters")
     if _NUMBER.fullmatch(labels[-1]):
         return _ipv4(host)
-    if len(labels) == 1 and host != "localhost":
-        refuse("url_host", "has a host without a dot; use a full name such as hooks.example.com")
     return host
 
 
