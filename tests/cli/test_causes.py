@@ -10,6 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.cases import each
+from tillbell import ed25519
 from tillbell.cli.causes import ReceivedSignature, explain_signature
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -43,6 +44,24 @@ def test_the_reference_implementation_agrees() -> None:
 def test_what_is_right_has_no_cause() -> None:
     assert explain_signature(GOOD, NOW) == (True, [])
     assert explain_signature(GOOD._replace(signature=f"v1,AAAA {GOOD.signature}"), NOW).is_valid
+
+
+def test_the_public_key_verifies_what_its_secret_signed() -> None:
+    secret = ed25519.new_secret(b"s" * 32)
+    encoded = base64.b64encode(ed25519.signer(secret)(content_of())).decode()
+    signed = GOOD._replace(secret=ed25519.public_text(secret), signature=f"v1,AAAA v1a,{encoded}")
+    assert explain_signature(signed, NOW) == (True, [])
+    for change, cause in (
+        ({"body": BODY + b"\n"}, "has an extra line end"),
+        ({"id": "msg_2"}, "no usual mistake"),
+        ({"signature": f"v1,{encoded}"}, "no usual mistake"),
+        ({"signature": "v1a,@"}, "no usual mistake"),
+        ({"secret": "whpk_AAAA"}, "has 32 bytes, this one has 3"),
+        ({"secret": "whpk_%"}, "not base64"),
+    ):
+        is_valid, causes = explain_signature(signed._replace(**change), NOW)
+        assert not is_valid
+        assert cause in causes[0]
 
 
 def remade(**options: object) -> bytes:

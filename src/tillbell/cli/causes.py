@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
+from tillbell import ed25519
 from tillbell.rules.delivery.signing import check_standard_secret, standard_signature
 
 TOLERANCE_S = 300
@@ -37,7 +38,7 @@ class SignatureFinding(NamedTuple):
 
 def explain_signature(signed: ReceivedSignature, now_s: int) -> SignatureFinding:
     """Return whether a receiver should accept the message, and if not, why."""
-    problem = check_standard_secret(signed.secret.strip())
+    problem = check_verifying_secret(signed.secret.strip())
     if problem:
         return SignatureFinding(False, [f"secret: {problem}"])
     causes = [*_of_timestamp(signed.timestamp, now_s)]
@@ -45,8 +46,25 @@ def explain_signature(signed: ReceivedSignature, now_s: int) -> SignatureFinding
         return SignatureFinding(False, causes)
     if _matches(signed):
         return SignatureFinding(not causes, causes)
-    mistakes = [*_of_secret(signed), *_of_header(signed), *_of_body(signed)]
+    mistakes = [*_of_secret(signed), *_of_body(signed)]
+    if not _is_public(signed.secret):
+        mistakes += _of_header(signed)
     return SignatureFinding(False, causes + (mistakes or [_UNKNOWN]))
+
+
+def check_verifying_secret(text: str) -> str | None:
+    """Return what is wrong with a secret or public key that shall verify; None if it is valid."""
+    if not _is_public(text):
+        return check_standard_secret(text)
+    try:
+        ed25519.verifier(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _is_public(text: str) -> bool:
+    return text.strip().startswith(ed25519.PUBLIC_PREFIX)
 
 
 _UNKNOWN = (
@@ -159,11 +177,23 @@ _CHANGES: tuple[tuple[Callable[[bytes], bytes], str], ...] = (
 
 
 def _matches(signed: ReceivedSignature) -> bool:
-    if check_standard_secret(signed.secret):
+    if check_verifying_secret(signed.secret):
         return False
+    if _is_public(signed.secret):
+        return any(_is_signed(signed, other) for other in signed.signature.split(" "))
     expected = standard_signature([signed.secret], signed.id, int(signed.timestamp), signed.body)
     offered = signed.signature.split(" ")
     return any(hmac.compare_digest(expected.encode(), other.encode()) for other in offered)
+
+
+def _is_signed(signed: ReceivedSignature, signature: str) -> bool:
+    version, _, encoded = signature.partition(",")
+    content = f"{signed.id}.{signed.timestamp}.".encode() + signed.body
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        return False
+    return version == "v1a" and ed25519.verifier(signed.secret)(raw, content)
 
 
 def _is_number(text: str) -> bool:

@@ -5,11 +5,12 @@ Secrets and bodies may be given as @FILE, so that other users do not see them in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from tillbell.cli.causes import ReceivedSignature, explain_signature
+from tillbell.cli.causes import ReceivedSignature, check_verifying_secret, explain_signature
 from tillbell.cli.value_or_file import read_value_or_file
 from tillbell.clock import SECOND, SystemClock
 from tillbell.errors import Misconfigured
@@ -32,7 +33,7 @@ def sign(body: Content, *, secret: str, id: str = "msg_test", timestamp: int | N
     timestamp
         Seconds since 1970. Default: now.
     """
-    text = _usable_secret(secret)
+    text = _usable_secret(secret, check_standard_secret)
     at = _now_s() if timestamp is None else timestamp
     print(f"webhook-id: {id}")
     print(f"webhook-timestamp: {at}")
@@ -47,7 +48,7 @@ def verify(body: Content, *, secret: str, id: str, timestamp: str, signature: st
     body
         The body as received, @FILE, or - for standard input.
     secret
-        whsec_… or whsk_…, or @FILE.
+        whsec_… or whsk_…, the public key whpk_…, or @FILE.
     id
         The header webhook-id.
     timestamp
@@ -57,7 +58,11 @@ def verify(body: Content, *, secret: str, id: str, timestamp: str, signature: st
     """
     finding = explain_signature(
         ReceivedSignature(
-            _usable_secret(secret), id, timestamp, signature, read_value_or_file(body)
+            _usable_secret(secret, check_verifying_secret),
+            id,
+            timestamp,
+            signature,
+            read_value_or_file(body),
         ),
         _now_s(),
     )
@@ -73,7 +78,7 @@ def explain(body: Content, *, secret: str, id: str, timestamp: str, signature: s
     body
         The body as received, @FILE, or - for standard input.
     secret
-        whsec_… or whsk_…, or @FILE.
+        whsec_… or whsk_…, the public key whpk_…, or @FILE.
     id
         The header webhook-id.
     timestamp
@@ -93,10 +98,10 @@ def explain(body: Content, *, secret: str, id: str, timestamp: str, signature: s
     return 0 if finding.is_valid else 1
 
 
-def _usable_secret(secret: str) -> str:
-    """Read a secret. `Misconfigured` if it cannot sign."""
+def _usable_secret(secret: str, check: Callable[[str], str | None]) -> str:
+    """Read a secret. `Misconfigured` if the check says what is wrong with it."""
     text = read_value_or_file(secret).decode().strip()
-    if problem := check_standard_secret(text):
+    if problem := check(text):
         raise Misconfigured(f"secret: {problem}")
     return text
 
