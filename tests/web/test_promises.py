@@ -401,6 +401,7 @@ def test_json_that_programs_read_differently_is_refused(
     [
         (b'"eventType":"order.paid"', "duplicate_member"),
         (b'"deliverAt":"2026-12-01T00:00:00"', "datetime"),
+        (b'"deliverAt":""', "datetime"),
         (b'"eventId":"  "', "blank"),
         (b'"eventId":NaN', "not_a_number"),
     ],
@@ -417,6 +418,13 @@ def test_a_message_that_programs_read_differently_is_refused(
     refused = served.http.post(path, content=body[:-1] + b"," + member + b"}", headers=headers)
     assert refused.status_code == 422, refused.text
     assert [problem["type"] for problem in refused.json()["detail"]] == [kind]
+
+
+def test_half_a_character_in_a_message_is_told(served: ServedGateway, app_id: str) -> None:
+    body = b'{"eventType":"order.paid","payload":{"a":"\\u0000","b":"\\ud800"}}'
+    headers = {"content-type": "application/json"}
+    refused = served.http.post(f"/app/{app_id}/msg", content=body, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (400, "lone_surrogate")
 
 
 def test_a_slip_in_an_event_type_is_refused_until_it_is_registered(

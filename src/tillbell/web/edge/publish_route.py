@@ -46,7 +46,7 @@ from tillbell.web.edge.asgi_types import HttpAnswer, Scope, header
 from tillbell.web.edge.auth import ApiRequest, Principal
 from tillbell.web.edge.idempotency import fingerprint_of, idempotency_name
 from tillbell.web.edge.paths import APPLICATION, BASE, ROUTE
-from tillbell.web.edge.strict_json import check_constants, not_json
+from tillbell.web.edge.strict_json import check_near_json, not_json
 
 PREFIX = f"{BASE}/app/"
 SUFFIX = "/msg"
@@ -281,7 +281,7 @@ def decode(body: bytes) -> MessageCreateBody:
     except msgspec.ValidationError as error:
         message = _decoded_again(body, error)
     except (msgspec.DecodeError, RecursionError) as error:
-        check_constants(body)
+        check_near_json(body)
         raise not_json(body, error) from error
     payload = bytes(message.payload)
     around = _around(body, payload)  # a payload may have members of these names
@@ -483,7 +483,7 @@ def make_draft(message: MessageCreateBody, now: Micros) -> MessageDraft:
         message.eventId,
         message.channels or (),
         message.tags or (),
-        _deliver_at(message.deliverAt, now) if message.deliverAt else None,
+        None if message.deliverAt is None else _deliver_at(message.deliverAt, now),
         message.orderKey,
         _expires_at(message, now),
         raw.content_type,

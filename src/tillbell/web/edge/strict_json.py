@@ -54,10 +54,10 @@ def not_json(body: bytes, error: Exception) -> Malformed:
     )
 
 
-def check_constants(body: bytes) -> None:
-    """Raise `Invalid` if a body is JSON but for NaN or Infinity."""
+def check_near_json(body: bytes) -> None:
+    """Raise an error that says why, if a body is JSON but for NaN, Infinity or half a character."""
     with contextlib.suppress(ValueError, RecursionError):
-        json.loads(body, parse_constant=_constant)
+        _check_surrogates(json.loads(body, parse_constant=_constant))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -99,9 +99,13 @@ def _plain(name: str) -> str:
 
 
 def _check_characters(value: Any) -> None:
+    if any("\0" in text for text in _texts(value)):
+        raise Malformed("The body has a NUL character (\\u0000).", code="nul_character")
+    _check_surrogates(value)
+
+
+def _check_surrogates(value: Any) -> None:
     for text in _texts(value):
-        if "\0" in text:
-            raise Malformed("The body has a NUL character (\\u0000).", code="nul_character")
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise Malformed(
                 "The body has an unpaired surrogate (\\ud800–\\udfff).", code="lone_surrogate"
