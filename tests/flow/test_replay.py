@@ -65,6 +65,19 @@ async def test_a_resend_to_an_endpoint_that_never_got_it_sends_it(harness: Gatew
     assert attempt.trigger is Trigger.MANUAL
 
 
+async def test_the_failures_of_a_resend_are_counted_alone(harness: GatewayHarness) -> None:
+    endpoint = await harness.endpoint("/first-only", retry_schedule=())
+    harness.receiver.on("/first-only", flaky(200, 400))
+    message = await harness.publish()
+    await harness.next_ended()
+    await harness.gateway.delivery_resender.resend(harness.app.id, message.id, endpoint.id)
+    await harness.next_ended()
+
+    fate = await harness.gateway.fates.of(message, endpoint.id)
+    assert fate.code is FateCode.FAILED
+    assert fate.text.startswith("No attempt is left after 1. ")
+
+
 async def refusal(harness: GatewayHarness, message: Message, endpoint: Endpoint) -> str:
     """Return the code with which a resend is refused."""
     with pytest.raises(Refused) as caught:

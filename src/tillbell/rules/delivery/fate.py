@@ -133,7 +133,7 @@ def _failed(delivery: Delivery, lookup: Lookup) -> Fate:
         return Fate(FateCode.PAYLOAD_EXPIRED, text, since=_ended_at(last))
     reason = f" The last one: {last.detail}" if last is not None and last.detail else ""
     text = (
-        f"No attempt is left after {delivery.attempts}.{reason} Repair the receiver, then resend."
+        f"No attempt is left after {_failures(delivery)}.{reason} Repair the receiver, then resend."
     )
     return Fate(FateCode.FAILED, text, since=_ended_at(last))
 
@@ -167,8 +167,15 @@ def _planned(delivery: Delivery, last: AttemptEnd | None) -> str:
     if delivery.attempts == 0:
         return "It is sent at the time that it was published for."
     reason = f": {last.detail}" if last is not None and last.detail else "."
-    attempts = "1 attempt has" if delivery.attempts == 1 else f"{delivery.attempts} attempts have"
+    failures = _failures(delivery)
+    attempts = "1 attempt has" if failures == 1 else f"{failures} attempts have"
     return f"{attempts} failed; it is tried again{reason}"
+
+
+def _failures(delivery: Delivery) -> int:
+    """Count the failed attempts since it was first sent or last resent: before, one may have
+    been accepted."""
+    return max(delivery.tries, 1)
 
 
 def _stopped(endpoint: Endpoint, consequence: str) -> Fate:
