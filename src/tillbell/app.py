@@ -289,10 +289,7 @@ class Gateway:
         self.inbox_settings = InboxSettings(parts, self.inbox_cache)
         self.api_keys = ApiKeys(parts, self.database)
         self.resealer = Resealer(self.database, self.config_cache, self.tasks, self.vault)
-        self.people = People(self.database, self.clock, self.ids, Passwords())
-        self.second_factors = SecondFactors(self.database, self.clock, self.ids, self.vault)
-        self.people_admin = PeopleAdmin(self.database, self.clock, self.ids)
-        self.sign_ons = self._sign_ons()
+        self._build_people()
         self.retention = RetentionPeriods(self.config_cache, self.settings)
         self.export_links = ExportLinks(parts, self.database)
         self.scheduled_exports = ScheduledExports(
@@ -311,6 +308,14 @@ class Gateway:
         # What people may be told of is published, if there is a mail server.
         self.health_monitor.read_types = READ_TYPES if self.alert_sender.is_set else frozenset()
         self.key_usage = KeyUsage(self.database, self.config_cache, self.clock)
+
+    def _build_people(self) -> None:
+        store, clock, ids = self.database, self.clock, self.ids
+        has_passwords = self.settings.password_sign_in
+        self.people = People(store, clock, ids, Passwords(), allows_passwords=has_passwords)
+        self.second_factors = SecondFactors(store, clock, ids, self.vault)
+        self.people_admin = PeopleAdmin(store, clock, ids, allows_passwords=has_passwords)
+        self.sign_ons = self._sign_ons()
 
     def _sign_ons(self) -> SignOns | None:
         """Return the sign-in by an identity provider; None if the settings name none."""

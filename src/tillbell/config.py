@@ -113,6 +113,10 @@ class Settings:
         "Who needs a second factor to use the pages with a password.",
         choices=("optional", "admins", "all"),
     )
+    password_sign_in: bool = _setting(
+        True,
+        "People may sign in with a password. False, beside an identity provider: by that alone.",
+    )
     oidc_issuer: str = _setting("", "Identity provider by which people may sign in: its issuer.")
     oidc_client_id: str = _setting("", "Id of this server at the identity provider.")
     oidc_client_secret: Secret | None = _setting(
@@ -523,6 +527,8 @@ def _check_mail(settings: Settings) -> str:
 
 def _check_oidc(settings: Settings) -> str:
     if not settings.oidc_issuer:
+        if not settings.password_sign_in:
+            return "password_sign_in: is false, but without oidc_issuer nobody could sign in"
         return ""
     issuer = urllib.parse.urlsplit(settings.oidc_issuer)
     is_http_allowed = settings.dev and issuer.scheme == "http"

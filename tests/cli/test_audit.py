@@ -37,6 +37,7 @@ WRITES = {
     "people setup-link": "person.setup-link",
     "people invite": "person.invite",
     "people reset-password": "person.password-link",
+    "people recovery-link": "person.recovery-link",
     "people sign-out": "person.sign-out-everywhere",
     "people reset-totp": "person.reset-totp",
     "people remove": "person.remove",
@@ -108,6 +109,7 @@ def test_every_command_that_writes_leaves_exactly_one_entry(running: Served) -> 
     asyncio.run(create_owner(running.data_dir, link.rpartition("/")[2]))
     commands.write("people invite", "bo@shop.example", "--role", "viewer")
     commands.write("people reset-password", "ana@shop.example")
+    commands.write("people recovery-link", "ana@shop.example")
     commands.write("people sign-out", "ana@shop.example")
     with sqlite3.connect(running.data_dir / "tillbell.db") as database:
         database.execute("UPDATE people SET totp_secret = 'x' WHERE email = 'ana@shop.example'")

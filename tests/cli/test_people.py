@@ -38,6 +38,10 @@ def test_people_are_managed_beside_a_running_gateway(
     code, refused = people("setup-link")
     assert (code, "account already" in refused) == (1, True)
     assert LINK.fullmatch(people("reset-password", "ANA@shop.example")[1].strip())
+    assert LINK.fullmatch(people("recovery-link", "ana@shop.example")[1].strip())
+    people("invite", "cy@shop.example", "--role", "admin")
+    code, refused = people("recovery-link", "cy@shop.example")
+    assert (code, "cy@shop.example is no owner" in refused) == (1, True)
     assert people("sign-out", "ana@shop.example") == (0, "1 session ended\n")
     assert people("sign-out", "ana@shop.example") == (0, "0 sessions ended\n")
     for command in ("reset-password", "sign-out"):

@@ -14,16 +14,18 @@ from playwright.sync_api import Browser, expect
 from tests.pages.browser import Visitor
 from tests.pages.identity_provider import CLIENT, SECRET, IdentityProvider
 from tests.patience import PATIENCE_S
-from tests.web.served_gateway import OWNER, ServedGateway
+from tests.web.served_gateway import NOWHERE, OWNER, ServedGateway
+from tillbell.cli.running import check_way_in
 from tillbell.config import load
 from tillbell.configure.identity_provider import KEYS_READ_EVERY
+from tillbell.configure.people import NewSession
 from tillbell.configure.people_admin import EVERYTHING
 from tillbell.configure.sign_in_throttle import SignInThrottle
 from tillbell.configure.sign_on import SIGN_ON_LIFE
 from tillbell.errors import Misconfigured
 from tillbell.model.people import Person, Role
 from tillbell.testing import ManualClock
-from tillbell.vault import Secret
+from tillbell.vault import Secret, form_token
 
 pytestmark = pytest.mark.sqlite_first
 BEGIN, FINISH = "/login/sso", "/login/sso/callback"
@@ -83,6 +85,14 @@ class Client:
     def sign_on(self, way: str = "", **claims: Any) -> httpx.Response:
         self.provider.claims = claims
         return self.come_back(self.leave(way))
+
+    def post(self, path: str, **fields: str) -> httpx.Response:
+        """Send a form, with the token of the page's cookie."""
+        self.http.get("/account" if self.is_in else "/login")
+        cookies = self.http.cookies
+        cookie = cookies.get("tillbell") or cookies.get("tillbell-form") or ""
+        headers = {"origin": str(self.http.base_url).rstrip("/"), "accept": "text/html"}
+        return self.http.post(path, data={"csrf": form_token(cookie), **fields}, headers=headers)
 
     @property
     def is_in(self) -> bool:
@@ -369,6 +379,109 @@ def test_a_wrong_setting_is_named(setting: str, value: str) -> None:
     assert load(right, {}).settings.oidc_roles == ("a=viewer",)
     with pytest.raises(Misconfigured, match=f"^{setting}"):
         load({**right, setting: value}, {})
+
+
+def test_a_person_unlinks_its_identity_if_there_is_another_way_in(
+    gateway: ServedGateway, provider: IdentityProvider
+) -> None:
+    client, people = Client(gateway, provider), gateway.gateway.people
+    assert client.sign_on(**claims_of("hal", "hooks-admins")).status_code == 303
+    hal = person_of(gateway, "hal@shop.example")
+    assert hal is not None
+    shown = client.http.get("/account").text
+    assert "Ask an admin for a link to choose a password first" in shown
+    assert "/account/unlink" not in shown
+    only = client.post("/account/unlink", password="x")
+    assert (only.status_code, "It is your only way in" in only.text) == (409, True)
+
+    link = gateway.http.post(f"/person/{hal.id}/link").json()["link"]
+    chosen = people.choose_password(link.rpartition("/")[2], OWNER.password, NOWHERE)
+    session = gateway.do(chosen)
+    assert isinstance(session, NewSession)
+    client.http.cookies.set("tillbell", session.token, "127.0.0.1")
+    wrong = client.post("/account/unlink", password="not this one")
+    assert (wrong.status_code, "not your password" in wrong.text) == (422, True)
+    assert client.post("/account/unlink", password=OWNER.password).status_code == 303
+    assert client.is_in
+    unlinked = person_of(gateway, "hal@shop.example")
+    assert unlinked is not None
+    assert unlinked.oidc_id == ""
+    assert audited(gateway, hal.id)[0]["action"] == "person.unlink-identity"
+    ended = Client(gateway, provider)
+    ended.http.cookies.set("tillbell", session.token, "127.0.0.1")
+    assert not ended.is_in
+    # The provider's word for the same address links it again; an admin may unlink it too.
+    assert Client(gateway, provider).sign_on(**claims_of("hal", "hooks-money")).status_code == 303
+    path = f"/person/{hal.id}/unlink-identity"
+    assert gateway.http.post(path).json()["identity"] is None
+    assert gateway.http.post(path).json()["code"] == "no_identity"
+
+
+def test_without_passwords_the_provider_and_a_recovery_link_let_in(
+    gateway: ServedGateway, provider: IdentityProvider
+) -> None:
+    people, admin = gateway.gateway.people, gateway.gateway.people_admin
+    owner = person_of(gateway, OWNER.email)
+    assert owner is not None
+    invited = gateway.do(admin.invite(EVERYTHING, "ivy@shop.example", Role.VIEWER, {}))
+    old_link = gateway.do(admin.new_link(EVERYTHING, owner)).token
+    people.allows_passwords = admin.allows_passwords = False
+    try:
+        client = Client(gateway, provider)
+        page = client.http.get("/login").text
+        assert ('name="password"' in page, "tillbell people recovery-link" in page) == (False, True)
+        refused = client.post("/login", email=OWNER.email, password=OWNER.password)
+        assert (refused.status_code, "is switched off here" in refused.text) == (403, True)
+        for token in (invited.token, old_link):
+            shown = client.http.get(f"/setup/{token}").text
+            assert ('name="password"' in shown, "/login/sso" in shown) == (False, True)
+            answer = client.post(f"/setup/{token}", password=OWNER.password, again=OWNER.password)
+            assert (answer.status_code, client.is_in) == (403, False)
+        assert gateway.http.post(f"/person/{owner.id}/link").json()["code"] == "passwords_off"
+        assert client.sign_on(**claims_of("ivy", "hooks-money")).status_code == 303
+        assert "Nobody signs in with a password here" in client.http.get("/account").text
+        answer = client.post("/account/password", old=OWNER.password, new="x", again="x")
+        assert answer.status_code == 403
+
+        way_back, link = Client(gateway, provider), gateway.do(admin.recovery_link(owner)).token
+        assert "Sign in once" in way_back.http.get(f"/setup/{link}").text
+        assert way_back.post(f"/setup/{link}").status_code == 303
+        assert way_back.is_in
+        assert audited(gateway, owner.id)[0]["changes"]["by"]["after"] == "recovery link"
+        assert Client(gateway, provider).http.get(f"/setup/{link}").status_code == 404
+    finally:
+        people.allows_passwords = admin.allows_passwords = True
+
+
+def test_passwords_are_not_switched_off_if_that_would_lock_everybody_out(
+    gateway: ServedGateway,
+) -> None:
+    without: dict[str, object] = {"data_dir": "/nowhere", "password_sign_in": False}
+    with pytest.raises(
+        Misconfigured, match=r"^password_sign_in: is false, but without oidc_issuer"
+    ):
+        load(without, {})
+    people, sign_ons = gateway.gateway.people, gateway.gateway.sign_ons
+    assert sign_ons is not None
+    gateway.do(check_way_in(gateway.gateway))
+    people.allows_passwords = False
+    try:
+        gateway.do(check_way_in(gateway.gateway))
+        rules = sign_ons._rules
+        sign_ons._rules = rules._replace(domains=("elsewhere.example",))
+        owner = person_of(gateway, OWNER.email)
+        assert owner is not None
+        store, now = gateway.gateway.database, gateway.gateway.clock.now()
+        linked = owner._replace(oidc_id="https://old.example 1")
+        gateway.do(store.change_person(owner, linked, now, []))
+        with pytest.raises(Misconfigured, match="no owner could sign in by the identity provider"):
+            gateway.do(check_way_in(gateway.gateway))
+        sign_ons._rules = rules._replace(roles={"chiefs": Role.OWNER})
+        gateway.do(check_way_in(gateway.gateway))
+        gateway.do(store.change_person(linked._replace(version=owner.version + 1), owner, now, []))
+        sign_ons._rules = rules
+    finally:
+        people.allows_passwords = True
 
 
 def test_a_person_signs_in_with_a_click(

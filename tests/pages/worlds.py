@@ -64,9 +64,8 @@ def usual(served: ServedGateway) -> Names:
         _publish(served, app, type_, order, eventId=f"order-{order['id']}-{number}")
         for number, (type_, order) in enumerate(zip(TYPES, ORDERS, strict=True))
     ]
-    for id_ in ids:
-        served.wait_for_attempts(id_, 2)
-    served.wait_for_attempts(ids[-1], 2 + ROW_MAX)
+    for id_, count in zip(ids, (2, 2, 2, 2 + ROW_MAX), strict=True):
+        served.wait_for_attempts(id_, count)
     money = _payments(served, app, "Cards")
     ends = {"endpoint": good, "failing": bad, "filters": filters, "gone": gone, "down": down}
     names = {
@@ -77,9 +76,9 @@ def usual(served: ServedGateway) -> Names:
         "act": _last_act(served, down),
         "alert": _alert(served, "Vera, on duty", quietFrom="22:00", quietUntil="07:00"),
     }
-    shop = _shop(served, "Casa Capulana", "capulana")
-    names["stop"] = link_in_mail(served, names["alert"])
-    return names | _portal(served, app) | ends | money | _inbox(served, app, "First look") | shop
+    more = _inbox(served, app, "First look") | _shop(served, "Casa Capulana", "capulana")
+    more |= _portal(served, app) | ends | money
+    return names | more | {"stop": link_in_mail(served, names["alert"])}
 
 
 def hostile(served: ServedGateway) -> Names:

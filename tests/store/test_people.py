@@ -10,7 +10,7 @@ from tillbell.model.audit import Actor, AuditedAct
 from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import ALL
-from tillbell.storage.ports.people import CheckedPassword, SignOn, SignOnEnd
+from tillbell.storage.ports.people import CheckedPassword, PersonChange, SignOn, SignOnEnd
 from tillbell.testing import ManualClock
 
 DAY = 86_400_000_000
@@ -131,6 +131,35 @@ async def test_a_new_password_ends_all_sessions_and_links_of_its_person(
     assert await store.session("s0") == (session("s0")._replace(revoked_at=2_000), stored)
     assert await store.one_time_link("one") is await store.one_time_link("two") is None
     assert await noted(store) == ["aud_2"]
+
+
+async def test_a_recovery_link_signs_in_once_or_asks_for_the_code(with_ana: Database) -> None:
+    store = with_ana
+    for name in ("one", "two"):
+        assert await store.add_link(link(name, LinkPurpose.RECOVERY, ANA.id), [])
+    await store.add_link(link("password", LinkPurpose.PASSWORD, ANA.id), [])
+    await store.add_link(link("theirs", LinkPurpose.RECOVERY, "per_2"), [])
+
+    refused = [("gone", 2_000), ("one", DAY), ("password", 2_000), ("theirs", 2_000)]
+    for name, at in refused:
+        assert not await store.sign_in_by_link(name, session("s1", at), [entry("aud_1")])
+    assert await store.sign_in_by_link("one", session("s1", 2_000), [entry("aud_2")])
+    assert not await store.sign_in_by_link("one", session("s2", 2_000), [entry("aud_3")])
+
+    stored = ANA._replace(last_sign_in_at=2_000)
+    assert await store.session("s1") == (session("s1", 2_000), stored)
+    step = link("step", LinkPurpose.SECOND_STEP, ANA.id)._replace(created_at=3_000)
+    assert await store.sign_in_by_link("two", step, [])
+    assert await store.one_time_link("step") == step
+    assert await store.one_time_link("two") is None
+    assert await store.session("s2") is None
+    assert await noted(store) == ["aud_2"]
+    await store.add_link(link("three", LinkPurpose.RECOVERY, ANA.id), [])
+    other = ANA._replace(id="per_2", email="bo@shop.example", oidc_id="https://id.example 2")
+    await store.add_person(other, None, [])
+    out = stored._replace(disabled_at=4_000)
+    assert await store.change_person(stored, out, 4_000, []) is PersonChange.DONE
+    assert not await store.sign_in_by_link("three", session("s3", 5_000), [])
 
 
 async def test_a_sign_on_stores_who_is_new_or_changed_and_ends_once(with_ana: Database) -> None:

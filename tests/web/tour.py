@@ -524,14 +524,14 @@ def _intent(psp_transaction_id: str) -> dict[str, Any]:
     return {"id": f"evt_{psp_transaction_id}", "data": {"object": intent}}
 
 
-def _give_second_factor(tour: Tour, person_id: str) -> None:
-    """Let a person need a code besides the password."""
+def _give_factor_and_identity(tour: Tour, person_id: str) -> None:
+    """Let a person need a code, and have come by an identity provider."""
     gateway = tour.served.gateway
 
     async def give() -> None:
         person = await gateway.database.person(person_id)
         assert person is not None
-        factored = person._replace(totp_secret="sealed")
+        factored = person._replace(totp_secret="sealed", oidc_id="https://id.example 7")
         await gateway.database.change_person(person, factored, gateway.clock.now(), [])
 
     tour.served.do(give())
@@ -596,8 +596,9 @@ def _operators(tour: Tour) -> None:
     ask("GET", one)
     ask("GET", "/person", params={"limit": 2})
     ask("PATCH", one, {"role": "viewer"})
-    _give_second_factor(tour, person["id"])
+    _give_factor_and_identity(tour, person["id"])
     ask("POST", f"{one}/reset-totp")
+    ask("POST", f"{one}/unlink-identity")
     _accept_invitation(tour, ask("POST", f"{one}/link")["link"])
     ask("POST", f"{one}/sign-out")
     ask("DELETE", one)

@@ -136,6 +136,10 @@ _GROUPS = {
                 "people:reset_password",
                 "Print a link to choose a new password; it works once, for a day.",
             ),
+            "recovery-link": (
+                "people:recovery_link",
+                "Print a link that signs an owner in without a password; once, within an hour.",
+            ),
             "invite": (
                 "people:invite",
                 "Print a link that lets a person in with a role; it works once, for seven days.",

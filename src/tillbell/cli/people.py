@@ -94,6 +94,26 @@ def reset_password(email: str, flags: StoreFlags | None = None) -> None:
     print(link_of(_address(settings), _run(settings, work)))
 
 
+def recovery_link(email: str, flags: StoreFlags | None = None) -> None:
+    """Print a link that signs an owner in without a password. It works once, for an hour.
+
+    For when the identity provider lets nobody in, and there are no passwords. A second factor is
+    asked for all the same.
+
+    Parameters
+    ----------
+    email
+        Whose: the e-mail address of an owner.
+    """
+
+    async def work(beside: Beside) -> str:
+        person = await beside.admin.person_of_email(email)
+        return (await beside.admin.recovery_link(person)).token
+
+    settings = load_settings(flags).settings
+    print(link_of(_address(settings), _run(settings, work)))
+
+
 def sign_out(email: str, flags: StoreFlags | None = None) -> None:
     """End every session of a person, in all processes at once.
 
@@ -187,7 +207,8 @@ async def _with_people(settings: Settings, work: Callable[[Beside], Awaitable[T]
     await database.open_beside()
     try:
         people = People(database, clock, ids, Passwords())
-        beside = Beside(people, PeopleAdmin(database, clock, ids), EVERYTHING, database)
+        admin = PeopleAdmin(database, clock, ids, allows_passwords=settings.password_sign_in)
+        beside = Beside(people, admin, EVERYTHING, database)
         with acting_as(command_actor()):
             return await work(beside)
     finally:

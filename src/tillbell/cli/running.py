@@ -71,6 +71,7 @@ async def run_gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
         await runtime.start()
         try:
             await check_master_key(gateway)
+            await check_way_in(gateway)
             new_key = setup_token = None
             if settings.role != "worker":
                 new_key = await first_key(gateway)
@@ -136,6 +137,19 @@ async def check_master_key(gateway: Gateway) -> None:
         for secret in endpoint.secrets[:1]:
             gateway.vault.open(secret.sealed, endpoint.id)
             return
+
+
+async def check_way_in(gateway: Gateway) -> None:
+    """Refuse to start without passwords if then no owner could sign in."""
+    if gateway.people.allows_passwords or gateway.sign_ons is None:
+        return
+    people = await gateway.people.everybody()
+    if people and not gateway.sign_ons.lets_owner_in(people, gateway.settings.oidc_issuer):
+        raise Misconfigured(
+            "password_sign_in: is false, but no owner could sign in by the identity provider: each"
+            " is linked to another issuer, or has an address that oidc_domains does not allow."
+            " Nothing was changed; let an owner sign in by the provider first"
+        )
 
 
 async def first_key(gateway: Gateway) -> str | None:

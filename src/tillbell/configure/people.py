@@ -14,7 +14,15 @@ from tillbell.clock import DAY, HOUR, MINUTE, Clock, Micros
 from tillbell.configure.passwords import Passwords
 from tillbell.configure.sign_in_throttle import TRIES_OF_ADDRESS, WAIT, SignInThrottle, SignInTry
 from tillbell.deliver.audit import AuditWriter
-from tillbell.errors import Invalid, NotFound, Problem, Unauthenticated, Unavailable
+from tillbell.errors import (
+    ConflictError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Problem,
+    Unauthenticated,
+    Unavailable,
+)
 from tillbell.ids import IdMaker
 from tillbell.logs import log_event
 from tillbell.model.audit import NOBODY, USER_AGENT_MAX, Actor, ActorKind, AuditedAct
@@ -29,7 +37,7 @@ from tillbell.rules.accounts import (
 )
 from tillbell.rules.rights import Rights
 from tillbell.storage.ports.outbound import Page
-from tillbell.storage.ports.people import CheckedPassword, PeopleStore
+from tillbell.storage.ports.people import CheckedPassword, PeopleStore, PersonChange
 from tillbell.vault import hash_key, new_token
 
 SESSION_LIFE: Micros = 7 * DAY
@@ -42,6 +50,10 @@ _PAGE = 500
 
 class WrongPassword(Unauthenticated):
     """E-mail or password is wrong."""
+
+
+class PasswordsOff(Forbidden):
+    """Nobody signs in with a password here: the identity provider lets people in."""
 
 
 class LinkGone(NotFound):
@@ -96,8 +108,15 @@ class People:
     """Accounts and sessions of people."""
 
     def __init__(
-        self, store: PeopleStore, clock: Clock, ids: IdMaker, passwords: Passwords
+        self,
+        store: PeopleStore,
+        clock: Clock,
+        ids: IdMaker,
+        passwords: Passwords,
+        *,
+        allows_passwords: bool = True,
     ) -> None:
+        self.allows_passwords = allows_passwords
         self._store = store
         self._clock = clock
         self._ids = ids
@@ -127,19 +146,18 @@ class People:
         return link
 
     async def create_first(self, token: str, account: NewAccount, visitor: Visitor) -> NewSession:
-        """Create the owner by a set-up link, and sign in.
+        """Create the owner by a set-up link, and sign in. It has no password if there are none.
 
         `Invalid` names the fields that are wrong. `LinkGone` if the link is, also because another
         one was faster.
         """
         await self.link(token)
         email, name = normal_email(account.email), account.name.strip()
-        _check(
-            email=email_problem(email),
-            name=name_problem(name),
-            password=password_problem(account.password, email, name),
-        )
-        hashed = await self._passwords.hash(account.password)
+        problem = password_problem(account.password, email, name) if self.allows_passwords else None
+        _check(email=email_problem(email), name=name_problem(name), password=problem)
+        hashed = ""
+        if self.allows_passwords:
+            hashed = await self._passwords.hash(account.password)
         now = self._clock.now()
         id_ = self._ids.new("per", now)
         person = Person(id_, email, name, hashed, Role.OWNER, now, last_sign_in_at=now)
@@ -161,6 +179,7 @@ class People:
 
         `Invalid` names the fields that are wrong. `LinkGone` if the link is.
         """
+        self._need_passwords()
         link = await self.link(token)
         person = await self._store.person(link.person_id)
         if link.purpose is not LinkPurpose.INVITATION or person is None:
@@ -188,7 +207,28 @@ class People:
         await self._store.revoke_session(hash_key(session.token), self._clock.now(), [])
         return await self._second_step(session.person)
 
+    async def recover(self, token: str, visitor: Visitor) -> NewSession | SecondStep:
+        """Sign an owner in by a recovery link. `SecondStep` if there is a second factor."""
+        link = await self.link(token)
+        person = await self._store.person(link.person_id)
+        if link.purpose is not LinkPurpose.RECOVERY or person is None:
+            raise LinkGone
+        now = self._clock.now()
+        by: dict[str, list[object]] = {"by": [None, "recovery link"]}
+        entry = self._entry(actor_of(person, visitor), "person.sign-in", person.id, by)
+        if person.totp_secret:
+            step, begins = self._new_link(LinkPurpose.SECOND_STEP, person.id)
+            begins = begins._replace(expires_at=now + SECOND_STEP_LIFE)
+            if not await self._store.sign_in_by_link(link.id, begins, []):
+                raise LinkGone
+            return SecondStep(step)
+        session_token, session = new_session(person, visitor, now)
+        if not await self._store.sign_in_by_link(link.id, session, [entry]):
+            raise LinkGone
+        return NewSession(person, session_token)
+
     async def _set_password(self, token: str, password: str, visitor: Visitor) -> NewSession:
+        self._need_passwords()
         link = await self.link(token)
         person = await self._store.person(link.person_id)
         if link.purpose is not LinkPurpose.PASSWORD or person is None:
@@ -210,8 +250,9 @@ class People:
 
         `SecondStep` if the person has a second factor: `SecondFactors.sign_in` goes on.
         `WrongPassword` says the same whether the person exists, and takes as long. `TooMany` after
-        too many of them.
+        too many of them. `PasswordsOff` if the settings let nobody in by a password.
         """
+        self._need_passwords()
         email = normal_email(email)[: EMAIL_MAX + 1]
         person = await self._store.person_of_email(email)
         person_id = "" if person is None else person.id
@@ -247,16 +288,60 @@ class People:
 
         `Invalid` names the fields that are wrong, `TooMany` after too many wrong ones.
         """
+        self._need_passwords()
         person = signed_in.person
         _check(new=password_problem(new, person.email, person.name))
-        attempt = self._throttle.begin(person.email, visitor.address, is_known=True)
-        check = await self._passwords.check(person.password_hash, old[: PASSWORD_MAX + 1])
-        if not check.is_right:
-            raise Invalid(Problem(("old",), f"This is not your password. {_warning(attempt.left)}"))
-        self._throttle.succeeded(attempt)
+        await self._check_password("old", person, old, visitor)
         token, link = self._new_link(LinkPurpose.PASSWORD, person.id)
         await self._store.add_link(link, [])
         return await self._set_password(token, new, visitor)
+
+    async def unlink_identity(
+        self, signed_in: SignedIn, password: str, visitor: Visitor
+    ) -> NewSession:
+        """Let the identity provider sign a person in no more; all other sessions end.
+
+        Only who knows the password, which is the way in then: `Invalid` if it is wrong, `TooMany`
+        after too many of them. `ConflictError` if there is no identity, or no other way in.
+        """
+        person = signed_in.person
+        reason = self.only_way_in(person)
+        if reason is not None:
+            raise ConflictError(reason)
+        checked = await self._check_password("password", person, password, visitor)
+        changes: dict[str, list[object]] = {"identity": [person.oidc_id, None]}
+        entry = self._entry(actor_of(person, visitor), "person.unlink-identity", person.id, changes)
+        now = self._clock.now()
+        after = person._replace(oidc_id="")
+        change = await self._store.change_person(person, after, now, [entry], ends_sessions=True)
+        token, session = new_session(after, visitor, now)
+        if change is not PersonChange.DONE or not await self._store.add_session(
+            session, checked, "", []
+        ):
+            raise ConflictError("Your account has changed meanwhile: look again.")
+        return NewSession(after, token)
+
+    def only_way_in(self, person: Person) -> str | None:
+        """Return why a person cannot do without the identity provider; None: it can."""
+        if not person.oidc_id:
+            return "Your account is not linked to the identity provider."
+        if not self.allows_passwords:
+            return "It is your only way in: nobody signs in with a password here."
+        if not person.password_hash:
+            return "It is your only way in. Ask an admin for a link to choose a password first."
+        return None
+
+    async def _check_password(
+        self, field: str, person: Person, password: str, visitor: Visitor
+    ) -> CheckedPassword:
+        """Check the password of somebody who is signed in; `field` is the one that is wrong."""
+        attempt = self._throttle.begin(person.email, visitor.address, is_known=True)
+        check = await self._passwords.check(person.password_hash, password[: PASSWORD_MAX + 1])
+        if not check.is_right:
+            text = f"This is not your password. {_warning(attempt.left)}"
+            raise Invalid(Problem((field,), text))
+        self._throttle.succeeded(attempt)
+        return CheckedPassword(person.password_hash, check.hash)
 
     async def sessions(self, person: Person) -> list[Session]:
         """Return the sessions of a person that have not ended, the last used first."""
@@ -330,6 +415,10 @@ class People:
                 return people
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────
+
+    def _need_passwords(self) -> None:
+        if not self.allows_passwords:
+            raise PasswordsOff("Signing in with a password is switched off here.")
 
     def _new_link(self, purpose: LinkPurpose, person_id: str) -> tuple[str, OneTimeLink]:
         token, now = new_token(), self._clock.now()

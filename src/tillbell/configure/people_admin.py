@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from tillbell.clock import DAY, Clock, Micros
+from tillbell.clock import DAY, HOUR, Clock, Micros
 from tillbell.configure.people import rights_of
 from tillbell.deliver.audit import AuditWriter
 from tillbell.errors import ConflictError, Forbidden, Invalid, NotFound, Problem
@@ -22,6 +22,7 @@ from tillbell.vault import hash_key, new_token
 
 INVITATION_LIFE: Micros = 7 * DAY
 PASSWORD_LINK_LIFE: Micros = DAY
+RECOVERY_LINK_LIFE: Micros = HOUR
 
 
 class Granter(NamedTuple):
@@ -61,7 +62,10 @@ class Invitation(NamedTuple):
 class PeopleAdmin:
     """Changes of people by others."""
 
-    def __init__(self, store: PeopleStore, clock: Clock, ids: IdMaker) -> None:
+    def __init__(
+        self, store: PeopleStore, clock: Clock, ids: IdMaker, *, allows_passwords: bool = True
+    ) -> None:
+        self.allows_passwords = allows_passwords
         self._store = store
         self._clock = clock
         self._ids = ids
@@ -107,18 +111,35 @@ class PeopleAdmin:
     async def new_link(self, granter: Granter, person: Person) -> Invitation:
         """Return a new link: to accept the invitation, or to choose a new password.
 
-        An invitation ends the link before it.
+        An invitation ends the link before it. `ConflictError` if nobody signs in with a password.
         """
         granter.check_all(person)
-        if person.disabled_at is not None:
-            raise ConflictError("This person is disabled: enable the account first.")
+        _check_enabled(person)
         if person.password_hash or person.oidc_id:
+            if not self.allows_passwords:
+                raise ConflictError(
+                    "Nobody signs in with a password here: the identity provider lets people in,"
+                    " and `tillbell people recovery-link` an owner, once.",
+                    code="passwords_off",
+                )
             token, link = self._link(LinkPurpose.PASSWORD, person, PASSWORD_LINK_LIFE)
             entry = self._entry("password-link", person)
         else:
             token, link = self._link(LinkPurpose.INVITATION, person, INVITATION_LIFE)
             entry = self._entry("invite-again", person)
         await self._store.add_link(link, [entry])
+        return Invitation(person, token)
+
+    async def recovery_link(self, person: Person) -> Invitation:
+        """Return a link that signs an owner in once, within an hour, without a password.
+
+        Only whoever has the machine makes one. `ConflictError` if the person is no owner.
+        """
+        _check_enabled(person)
+        if person.role is not Role.OWNER:
+            raise ConflictError(f"{person.email} is no owner: an owner lets others in.")
+        token, link = self._link(LinkPurpose.RECOVERY, person, RECOVERY_LINK_LIFE)
+        await self._store.add_link(link, [self._entry("recovery-link", person)])
         return Invitation(person, token)
 
     async def set_roles(
@@ -169,6 +190,18 @@ class PeopleAdmin:
         after = person._replace(totp_secret="", recovery_codes=())
         return await self._change("reset-totp", person, after, ends_sessions=True)
 
+    async def unlink_identity(self, granter: Granter, person: Person) -> Person:
+        """Let an identity of the provider sign a person in no more; its sessions end.
+
+        The next sign-in with the person's verified address links another one. `ConflictError` if
+        there is none, or the last owner would have no way in.
+        """
+        granter.check_all(person)
+        if not person.oidc_id:
+            raise ConflictError("This person has no identity to unlink.", code="no_identity")
+        after = person._replace(oidc_id="")
+        return await self._change("unlink-identity", person, after, ends_sessions=True)
+
     async def _change(
         self, verb: str, before: Person, after: Person, *, ends_sessions: bool = False
     ) -> Person:
@@ -199,6 +232,11 @@ def _roles(person: Person) -> list[tuple[Role, str | None]]:
     return [*general, *((role, app_id) for app_id, role in person.app_roles.items())]
 
 
+def _check_enabled(person: Person) -> None:
+    if person.disabled_at is not None:
+        raise ConflictError("This person is disabled: enable the account first.")
+
+
 def _check_some_role(person: Person) -> None:
     if not _roles(person):
         raise Invalid(Problem(("body", "role"), "give a role for all applications or for one"))
@@ -208,6 +246,7 @@ def _changes(before: Person, after: Person) -> dict[str, list[object]]:
     shown: dict[str, list[object]] = {
         "roles": [str(rights_of(person)) for person in (before, after)],
         "second factor": [bool(person.totp_secret) for person in (before, after)],
+        "identity": [person.oidc_id or None for person in (before, after)],
         "disabled": [person.disabled_at is not None for person in (before, after)],
     }
     return {name: [old, new] for name, (old, new) in shown.items() if old != new}

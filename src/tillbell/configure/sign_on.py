@@ -27,12 +27,13 @@ from tillbell.deliver.audit import AuditWriter
 from tillbell.errors import Misconfigured
 from tillbell.ids import IdMaker
 from tillbell.model.audit import NOBODY, AuditedAct
-from tillbell.model.people import LinkPurpose, OneTimeLink, Person
+from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role
 from tillbell.rules.identities import (
     Identity,
     general_role,
     identity_of,
     identity_problem,
+    may_come_as_owner,
 )
 from tillbell.storage.ports.people import PeopleStore, SignOn, SignOnEnd
 from tillbell.vault import Vault, hash_key, new_token
@@ -80,6 +81,12 @@ class SignOns:
         self._rules = provider.rules
         self._audit = AuditWriter(clock, ids)
         self._throttle = SignInThrottle(clock)
+
+    def lets_owner_in(self, people: list[Person], issuer: str) -> bool:
+        """Tell whether somebody can come as owner by the provider, as far as we know."""
+        if Role.OWNER in self._rules.roles.values():
+            return True
+        return any(may_come_as_owner(person, issuer, self._rules) for person in people)
 
     async def close(self) -> None:
         """Close the connections to the provider."""

@@ -58,6 +58,7 @@ class LinkPurpose(StrEnum):
 
     SETUP = "setup"  # to make the first account
     PASSWORD = "password"  # noqa: S105 - to choose a new one
+    RECOVERY = "recovery"  # to sign in once without a password, for owners
     INVITATION = "invitation"  # to accept an invitation
     SECOND_STEP = "second-step"  # to go on with a sign-in whose password was right
     SIGN_ON = "sign-on"  # a sign-in by an identity provider that has ended: it ends once

@@ -112,8 +112,8 @@ def password_problem(password: str, *own_words: str) -> str | None:
 def owes_second_factor(person: Person, rule: str) -> bool:
     """Tell whether a person must set up a second factor before anything else.
 
-    `rule` is the setting: `optional`, `admins` or `all`. Who has no password signs in by the
-    identity provider, which asks for what it wants.
+    `rule` is the setting: `optional`, `admins` or `all`; `optional` too where nobody signs in with
+    a password. Who has none signs in by the identity provider, which asks for what it wants.
     """
     if not person.password_hash or person.totp_secret:
         return False

@@ -91,6 +91,22 @@ def general_role(person: Person | None, identity: Identity, rules: IdentityRules
     return identity.claimed_role or rules.roles.get(EVERYBODY)
 
 
+def may_come_as_owner(person: Person, issuer: str, rules: IdentityRules) -> bool:
+    """Tell whether an owner can sign in by the identity provider, as far as we know.
+
+    >>> anna = Person("per_1", "anna@shop.example", "Anna", "", Role.OWNER, 0)
+    >>> may_come_as_owner(anna, "https://id.example", IdentityRules())
+    True
+    >>> may_come_as_owner(anna, "https://id.example", IdentityRules(("other.example",)))
+    False
+    """
+    if person.role is not Role.OWNER or person.disabled_at is not None:
+        return False
+    if person.oidc_id:
+        return person.oidc_id.partition(" ")[0].rstrip("/") == issuer.rstrip("/")
+    return not rules.domains or person.email.rpartition("@")[2] in rules.domains
+
+
 def _claimed_role(claims: Mapping[str, Any], rules: IdentityRules) -> Role | None:
     """Return the greatest role that a value of the claim gives."""
     value = _at(claims, rules.role_claim) if rules.role_claim else None

@@ -326,6 +326,25 @@ def set_password(
 
 
 @write()
+def sign_in_by_link(
+    db: DbTransaction, link_id: str, begins: Session | OneTimeLink, audit: Audit
+) -> bool:
+    """Begin a session, or the second step of a sign-in, by a recovery link."""
+    person_id, now = begins.person_id, begins.created_at
+    rows = db.query("person", (person_id,))
+    if not rows or _person(rows[0]).disabled_at is not None:
+        return False
+    if db.query_one("use_one_time_link", (link_id, LinkPurpose.RECOVERY, now)) != (person_id,):
+        return False
+    is_session = isinstance(begins, Session)
+    db.query("insert_session" if is_session else "insert_one_time_link", begins)
+    if is_session:
+        db.query("note_sign_on", (person_id, now))
+    write_audit(db, audit)
+    return True
+
+
+@write()
 def note_session_use(
     db: DbTransaction, id_: str, last_used_at: Micros, idle_expires_at: Micros
 ) -> None:

@@ -161,6 +161,7 @@ class PeopleMethods:
     add_session = people.add_session
     add_session_by_code = people.add_session_by_code
     set_password = people.set_password
+    sign_in_by_link = people.sign_in_by_link
     note_session_use = people.note_session_use
     revoke_session = people.revoke_session
     revoke_sessions_of = people.revoke_sessions_of

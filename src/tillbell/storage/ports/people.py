@@ -193,6 +193,16 @@ class PeopleStore(Protocol):
         """
         ...
 
+    async def sign_in_by_link(
+        self, link_id: str, begins: Session | OneTimeLink, audit: Audit
+    ) -> bool:
+        """Sign a person in by a recovery link, or ask for the code of the second factor.
+
+        False, and nothing is stored, if the link is gone or of another person, has expired when the
+        session begins, or the person is disabled.
+        """
+        ...
+
     async def note_session_use(
         self, id_: str, last_used_at: Micros, idle_expires_at: Micros
     ) -> None:

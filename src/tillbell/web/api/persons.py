@@ -67,6 +67,9 @@ class PersonOut(Out):
     app_roles: dict[str, Role] = Field(description="Roles in single applications, by their ids.")
     status: PersonStatus = Field(description="How the account stands.")
     has_second_factor: bool = Field(description="Whether it needs a code besides its password.")
+    identity: str | None = Field(
+        description="Issuer and subject at the identity provider; null: none is linked."
+    )
     created_at: datetime
     last_sign_in_at: datetime | None = Field(description="null: never.")
 
@@ -85,6 +88,7 @@ class PersonOut(Out):
             },
             status=status_of(person),
             has_second_factor=bool(person.totp_secret),
+            identity=person.oidc_id or None,
             created_at=to_datetime(person.created_at),
             last_sign_in_at=optional_time(person.last_sign_in_at),
         )
@@ -173,7 +177,10 @@ async def delete(person: PersonOf, gateway: GatewayOf, granter: GranterOf) -> Re
 
 @router.post("/{person_id}/link", status_code=201)
 async def link(person: PersonOf, gateway: GatewayOf, granter: GranterOf) -> InvitedOut:
-    """Make a new link: to accept the invitation, or to choose a new password."""
+    """Make a new link: to accept the invitation, or to choose a new password.
+
+    409 `passwords_off` if the invitation is accepted, and nobody signs in with a password here.
+    """
     invited = await gateway.people_admin.new_link(granter, person)
     return _invited(gateway, invited, granter)
 
@@ -192,6 +199,16 @@ async def reset_totp(person: PersonOf, gateway: GatewayOf, granter: GranterOf) -
     409 `no_second_factor` if the person has none.
     """
     return PersonOut.of(await gateway.people_admin.reset_totp(granter, person), granter)
+
+
+@router.post("/{person_id}/unlink-identity")
+async def unlink_identity(person: PersonOf, gateway: GatewayOf, granter: GranterOf) -> PersonOut:
+    """Let the identity that a person came by sign in no more; its sessions end.
+
+    The next sign-in with the person's verified address links another one. 409 `no_identity` if none
+    is linked.
+    """
+    return PersonOut.of(await gateway.people_admin.unlink_identity(granter, person), granter)
 
 
 def granter_of(principal: Principal) -> Granter:

@@ -19,7 +19,7 @@ from tillbell.web.pages.cookies import begin_session, end_session
 from tillbell.web.pages.forms import SAFE_METHODS, read_form
 from tillbell.web.pages.notes import note_after
 from tillbell.web.pages.page import SitePage, Visit, redirect
-from tillbell.web.pages.session import session_of, visitor_of
+from tillbell.web.pages.session import second_factor_rule, session_of, visitor_of
 
 PLACE, TOTP = "/account", "/account/totp"
 
@@ -54,6 +54,22 @@ async def change_password(visit: Visit) -> Response:
     except TooMany as error:
         return await _show(visit, 429, {"old": str(error)})
     response = _done("Your password is changed. All your other sessions have ended.", visit)
+    begin_session(visit.request, response, session.token)
+    return response
+
+
+async def unlink_identity(visit: Visit) -> Response:
+    """Let the identity provider sign the person in no more; all other sessions end."""
+    signed_in, form = await _signed_in(visit), await read_form(visit.request)
+    try:
+        session = await visit.gateway.people.unlink_identity(
+            signed_in, form.get("password", ""), visitor_of(visit.request)
+        )
+    except Invalid as error:
+        return await _show(visit, 422, {str(each.loc[0]): each.msg for each in error.problems})
+    except TooMany as error:
+        return await _show(visit, 429, {"password": str(error)})
+    response = _done("You sign in with your password alone now. All other sessions ended.", visit)
     begin_session(visit.request, response, session.token)
     return response
 
@@ -111,6 +127,7 @@ async def totp_off(visit: Visit) -> Response:
 PAGES = (
     SitePage(PLACE, show),
     SitePage(f"{PLACE}/password", change_password, methods=("POST",)),
+    SitePage(f"{PLACE}/unlink", unlink_identity, methods=("POST",)),
     SitePage(f"{PLACE}/session", end_one, methods=("POST",)),
     SitePage(f"{PLACE}/sign-out", sign_out_everywhere, methods=("POST",)),
     SitePage(TOTP, totp, methods=("GET", "POST")),
@@ -137,7 +154,18 @@ async def _show(
         sessions=_rows(sessions, session),
         problems=problems or {},
         least=PASSWORD_MIN,
+        has_passwords=visit.gateway.people.allows_passwords,
+        provider=_provider(visit, person),
+        only_way_in=visit.gateway.people.only_way_in(person),
     )
+
+
+def _provider(visit: Visit, person: Person) -> str:
+    """Return the name of the identity provider that a person may come by; "": there is none."""
+    settings = visit.gateway.settings
+    if not settings.oidc_issuer:
+        return person.oidc_id.partition(" ")[0]
+    return settings.oidc_name
 
 
 def _rows(sessions: Sequence[Session], this: Session) -> list[SessionRow]:
@@ -164,7 +192,7 @@ def _show_totp(
         e=enrolment,
         secret=" ".join(parts),
         picture=_picture(enrolment.uri),
-        is_owed=owes_second_factor(person, visit.gateway.settings.second_factor),
+        is_owed=owes_second_factor(person, second_factor_rule(visit.gateway)),
         problem=problem,
     )
 

@@ -80,11 +80,16 @@ async def actor_of_session(request: Request) -> Actor:
     return actor_of(signed_in.person, visitor)
 
 
+def second_factor_rule(gateway: Gateway) -> str:
+    """Return who needs a second factor beside a password; nobody where there are none."""
+    return gateway.settings.second_factor if gateway.people.allows_passwords else "optional"
+
+
 async def owes_factor(request: Request) -> bool:
     """Tell whether who looks must set up a second factor first."""
     gateway: Gateway = request.app.state.gateway
     stored = await session_of(request)
-    rule = gateway.settings.second_factor
+    rule = second_factor_rule(gateway)
     return stored is not None and owes_second_factor(stored.person, rule)
 
 

@@ -124,7 +124,9 @@ async def people(visit: Visit) -> Response:
     exported = await export(visit, "person", all_of(rows), _PERSON_COLUMNS, _person_cells)
     if exported is not None:
         return exported
-    return visit.show("settings_people.html", rows=rows)
+    return visit.show(
+        "settings_people.html", rows=rows, has_passwords=visit.gateway.people.allows_passwords
+    )
 
 
 async def webhooks(visit: Visit) -> Response:

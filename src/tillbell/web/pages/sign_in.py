@@ -14,6 +14,7 @@ from tillbell.configure.people import (
     LinkGone,
     NewAccount,
     NewSession,
+    PasswordsOff,
     SecondStep,
     WrongPassword,
 )
@@ -48,6 +49,8 @@ async def login(request: Request) -> Response:
         )
     except WrongPassword as error:
         return show_login(request, 422, next=way, email=email, wrong=str(error))
+    except PasswordsOff as error:
+        return show_login(request, 403, next=way, refused=str(error))
     except TooMany as error:
         shown = show_login(request, 429, next=way, email=email, wait=str(error))
         shown.headers["retry-after"] = str(error.retry_after_s)
@@ -91,11 +94,13 @@ async def use_link(request: Request) -> Response:
         visitor = visitor_of(request)
         try:
             session: NewSession | SecondStep
-            if form.get("password") != form.get("again"):
+            if link.purpose is LinkPurpose.RECOVERY:
+                session = await gateway.people.recover(token, visitor)
+            elif form.get("password") != form.get("again"):
                 return _show_link(
                     request, 422, link.purpose, form, {"again": "The two passwords differ."}
                 )
-            if link.purpose is LinkPurpose.INVITATION:
+            elif link.purpose is LinkPurpose.INVITATION:
                 session = await gateway.people.accept_invitation(
                     token, form.get("name", ""), form.get("password", ""), visitor
                 )
@@ -175,6 +180,8 @@ def _show_link(
     values = {
         "is_setup": purpose is LinkPurpose.SETUP,
         "is_invitation": purpose is LinkPurpose.INVITATION,
+        "is_recovery": purpose is LinkPurpose.RECOVERY,
+        "provider": _gateway(request).settings.oidc_name,
         "form": form or {},
         "problems": problems or {},
         "least": PASSWORD_MIN,
@@ -183,10 +190,21 @@ def _show_link(
 
 
 def _show(request: Request, status: int, template: str, values: dict[str, Any]) -> Response:
-    context = {"csrf_token": csrf_of(request), "host": _host(request), **values}
+    context = {
+        "csrf_token": csrf_of(request),
+        "host": _host(request),
+        "has_passwords": _gateway(request).people.allows_passwords,
+        **values,
+    }
     shown = answer(render(template, context), status)
     keep_form_cookie(request, shown)
     return shown
+
+
+def _gateway(request: Request) -> Gateway:
+    """Return the gateway that serves a request."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
 
 
 def _host(request: Request) -> str:

@@ -238,6 +238,30 @@ async def _reset_done(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
     return ActResult(f"{answer.doc['email']} has no second factor now.", visit.link(_PLACE))
 
 
+async def _unlink_form(visit: Visit) -> ActForm:
+    person = await _person(visit)
+    return ActForm(
+        title=f"Unlink the identity of {person.email}",
+        verb="Unlink it",
+        consequences=[
+            f"It is {person.identity}. It lets nobody in any more.",
+            "All sessions end at once.",
+            "The next sign-in by the provider with the same verified address links another one.",
+        ],
+        back=visit.link(_PLACE),
+        back_word="People",
+        is_danger=True,
+    )
+
+
+async def _unlink_call(visit: Visit, _: SentFields) -> ApiCall:
+    return ApiCall("POST", f"/person/{visit.path('person')}/unlink-identity")
+
+
+async def _unlinked(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
+    return ActResult(f"{answer.doc['email']} is linked to no identity now.", visit.link(_PLACE))
+
+
 async def _remove_form(visit: Visit) -> ActForm:
     person = await _person(visit)
     return ActForm(
@@ -270,6 +294,7 @@ PAGES = act_pages(
             ("/{person}/role", "patch", _roles_form, _roles_call, _roles_set),
             ("/{person}/disable", "patch", _disable_form, _disable_call, _disabled),
             ("/{person}/reset-totp", "reset-totp", _reset_form, _reset_call, _reset_done),
+            ("/{person}/unlink", "unlink-identity", _unlink_form, _unlink_call, _unlinked),
             ("/{person}/sign-out", "sign-out", _sign_out_form, _sign_out_call, _signed_out),
             ("/{person}/remove", "delete", _remove_form, _remove_call, _removed),
         )
