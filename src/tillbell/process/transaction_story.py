@@ -25,10 +25,10 @@ class TransactionStory(NamedTuple):
     transaction: Transaction
     standing: Standing
     steps: list[StoryStep]  # oldest first
-    transitions: list[Transition]
-    effects: list[Effect]
-    conflicts: list[MoneyConflict]  # newest first
-    children: list[Transaction]
+    transitions: Sequence[Transition]
+    effects: Sequence[Effect]
+    conflicts: Sequence[MoneyConflict]  # newest first
+    children: Sequence[Transaction]
     is_whole: bool  # False: it had more callbacks than are told
 
     @property
@@ -41,6 +41,24 @@ async def transaction_story(
     database: Database, source_name: Callable[[str], str], transaction: Transaction
 ) -> TransactionStory:
     """Read all that is stored about a transaction. `source_name` names a source by its id."""
+    facts = await _facts(database, source_name, transaction)
+    unresolved = [conflict for conflict in facts.conflicts if conflict.resolved_at is None]
+    was_reported = bool(facts.callbacks) or any(step.raw_status for step in facts.transitions)
+    return TransactionStory(
+        transaction,
+        standing(transaction, unresolved, was_reported=was_reported),
+        story_steps(facts),
+        facts.transitions,
+        facts.effects,
+        facts.conflicts,
+        facts.children,
+        is_whole=len(facts.callbacks) < CALLBACKS_MAX,
+    )
+
+
+async def _facts(
+    database: Database, source_name: Callable[[str], str], transaction: Transaction
+) -> StoryFacts:
     app_id, id_ = transaction.app_id, transaction.id
     history = database.history
     transitions, effects, callbacks, conflicts, children = await asyncio.gather(
@@ -57,29 +75,17 @@ async def transaction_story(
         _messages(database, app_id, transitions),
         _key_names(database, actors),
     )
-    facts = StoryFacts(
-        transaction,
-        transitions,
-        effects,
-        callbacks,
-        conflicts,
-        children,
-        messages,
-        repeats,
-        source_name,
-        lambda actor: names.get(actor, actor),
-    )
-    unresolved = [conflict for conflict in conflicts if conflict.resolved_at is None]
-    was_reported = bool(callbacks) or any(step.raw_status for step in transitions)
-    return TransactionStory(
-        transaction,
-        standing(transaction, unresolved, was_reported=was_reported),
-        story_steps(facts),
-        transitions,
-        effects,
-        conflicts,
-        children,
-        is_whole=len(callbacks) < CALLBACKS_MAX,
+    return StoryFacts(
+        transaction=transaction,
+        transitions=transitions,
+        effects=effects,
+        callbacks=callbacks,
+        conflicts=conflicts,
+        children=children,
+        messages=messages,
+        repeats=repeats,
+        source_name=source_name,
+        actor_name=lambda actor: names.get(actor, actor),
     )
 
 
