@@ -11,8 +11,31 @@ import pytest
 
 from tests.money.lives import Event, Life, play
 from tests.money.payment_harness import PaymentHarness
-from tests.money.test_lives_acquirers import BELIEVED, NET, RESERVED, TAKEN, genesis, journal
-from tests.money.test_lives_gateways import anet, bt, cko, razor
+from tests.money.test_lives_acquirers import (
+    BELIEVED,
+    CREDITED,
+    NET,
+    RESERVED,
+    TAKEN,
+    connect,
+    direct,
+    dmn,
+    genesis,
+    journal,
+)
+from tests.money.test_lives_gateways import (
+    anet,
+    bt,
+    cko,
+    debit,
+    invoice,
+    monri,
+    nestpay,
+    payu,
+    payu_refund,
+    razor,
+    wspay,
+)
 from tests.scale import soak
 
 pytestmark = pytest.mark.sqlite_first
@@ -366,6 +389,153 @@ RAZORPAY = (
     ),
 )
 
+# ── Worldline, Nuvei, GoCardless, BTCPay Server, PayU ────────────────────────────────────────────
+
+WORLDLINE = (
+    Life(
+        "Direct: captured in parts, refunded, and the rest charged back",
+        lambda n: [
+            direct(n, "rejected", payment=1, code=2),
+            direct(n, "pending_capture", code=5),
+            direct(n, "captured", 1, 4_000),
+            direct(n, "captured", 2, 6_000),
+            direct(n, "refunded", 3, 1_000, code=8),
+            direct(n, "chargebacked", 4, 9_000),
+        ],
+        0,
+        children=(DONE, DONE),
+    ),
+    Life(
+        "Connect: paid, and reversed",
+        lambda n: [
+            connect(n, "payment.pending_approval"),
+            connect(n, "payment.paid", amountPaid=10_000),
+            connect(n, "payment.reversed", changed="20260301100000", amountReversed=10_000),
+        ],
+        0,
+        children=(DONE,),
+    ),
+)
+NUVEI = (
+    Life(
+        "a part settled, the rest voided, a part refunded",
+        lambda n: [
+            dmn(n, "Auth APPROVED", "a"),
+            dmn(n, "Settle APPROVED", "b", "60.00", "a"),
+            dmn(n, "Void APPROVED", "v", "40.00", "a"),
+            dmn(n, "Credit APPROVED", "c", "10.00", "a"),
+        ],
+        5_000,
+        children=(DONE,),
+        config=CREDITED,
+    ),
+    Life(
+        "refunds that name the settlement",
+        lambda n: [
+            dmn(n, "Sale DECLINED", "x"),
+            dmn(n, "Auth APPROVED", "a"),
+            dmn(n, "Settle APPROVED", "b", of="a"),
+            dmn(n, "Credit APPROVED", "c", "10.00", "b"),
+            dmn(n, "Credit APPROVED", "d", "10.00", "b"),
+        ],
+        8_000,
+        children=(DONE, DONE),
+        config=BELIEVED,
+    ),
+)
+GOCARDLESS = (
+    Life(
+        "charged back, which is cancelled, and charged back again",
+        lambda n: [
+            debit(n, "confirmed"),
+            debit(n, "charged_back"),
+            debit(n, "chargeback_cancelled"),
+            debit(n, "charged_back", 2),
+        ],
+        0,
+        children=(DONE, DONE, DONE),
+        first=1,
+    ),
+)
+BTCPAY = (
+    Life(
+        "a part paid into one invoice, all into another",
+        lambda n: [
+            invoice(n, "InvoiceExpired", "x", partiallyPaid=True),
+            invoice(n, "InvoiceProcessing", "b"),
+            invoice(n, "InvoiceSettled", "b"),
+        ],
+        10_000,
+    ),
+)
+PAYU = (
+    Life(
+        "a refund that is told again in other bytes, one that is cancelled",
+        lambda n: [
+            payu(n, "COMPLETED"),
+            payu_refund(n, "1", "FINALIZED"),
+            Event({**payu_refund(n, "1", "FINALIZED").fields, "resent": True}),
+            payu_refund(n, "2", "PENDING"),
+            payu_refund(n, "2", "CANCELED"),
+            payu_refund(n, "3", "FINALIZED"),
+        ],
+        8_000,
+        children=(DONE, DONE, "Cancelled"),
+    ),
+)
+
+# ── Monri, WSPay, NestPay ────────────────────────────────────────────────────────────────────────
+
+MONRI = (
+    Life(
+        "a part captured, the rest voided, two equal refunds",
+        lambda n: [
+            monri(n, "purchase", 9, status="declined"),
+            monri(n, "authorize", 1),
+            monri(n, "capture", 2, 6_000),
+            monri(n, "void", 3, 4_000),
+            monri(n, "refund", 4, 1_000),
+            monri(n, "refund", 5, 1_000),
+        ],
+        4_000,
+        children=(DONE, DONE),
+        config={"partialCapture": "credit"},
+    ),
+)
+WSPAY = (
+    Life(
+        "a part completed, and a part of it refunded",
+        lambda n: [
+            wspay(n, "Authorized"),
+            wspay(n, "Completed", "60,00"),
+            wspay(n, "Refunded", "10,00"),
+        ],
+        5_000,
+        children=(DONE,),
+        config=CREDITED,
+    ),
+    Life(
+        "authorised, then voided",
+        lambda n: [wspay(n, "Authorized"), wspay(n, "Voided")],
+        0,
+        status="Cancelled",
+        config=BELIEVED,
+    ),
+)
+NESTPAY = (
+    Life(
+        "refused, reserved, a capture refused, captured",
+        lambda n: [
+            nestpay(n, "Declined", "x", "05"),
+            nestpay(n, "Approved", "a", kind="PreAuth"),
+            nestpay(n, "Declined", "c", "51", kind="PostAuth"),
+            nestpay(n, "Approved", "b", kind="PostAuth"),
+        ],
+        10_000,
+        config={**BELIEVED, "sentBy": "server"},
+    ),
+)
+
 LIVES = [
     *(("paypal", life) for life in PAYPAL),
     *(("square", life) for life in SQUARE),
@@ -376,6 +546,14 @@ LIVES = [
     *(("authorizenet", life) for life in AUTHORIZENET),
     *(("emerchantpay", life) for life in GENESIS),
     *(("razorpay", life) for life in RAZORPAY),
+    *(("worldline", life) for life in WORLDLINE),
+    *(("nuvei", life) for life in NUVEI),
+    *(("gocardless", life) for life in GOCARDLESS),
+    *(("btcpay", life) for life in BTCPAY),
+    *(("payu", life) for life in PAYU),
+    *(("monri", life) for life in MONRI),
+    *(("wspay", life) for life in WSPAY),
+    *(("nestpay", life) for life in NESTPAY),
 ]
 
 
