@@ -31,6 +31,7 @@ from tillbell.model.transactions import (
     TransactionKind,
     TransactionStatus,
 )
+from tillbell.money import format_amount
 from tillbell.process.linked_notices import LinkedDecider
 from tillbell.process.notice_context import (
     NoticeContext,
@@ -202,7 +203,9 @@ class PaymentDecider:
             if result.mismatch is None and not result.is_credited:
                 context.add_outcome(Outcome.DUPLICATE, judged.why, payment)
             else:
-                self._add_capture_outcome(context, result, "More is captured")
+                captured, currency = result.transaction.captured, payment.currency
+                why = f"More is captured: {format_amount(captured, currency)} {currency} in all"
+                self._add_capture_outcome(context, result, why)
         else:
             await self._statuses.decide(context, payment)
 
