@@ -18,6 +18,7 @@ from collections.abc import Coroutine
 from tillbell.clock import Clock
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import log_event
+from tillbell.model.callbacks import Callback, Outcome
 from tillbell.model.transactions import Transaction, TransactionKind, TransactionStatus
 from tillbell.process.decision import Decision
 from tillbell.receive.reprocess import Reprocessor
@@ -82,11 +83,30 @@ class UnmatchedCallbacks:
                     await self._decide_awaiting(app_id, references)
 
     async def _decide_awaiting(self, app_id: str, references: list[str]) -> None:
+        """Decide one after another, as they came. When one is applied, earlier ones go first.
+
+        So a refund that came before its payment is booked before what came after both.
+        """
         async with self._in_order:  # else two that find the same callbacks would mix their order
+            waiting: list[Callback] = []
             for callback in await self._database.callbacks_awaiting(app_id, references):
-                result = await self._reprocessor.reprocess(callback, money_only=True)
-                if result.decided is not None:  # one after another, as they came
-                    await asyncio.wait({result.decided})
+                outcome = await self._decide(callback)
+                if outcome is Outcome.UNMATCHED:
+                    waiting.append(callback)
+                elif outcome is Outcome.APPLIED:
+                    waiting = [
+                        earlier
+                        for earlier in waiting
+                        if await self._decide(earlier) is Outcome.UNMATCHED
+                    ]
+
+    async def _decide(self, callback: Callback) -> Outcome | None:
+        """Decide a callback again; return its outcome."""
+        result = await self._reprocessor.reprocess(callback, money_only=True)
+        if result.decided is not None:
+            await asyncio.wait({result.decided})
+        after = await self._database.callback(callback.app_id, callback.id)
+        return None if after is None else after.outcome
 
     async def _decide_asked(self, payment: Transaction) -> None:
         async with self._in_order:
@@ -96,11 +116,8 @@ class UnmatchedCallbacks:
                 if not is_about_linked(conflict) or conflict.callback_id is None:
                     continue
                 callback = await self._database.callback(payment.app_id, conflict.callback_id)
-                if callback is None:
-                    continue
-                result = await self._reprocessor.reprocess(callback, money_only=True)
-                if result.decided is not None:
-                    await asyncio.wait({result.decided})
+                if callback is not None:
+                    await self._decide(callback)
 
     async def _transaction_missed(self, decision: Decision) -> None:
         """Reprocess a callback if its transaction appeared while it was being decided.
