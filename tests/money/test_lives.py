@@ -330,6 +330,21 @@ async def test_news_that_waited_is_applied_in_the_order_in_which_it_came(
     assert conflict.status is (FAILED if is_first else APPROVED)
 
 
+async def test_what_waited_for_its_payment_goes_before_what_came_after_both(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    whole = linked("O", REFUND, "R1")  # without an amount: of the whole, if nothing else goes back
+    later = linked("O", REFUND, "R2", status=PENDING)
+    for notice in (whole, news("O", APPROVED), later):
+        await payments.tell(psp, notice)
+
+    await payments.create("O")
+    await payments.idle()
+
+    assert (await payments.balance("O"), await payments.conflicts()) == (0, [])
+    assert [str(c.status) for c in await payments.children("O")] == ["Approved", "Pending"]
+
+
 # ── people, sources, test money ──────────────────────────────────────────────────────────────────
 
 
@@ -502,8 +517,28 @@ async def test_the_message_says_what_was_credited(payments: PaymentHarness) -> N
     await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="120.00"))
 
     approved = [m for m in await payments.messages() if m.event_type == "transaction.approved"]
-    assert [(await payments.data(message))["amount"] for message in approved] == ["120.00"]
-    assert await payments.moved("O") == [("credit", "120.00")]
+    assert [(await payments.data(message))["amount"] for message in approved] == ["100.00"]
+    assert await payments.moved("O") == [("credit", "100.00")]
+    assert [c.amount for c in await payments.conflicts("O")] == [2_000]
+
+
+async def test_the_rule_for_parts_credits_no_more_than_the_amount(payments: PaymentHarness) -> None:
+    psp = await payments.source(partialCapture="credit")
+    for uid, captures in (
+        ("parts", (("A", "60.00"), ("A", "60.00"), ("A", "10.00"))),
+        ("twice", (("A", "100.00"), ("B", "100.00"))),
+    ):
+        await payments.create(uid)
+        for number, (own_id, amount) in enumerate(captures):
+            fields = {"psp_transaction_id": f"{own_id} {uid}", "capture_id": f"{number} {uid}"}
+            await payments.tell(psp, news(uid, APPROVED, amount=amount, **fields))
+
+    assert [await payments.balance(uid) for uid in ("parts", "twice")] == [10_000, 10_000]
+    asked = [{c.amount for c in await payments.conflicts(uid)} for uid in ("parts", "twice")]
+    assert asked == [{1_000, 2_000}, {10_000}]
+    for conflict in await payments.conflicts():
+        await payments.accept(conflict.id)
+    assert [await payments.balance(uid) for uid in ("parts", "twice")] == [13_000, 20_000]
 
 
 async def test_of_two_refunds_in_one_callback_only_the_accepted_one_is_booked(

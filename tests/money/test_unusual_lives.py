@@ -104,7 +104,7 @@ LIVES = {
             back(uid, REFUND, "RB", "10.00"),
         ],
         5_000,
-        accepted=(1_000, 6_000),
+        accepted=(2_000, 1_000, 6_000),
         asks_by_order=True,
         config={"partialCapture": "credit"},
     ),

@@ -77,8 +77,8 @@ class TransactionSteps:
         """Approve a payment if its attempts have captured what was asked for.
 
         Less is credited only if the source says so; else a conflict asks a person, unless the
-        rest may still come. More is approved with the amount that was asked for, and a conflict
-        asks about the rest: it holds what accepting it credits.
+        rest may still come. More is always approved with the amount that was asked for, and a
+        conflict asks about the rest: it holds what accepting it credits.
         """
         read = _captured_amount(capture.amount, payment)
         if isinstance(read, AmountMismatch):
@@ -88,12 +88,12 @@ class TransactionSteps:
         total = reported.captured
         mismatch = _difference(total, payment)
         if total >= payment.amount or (capture.credits_part and total > 0):
-            credited = total if capture.credits_part else payment.amount
+            credited = min(total, payment.amount)
             await self._close_mismatches(decision, payment)
             after = decision.advance(
                 reported, TransactionStatus.APPROVED, capture.details, capture.trust, credited
             )
-            if mismatch is None or capture.credits_part:
+            if mismatch is None or total == credited:
                 return CaptureResult(after, is_credited=True)
             mismatch = mismatch._replace(minor=total - credited)
             mismatch = await self._ask(decision, after, capture, mismatch)
@@ -116,6 +116,7 @@ class TransactionSteps:
         """Note what an Approved payment has captured. What is more than before asks a person.
 
         Each conflict is about one increase, so that keeping one says nothing about the others.
+        Where the source credits parts, an increase is credited up to the amount.
         """
         read = _captured_amount(capture.amount, payment)
         is_new = attempt_of(payment, capture.report) is None
@@ -135,21 +136,19 @@ class TransactionSteps:
         increase = reported.captured - max(credited, payment.captured)
         if increase <= 0:
             return CaptureResult(decision.update_transaction(payment, reported))
-        is_made_again = has_failed_capture(payment) and reported.captured <= payment.amount
-        if capture.credits_part or is_made_again:
-            after = add_capture(decision, payment, reported, increase, capture.details)
+        room = max(0, payment.amount - credited) if capture.credits_part else 0
+        if has_failed_capture(payment) and reported.captured <= payment.amount:
+            room = increase  # it is made again
+        credit = min(increase, room)
+        if credit:
+            after = add_capture(decision, payment, reported, credit, capture.details)
+        else:
+            after = decision.update_transaction(payment, reported)
+        if credit == increase:
             return CaptureResult(after, is_credited=True)
-        after = decision.update_transaction(payment, reported)
-        total, currency = reported.captured, payment.currency
-        mismatch = AmountMismatch(
-            f"{format_amount(total, currency)} {currency} is captured in all, "
-            f"{format_amount(credited, currency)} is credited.",
-            minor=increase,
-            currency=currency,
-            is_more=True,
-        )
+        mismatch = _more_than_credited(reported, credited + credit, increase - credit)
         mismatch = await self._ask(decision, after, capture, mismatch)
-        return CaptureResult(after, mismatch)
+        return CaptureResult(after, mismatch, is_credited=credit > 0)
 
     async def undo_capture(
         self,
@@ -311,6 +310,15 @@ def _difference(total: int, payment: Transaction) -> AmountMismatch | None:
         currency=currency,
         is_more=total > payment.amount,
     )
+
+
+def _more_than_credited(payment: Transaction, credited: int, increase: int) -> AmountMismatch:
+    currency = payment.currency
+    why = (
+        f"{format_amount(payment.captured, currency)} {currency} is captured in all, "
+        f"{format_amount(credited, currency)} is credited."
+    )
+    return AmountMismatch(why, minor=increase, currency=currency, is_more=True)
 
 
 def _with_amount(capture: ReportedCapture, minor: int) -> AttemptReport:
