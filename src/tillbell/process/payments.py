@@ -203,9 +203,7 @@ class PaymentDecider:
             if result.mismatch is None and not result.is_credited:
                 context.add_outcome(Outcome.DUPLICATE, judged.why, payment)
             else:
-                captured, currency = result.transaction.captured, payment.currency
-                why = f"More is captured: {format_amount(captured, currency)} {currency} in all"
-                self._add_capture_outcome(context, result, why)
+                self._add_capture_outcome(context, result, _captured_text(result.transaction))
         else:
             await self._statuses.decide(context, payment)
 
@@ -357,3 +355,8 @@ def _is_older(notice: TransactionNotice, payment: Transaction) -> bool:
     if notice.occurred_at is None or payment.news_at is None:
         return False
     return notice.occurred_at < payment.news_at
+
+
+def _captured_text(payment: Transaction) -> str:
+    captured = format_amount(payment.captured, payment.currency)
+    return f"More is captured: {captured} {payment.currency} in all"
