@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import subprocess
@@ -9,7 +10,9 @@ import sys
 from pathlib import Path
 
 import apsw
+import httpx
 import pytest
+from bench.gateway import GatewayProcess
 
 from tests.crash import trace
 
@@ -60,3 +63,37 @@ def test_the_kill_loop_holds_for_three_kills() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "VIOLATION" not in done.stdout
+
+
+@pytest.mark.slow
+def test_a_file_whose_import_is_killed_is_written_as_a_whole(tmp_path: Path) -> None:
+    rows = 2_500
+    file = "uid,email\r\n" + "".join(f"c-{n},c{n}@shop.example\r\n" for n in range(rows))
+    gateway = GatewayProcess(tmp_path / "data")
+    gateway.start()
+    try:
+        app = gateway.application()
+        task = _asked(gateway, "POST", f"/app/{app}/import/customers?onError=stop", file)
+        path = f"/background-task/{json.loads(task)['id']}"
+        while (state := json.loads(_asked(gateway, "GET", path)))["data"].get("created", 0) < 500:
+            assert state["status"] == "running", state
+        assert 500 <= state["data"]["created"] < rows
+        canceled = gateway.call("POST", f"/api/v1{path}/cancel")
+        assert canceled.status == 409, canceled
+        gateway.kill()
+        gateway.start()
+        while json.loads(_asked(gateway, "GET", path))["status"] == "running":
+            pass
+        for kind, least in (("customers", rows), ("messages", rows)):
+            lines = _asked(gateway, "GET", f"/app/{app}/export/{kind}?format=ndjson").splitlines()
+            assert len(lines) == least, kind
+    finally:
+        gateway.stop()
+
+
+def _asked(gateway: GatewayProcess, method: str, path: str, file: str | None = None) -> bytes:
+    headers = {"Authorization": f"Bearer {gateway.admin_key}", "Content-Type": "text/csv"}
+    url = f"http://127.0.0.1:{gateway.port}/api/v1{path}"
+    answer = httpx.request(method, url, content=file, headers=headers, timeout=60)
+    assert answer.is_success, answer.text
+    return answer.content

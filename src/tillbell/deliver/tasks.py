@@ -53,12 +53,20 @@ class TaskRunner:
         self._clock = clock
         self._ids = ids
         self._steps: dict[str, StepFunction] = {}  # by kind of task
+        self._all_or_nothing: dict[str, Callable[[Task], bool]] = {}  # by kind of task
         self._is_leader = is_leader
         self._running: dict[str, asyncio.Task[None]] = {}  # by task id
 
-    def register(self, kind: str, step: StepFunction) -> None:
-        """Set the function that does one step of a kind of task."""
+    def register(
+        self, kind: str, step: StepFunction, is_all_or_nothing: Callable[[Task], bool] | None = None
+    ) -> None:
+        """Set the function that does one step of a kind of task.
+
+        A task for which `is_all_or_nothing` is true has begun what it must do as a whole.
+        """
         self._steps[kind] = step
+        if is_all_or_nothing is not None:
+            self._all_or_nothing[kind] = is_all_or_nothing
 
     async def begin(self, kind: str, app_id: str, arguments: dict[str, Any]) -> Task:
         """Store a task and start it."""
@@ -79,13 +87,20 @@ class TaskRunner:
     async def control(self, task: Task, status: TaskStatus) -> Task:
         """Pause, resume or cancel a task, at the next step; return it as it is stored then.
 
-        `ConflictError` if it has ended. What it had done stays.
+        `ConflictError` if it has ended, or if it would be canceled in the middle of what is done as
+        a whole. What it had done stays.
         """
+        must_end = self._all_or_nothing.get(task.kind)
 
         def apply(stored: Task) -> Task:
             if stored.status not in _OPEN:
                 raise ConflictError(
                     f"This task has ended already: it is {stored.status.value}.", code="task_ended"
+                )
+            if status is TaskStatus.CANCELED and must_end is not None and must_end(stored):
+                raise ConflictError(
+                    "This task writes all or nothing, and has begun to write: it cannot be"
+                    " canceled any more."
                 )
             return msgspec.structs.replace(stored, status=status)
 

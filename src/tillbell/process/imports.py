@@ -3,8 +3,9 @@
 Rows are decided in batches; a batch is one decision, so one commit. A file that is small is decided
 at once, and if every row has to be right it is one commit as a whole. A larger one is kept in parts
 and read by a background task, which first checks all rows if every row has to be right, and then
-writes them; it goes on where it was after a restart. What a row does not change is not written, so
-a part that is done again does nothing.
+writes them; it goes on where it was after a restart, and cannot be canceled while it writes such a
+file: all of it is written, or nothing. What a row does not change is not written, so a part that is
+done again does nothing.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ class Importer:
         self._database = decisions.database
         self._tasks = tasks
         self._ids = ids
-        tasks.register(IMPORT, self._step)
+        tasks.register(IMPORT, self._step, _is_all_or_nothing)
 
     async def run(
         self, app_id: str, options: ImportOptions, data: AsyncIterator[bytes], actor: str
@@ -390,6 +391,15 @@ def _groups_of(heading: Heading, part: ImportPart) -> list[RowGroup]:
     rows = [TableRow(number, list(cells)) for number, cells in part.rows]
     groups, _ = grouper.add(rows)
     return groups + grouper.end()
+
+
+def _is_all_or_nothing(task: Task) -> bool:
+    """Tell whether a task has begun to write a file of which every row has to be right.
+
+    All of its rows were checked, and it goes on after a crash until all are written.
+    """
+    is_writing = (task.cursor or _first_cursor(task.arguments)).startswith("write:")
+    return is_writing and task.arguments.get("onError") == "stop"
 
 
 # ── a task's report ──────────────────────────────────────────────────────────────────────────────

@@ -179,6 +179,7 @@ async def resume(task: ControlledTask, gateway: GatewayOf) -> TaskOut:
 async def cancel(task: ControlledTask, gateway: GatewayOf) -> TaskOut:
     """End a background task after its present step. What it has done stays.
 
-    409 `task_ended` if it has ended.
+    409 `task_ended` if it has ended, `conflict` if it is an import that writes all or nothing and
+    has begun to write.
     """
     return TaskOut.of(await gateway.tasks.control(task, TaskStatus.CANCELED))
