@@ -92,13 +92,21 @@ def test_everything_is_described_for_a_reader() -> None:
         for parameter in operation.get("parameters", ()):
             assert says_more_than(parameter["name"], parameter["description"]), parameter
         for status, response in operation["responses"].items():
-            assert response["description"], (where, status)
+            assert response["description"] not in ("", "Successful Response"), (where, status)
             assert "X-Request-Id" in response["headers"], (where, status)
+    assert _default_order(document, "/api/v1/app").endswith("oldest by default.")
+    assert _default_order(document, "/api/v1/app/{app_id}/endpoint").endswith("newest by default.")
     described = {tag["name"]: tag["description"] for tag in document["tags"]}
     used = {tag for _, operation in operations(document) for tag in operation["tags"]}
     assert used <= set(described)
     assert all(len(text.split()) > 3 for text in described.values())
     assert document["servers"]
+
+
+def _default_order(document: dict[str, Any], path: str) -> str:
+    parameters = document["paths"][path]["get"]["parameters"]
+    (text,) = (each["description"] for each in parameters if each["name"] == "order")
+    return str(text)
 
 
 def patterns(document: Any) -> Iterator[str]:

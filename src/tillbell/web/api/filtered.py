@@ -41,14 +41,17 @@ FilterText = Annotated[
     Query(
         alias="filter",
         max_length=TEXT_MAX,
-        description="A filter, e.g. `type:order.* status:failed -tag:test`: see the docs.",
+        description=(
+            "Only rows that all terms fit, e.g. `since:24h -id:msg_1`. The terms of each list:"
+            " docs/api.md, Filters, and `GET /api/v1/filter/completion`."
+        ),
     ),
 ]
 
 
 FilterIn = Annotated[
     str | None,
-    Field(max_length=TEXT_MAX, description="A filter, as the list takes it: see the docs."),
+    Field(max_length=TEXT_MAX, description="Only what the list shows with this `filter`."),
     Decides(),
 ]
 

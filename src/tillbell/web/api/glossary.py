@@ -50,7 +50,7 @@ PARAMETERS: Mapping[str, str] = {
     "order": "Whether the oldest or the newest comes first; newest by default.",
     "before": "Only what is older than this time (UTC).",
     "after": "Only what is as old as this time (UTC), or newer.",
-    "since": "Begin of the time range (UTC).",
+    "since": "Begin of the time range (UTC); 28 days before its end if left out.",
     "until": "End of the time range (UTC); now if left out.",
     "channel": "Only messages with this channel.",
     "tag": "Only messages with this tag.",

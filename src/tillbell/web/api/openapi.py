@@ -48,6 +48,14 @@ _REQUEST_ID = {
 _LIST_NAME = re.compile(r"\bListed_(\w+?)Out_")
 _SENTENCE_END = re.compile(r"\.(?:\s|$)")
 _METHODS = ("get", "put", "post", "delete", "patch")
+_FRAMEWORKS_WORDS = "Successful Response"
+_SHOWN = "What was asked for."
+_DONE = {
+    "200": "Done, with this result.",
+    "201": "Created.",
+    "202": "Stored; what follows from it goes on after the answer.",
+    "204": "Done; the answer has no body.",
+}
 _TEXT = {
     400: "The request cannot be read.",
     401: "No valid API key.",
@@ -157,7 +165,9 @@ def _complete(path: str, method: str, operation: Doc) -> None:
         tag = operation["tags"][0]
         for status in _statuses(path, method, tag, has_body="requestBody" in operation):
             responses[str(status)] = _response(status)
-    for response in responses.values():
+    for status, response in responses.items():
+        if response["description"] == _FRAMEWORKS_WORDS:
+            response["description"] = _SHOWN if method == "get" else _DONE[status]
         response["headers"] = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
 
 

@@ -53,7 +53,12 @@ async def ordered_page_of(
 
 
 async def ascending_page_of(
-    limit: Limit = 50, iterator: Iterator = None, order: Ordering | None = None
+    limit: Limit = 50,
+    iterator: Iterator = None,
+    order: Annotated[
+        Ordering | None,
+        Query(description="Whether the oldest or the newest comes first; oldest by default."),
+    ] = None,
 ) -> Page:
     """Read `limit`, `iterator` and `order` from the query; oldest first by default."""
     return _page(limit, iterator)._replace(ascending=order is not Ordering.DESCENDING)

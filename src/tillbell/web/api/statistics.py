@@ -24,7 +24,7 @@ from tillbell.web.api.csv_text import MEDIA_TYPE, csv_text
 from tillbell.web.api.filters import TimeQuery, check_types, instant
 from tillbell.web.api.overviews import ScopeOf
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, resource
-from tillbell.web.api.shapes import Out
+from tillbell.web.api.shapes import Out, Time
 
 Row = tuple[object, ...]
 _TIME_COLUMNS = tuple(
@@ -231,7 +231,9 @@ class MarkerPlotOut(PlotOut):
 
 async def the_period(
     gateway: GatewayOf,
-    since: TimeQuery = None,
+    since: Annotated[
+        Time | None, Query(description="Begin (UTC); an hour before `until` if left out.")
+    ] = None,
     until: TimeQuery = None,
     step: Annotated[
         int | None,
