@@ -201,7 +201,13 @@ class Gateway:
             http_client=self.http_client,
             clock=self.clock,
         )
-        self.fates = Fates(self.database, self.config_cache, self.lanes, self.clock)
+        self.fates = Fates(
+            database=self.database,
+            config_cache=self.config_cache,
+            lanes=self.lanes,
+            hold=self.hold,
+            clock=self.clock,
+        )
         self.replay_planner = ReplayPlanner(self.database)
         self.expunger = Expunger(self.database, self.tasks, self.clock)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tillbell.clock import Clock
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.config_cache import ConfigCache
+from tillbell.deliver.hold import Hold
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.payload_routes import reads_payload
 from tillbell.model.endpoints import Endpoint, EndpointHealth
@@ -40,11 +41,18 @@ class Fates:
     """Says where messages are on their way to endpoints."""
 
     def __init__(
-        self, database: Database, config_cache: ConfigCache, lanes: Lanes, clock: Clock
+        self,
+        *,
+        database: Database,
+        config_cache: ConfigCache,
+        lanes: Lanes,
+        hold: Hold,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._config_cache = config_cache
         self._lanes = lanes
+        self._hold = hold
         self._clock = clock
 
     async def of(self, message: Message, endpoint_id: str) -> Fate:
@@ -161,13 +169,14 @@ class Fates:
     def _with_lane(
         self, lookup: Lookup, endpoint: Endpoint, stored: EndpointHealth | None
     ) -> Lookup:
-        """Add what holds the deliveries of an endpoint back: its breaker, a rate."""
+        """Add what keeps the deliveries of an endpoint back: its breaker, a rate, the hold."""
         health = self._lanes.health(endpoint.id, stored)
         view = self._config_cache.cached_view(endpoint.scope)
         rates = (endpoint.throttle_rate, view.application.throttle_rate if view else None)
         return lookup._replace(
             probe_at=health.probe_at if health is not None else None,
             rate=min((rate for rate in rates if rate), default=None),
+            is_held=self._hold.is_on,
         )
 
 

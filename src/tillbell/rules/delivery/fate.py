@@ -24,6 +24,7 @@ class FateCode(StrEnum):
     CIRCUIT_OPEN = "circuit_open"
     ORDERED_BEHIND = "ordered_behind"
     RATE_LIMITED = "rate_limited"
+    HELD = "held"
     PAYLOAD_EXPIRED = "payload_expired"
     DELETED = "deleted"
     FAILED = "failed"
@@ -49,8 +50,13 @@ class Lookup(NamedTuple):
     ahead: str | None = None  # the delivery that its order key waits for
     rate: int | None = None  # attempts a second, of the endpoint or of its application
     last: AttemptEnd | None = None  # the last attempt of the delivery that has ended
+    is_held: bool = False  # the gateway sends nothing
 
 
+_HELD = (
+    "The gateway was started with --hold and sends nothing. `tillbell release`, or"
+    " `POST /api/v1/hold/release`, lets it send."
+)
 _NO_PAYLOAD = "payload_deleted"  # the error of an attempt that had nothing to send
 _OTHER_SOURCE = (
     "The endpoint is the webhook of the source {source}, and the message is not about a transaction"
@@ -144,6 +150,8 @@ def _waiting(endpoint: Endpoint, delivery: Delivery, lookup: Lookup) -> Fate:
     if not lookup.has_body:
         text = "Its payload was deleted; it cannot be sent any more."
         return Fate(FateCode.PAYLOAD_EXPIRED, text, next_at=delivery.due_at)
+    if lookup.is_held:
+        return Fate(FateCode.HELD, _HELD, since=delivery.created_at)
     now, due_at = lookup.now, delivery.due_at
     if lookup.probe_at is not None:
         text = (

@@ -119,6 +119,7 @@ _URGENCY = (
     FateCode.ENDPOINT_PAUSED,
     FateCode.CIRCUIT_OPEN,
     FateCode.ORDERED_BEHIND,
+    FateCode.HELD,
     FateCode.RETRYING,
     FateCode.RATE_LIMITED,
     FateCode.DELIVERED,

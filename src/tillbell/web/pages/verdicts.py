@@ -28,6 +28,7 @@ _LOOKS = {
     FateCode.DELIVERED: ("ok", "ok"),
     FateCode.RETRYING: ("warn", "refresh"),
     FateCode.RATE_LIMITED: ("warn", "gauge"),
+    FateCode.HELD: ("warn", "pause"),
     FateCode.ORDERED_BEHIND: ("warn", "clock"),
     FateCode.CIRCUIT_OPEN: ("warn", "problem"),
     FateCode.ENDPOINT_PAUSED: ("warn", "pause"),
@@ -39,6 +40,7 @@ _TITLES = {
     FateCode.DELIVERED: "It arrived",
     FateCode.RETRYING: "It has not arrived yet",
     FateCode.RATE_LIMITED: "It waits for its turn",
+    FateCode.HELD: "The gateway sends nothing",
     FateCode.ORDERED_BEHIND: "It waits behind an earlier message",
     FateCode.CIRCUIT_OPEN: "The endpoint is down",
     FateCode.ENDPOINT_PAUSED: "The endpoint is paused",
@@ -118,6 +120,7 @@ _WORST = (
     FateCode.ENDPOINT_PAUSED,
     FateCode.CIRCUIT_OPEN,
     FateCode.ORDERED_BEHIND,
+    FateCode.HELD,
     FateCode.RETRYING,
     FateCode.RATE_LIMITED,
 )
