@@ -66,7 +66,7 @@ class ApiGate:
             return await self._rest.answer_public(scope, receive)
         principal = self._authenticated(scope)
         scope[PRINCIPAL] = principal
-        headers += self._limit.take(principal.key.id, principal.key.rate_limit)
+        self._limit.take(principal.key.id, principal.key.rate_limit, headers)
         if self._usage.is_due(principal.key):
             await self._usage.record_use(principal.key)
         if header(scope, b"content-encoding") not in (None, b"", b"identity"):

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from tillbell.clock import MINUTE, SECOND, Clock, Micros
 from tillbell.errors import TooMany
 from tillbell.rules.proxies import Networks, client_address
-from tillbell.web.edge.asgi_types import Scope
+from tillbell.web.edge.asgi_types import Headers, Scope
 
 _KEYS_MAX = 10_000
 GUESSES_MAX = 20  # wrong keys of an address in a minute
@@ -70,24 +70,25 @@ class RateLimit:
         """Tell whether there is a limit for a key with this own one."""
         return bool(self._rate if own_rate is None else own_rate)
 
-    def take(self, key_id: str, own_rate: int | None = None) -> list[tuple[bytes, bytes]]:
-        """Count one request; return the header fields that show the limit.
+    def take(
+        self, key_id: str, own_rate: int | None = None, headers: Headers | None = None
+    ) -> None:
+        """Count one request, and add the fields that show the limit to the headers of its answer.
 
         `own_rate` is the key's own limit, which replaces the general one. `TooMany` if the limit is
-        exceeded. No fields if there is none (0).
+        exceeded; that answer has the fields too. No fields if there is none (0).
         """
         rate = self._rate if own_rate is None else own_rate
         if not rate:
-            return []
+            return
         now = self._clock.now()
         full_at = max(self._full_at.get(key_id, now), now) + SECOND // rate
+        if headers is not None:
+            remaining = max(0, now + SECOND - full_at) * rate // SECOND
+            headers.append((b"ratelimit-policy", b'"default";q=%d;w=1' % rate))
+            headers.append((b"ratelimit", b'"default";r=%d;t=1' % remaining))
         if full_at > now + SECOND:
             raise TooMany(f"This key may make {rate} requests a second.")
         if len(self._full_at) >= _KEYS_MAX:
             self._full_at = {k: at for k, at in self._full_at.items() if at > now}
         self._full_at[key_id] = full_at
-        remaining = (now + SECOND - full_at) * rate // SECOND
-        return [
-            (b"ratelimit-policy", b'"default";q=%d;w=1' % rate),
-            (b"ratelimit", b'"default";r=%d;t=1' % remaining),
-        ]
