@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from tillbell.clock import Micros, iso
+from tillbell.clock import Micros
 from tillbell.model.callbacks import Callback, Outcome, Repeats
 from tillbell.model.messages import DeliveryState
 from tillbell.model.transactions import (
@@ -224,7 +224,7 @@ def _repeat_steps(facts: StoryFacts) -> Iterator[StoryStep]:
             at=repeats.last_at,
             kind=StepKind.CALLBACK,
             title=f"{source}: {words.get(id_, 'callback')} repeated {often}",
-            text=f"Last at {iso(repeats.last_at)}. The same as before: it changed nothing.",
+            text="The time is that of the last one. It said the same, and changed nothing.",
             word=Outcome.DUPLICATE,
             is_change=False,
             callback_id=id_,

@@ -18,10 +18,10 @@ from tillbell.storage.ports.outbound import Page
 from tillbell.upkeep.audit_check import check_audit_log
 from tillbell.web.api.audit import AuditOut, audit_page
 from tillbell.web.api.paging import ListPage
-from tillbell.web.pages.endpoint_views import name_of
 from tillbell.web.pages.filter_line import filter_line
 from tillbell.web.pages.lists import export, listing_of, nothing, page_by_time
 from tillbell.web.pages.page import SitePage, Visit
+from tillbell.web.pages.target_names import target_name
 
 _VERIFY = "/settings/audit/verify"
 _COLUMNS = tuple(field.alias or name for name, field in AuditOut.model_fields.items())
@@ -35,6 +35,8 @@ _PAGE_OF = {
     "et": "/event-types",
     "key": "/settings/keys",
     "msg": "/messages/{msg}",
+    "inb": "/inboxes/{inbox}",
+    "alt": "/settings/alerts",
     "per": "/settings/people",
     "qtask": "/jobs/{task}",
     "src": "/sources/{source}",
@@ -191,20 +193,16 @@ async def _target(visit: Visit, act: AuditedAct) -> ActTarget:
     """Return what an act was done to, with a link to its page if there is one."""
     id_ = act.target
     prefix = id_.partition("_")[0]
+    text = await target_name(visit, act.app_id, id_)
     if prefix == "app":
         app = await visit.gateway.config_cache.application(id_)
-        if app is None:
-            return ActTarget(id_, "")
-        return ActTarget(app.name, visit.link("/", app=app.uid or app.id))
-    text = id_
+        return ActTarget(text, visit.link("/", app=app.uid or app.id) if app is not None else "")
     pattern = _PAGE_OF.get(prefix, "")
     if prefix == "ep":
-        endpoint = await visit.gateway.config_cache.endpoint(act.app_id, id_)
-        text, pattern = (name_of(endpoint), pattern) if endpoint is not None else (id_, "")
         if act.app_id == OPERATIONAL:
             return ActTarget(text, visit.link("/settings/webhooks"))
-    if prefix == "src":
-        text = visit.gateway.source_cache.name(id_)
+        if await visit.gateway.config_cache.endpoint(act.app_id, id_) is None:
+            pattern = ""
     if not pattern or not visit.may_open(pattern):
         return ActTarget(text, "")
     app_name = visit.names_of(act.app_id)[0] if act.app_id else visit.app_name

@@ -27,6 +27,7 @@ from tillbell.web.api.paging import ListPage
 from tillbell.web.pages.filter_line import filter_line
 from tillbell.web.pages.lists import export, listing_of, nothing, page_by_time
 from tillbell.web.pages.page import SitePage, Visit
+from tillbell.web.pages.target_names import target_name
 
 WAITING = "waiting"  # how a callback looks that is not processed yet
 _COLUMNS = (
@@ -94,6 +95,7 @@ class ShownCallback(NamedTuple):
     says: list[str]  # its notices, as JSON
     differences: list[DifferenceOut]
     deliveries: list[LinkedDeliveryOut]
+    endpoint_names: dict[str, str]  # of their endpoints, by id
 
 
 def callback_line(visit: Visit, callback: Callback) -> CallbackLine:
@@ -139,6 +141,7 @@ async def show(visit: Visit) -> Response:
         compiled = gateway.source_cache.compiled(callback.source_id)
         request = await asyncio.to_thread(request_out, incoming, compiled)
         note = request.body_note or ""
+    deliveries = await linked_deliveries(gateway, callback)
     preview = preview_out(await gateway.reprocessor.reparse_with_advice(callback))
     shown = ShownCallback(
         callback=callback,
@@ -151,7 +154,11 @@ async def show(visit: Visit) -> Response:
         preview=preview,
         says=[_pretty(notice) for notice in preview.reading.notices] if preview.reading else [],
         differences=preview.differences,
-        deliveries=await linked_deliveries(gateway, callback),
+        deliveries=deliveries,
+        endpoint_names={
+            each.endpoint_id: await target_name(visit, callback.app_id, each.endpoint_id)
+            for each in deliveries
+        },
     )
     return visit.show("callback.html", c=shown)
 

@@ -31,9 +31,17 @@ from tillbell.web.pages.endpoint_views import WORST, EndpointView
 from tillbell.web.pages.filter_line import filter_line
 from tillbell.web.pages.lists import Fetch, all_of, export, listing_of, nothing, page_of
 from tillbell.web.pages.page import SitePage, Visit
-from tillbell.web.pages.plots import RANGES, AttemptPlot, attempt_plot, period_of, range_of
+from tillbell.web.pages.plots import (
+    MARKERS_SHOWN,
+    RANGES,
+    AttemptPlot,
+    attempt_plot,
+    period_of,
+    range_of,
+)
 from tillbell.web.pages.receiver_samples import LANGUAGES, ReceiverSample, receiver_sample
 from tillbell.web.pages.sorting import Keys, sorted_rows
+from tillbell.web.pages.target_names import named_markers
 from tillbell.web.pages.verdicts import PageVerdict, of_endpoint
 
 _ATTEMPTS_SHOWN = 10
@@ -236,7 +244,8 @@ async def _markers(visit: Visit, endpoint: Endpoint, period: PlotPeriod) -> list
     """Return what may explain the plot; nothing to a reader who may not see what others do."""
     if visit.refusal("statistics.markers"):
         return []
-    return await visit.gateway.plots.markers(endpoint.scope, endpoint.id, period.span)
+    markers = await visit.gateway.plots.markers(endpoint.scope, endpoint.id, period.span)
+    return await named_markers(visit, markers[:MARKERS_SHOWN])
 
 
 async def _filter_test(gateway: Gateway, endpoint: Endpoint, message_id: str) -> FilterTest:

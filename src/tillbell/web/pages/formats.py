@@ -53,12 +53,12 @@ def size(count: int) -> str:
 def milliseconds(duration: Micros) -> str:
     """Return a measured duration.
 
-    >>> milliseconds(184_300), milliseconds(30_000_000), milliseconds(300)
-    ('184 ms', '30.00 s', '0.3 ms')
+    >>> milliseconds(184_300), milliseconds(30_000_000), milliseconds(1_740)
+    ('184 ms', '30.00 s', '1.7 ms')
     """
     if duration >= SECOND:
         return f"{duration / SECOND:.2f} s"
-    return f"{duration // 1000} ms" if duration >= 1000 else f"{duration / 1000:.1f} ms"
+    return f"{duration // 1000} ms" if duration >= 10_000 else f"{duration / 1000:.1f} ms"
 
 
 def span(duration: Micros) -> str:

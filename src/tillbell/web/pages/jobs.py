@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 from starlette.responses import Response
 
-from tillbell.clock import iso
+from tillbell.clock import Micros, from_datetime, iso
 from tillbell.configure.reseal import RESEAL
 from tillbell.deliver.expunge import EXPUNGE_ALL
 from tillbell.deliver.resend import BULK_REPLAY, RECOVER, REPLAY_MISSING
@@ -25,16 +26,20 @@ from tillbell.web.pages.lists import export, listing_of, page_by_time
 from tillbell.web.pages.page import SitePage, Visit
 
 _COLUMNS = ("started", "updated", "application", "id", "kind", "status", "endpoint", "count")
-# What each kind does, and what it counts.
+# What each kind does, and what it counts: one, and several.
 _KINDS = {
-    RECOVER: ("Recover what failed", "deliveries sent again"),
-    BULK_REPLAY: ("Replay deliveries", "deliveries sent again"),
-    REPLAY_MISSING: ("Replay what is missing", "deliveries made"),
-    EXPUNGE_ALL: ("Delete payloads", "payloads deleted"),
-    ERASE_CUSTOMER: ("Erase a customer", "records, payloads and requests erased"),
-    REPROCESS_TASK: ("Replay callbacks", "callbacks processed again"),
-    IMPORT: ("Import a file", "rows read"),
-    RESEAL: ("Encrypt secrets anew", "records encrypted anew"),
+    RECOVER: ("Recover what failed", "delivery sent again", "deliveries sent again"),
+    BULK_REPLAY: ("Replay deliveries", "delivery sent again", "deliveries sent again"),
+    REPLAY_MISSING: ("Replay what is missing", "delivery made", "deliveries made"),
+    EXPUNGE_ALL: ("Delete payloads", "payload deleted", "payloads deleted"),
+    ERASE_CUSTOMER: (
+        "Erase a customer",
+        "record, payload or request erased",
+        "records, payloads and requests erased",
+    ),
+    REPROCESS_TASK: ("Replay callbacks", "callback processed again", "callbacks processed again"),
+    IMPORT: ("Import a file", "row read", "rows read"),
+    RESEAL: ("Encrypt secrets anew", "record encrypted anew", "records encrypted anew"),
 }
 _SAYS = {
     TaskStatus.RUNNING: (
@@ -59,6 +64,9 @@ _SAYS = {
     ),
 }
 _REPORTED = ("rows", "created", "changed", "unchanged", "failed", "problems")  # of an import
+_PERIOD = ("since", "until")
+# Members of a job that its page shows elsewhere.
+_NOT_OF_PLAN = ("appId", "endpointId", "count", "skipped", *_PERIOD, *_REPORTED)
 _REASONS = {
     "missing_payload": "their payload is no longer kept",
     "changed_meanwhile": "they changed meanwhile",
@@ -124,11 +132,15 @@ async def show(visit: Visit) -> Response:
     plan = {
         name: value
         for name, value in data.items()
-        if value is not None and name not in ("count", "skipped", *_REPORTED)
+        if value is not None and name not in _NOT_OF_PLAN
     }
     text = msgspec.json.format(msgspec.json.encode(plan), indent=2).decode()
     return visit.show(
-        "job.html", j=await _row(visit, task), plan=text if plan else "", report=_report(task)
+        "job.html",
+        j=await _row(visit, task),
+        period=[_instant(data.get(name)) for name in _PERIOD],
+        plan=text if plan else "",
+        report=_report(task),
     )
 
 
@@ -136,6 +148,10 @@ PAGES = (
     SitePage("/jobs", list_, "/jobs"),
     SitePage("/jobs/{task}", show, "/jobs"),
 )
+
+
+def _instant(text: object) -> Micros | None:
+    return from_datetime(datetime.fromisoformat(text)) if isinstance(text, str) else None
 
 
 def _report(task: Task) -> dict[str, Any] | None:
@@ -151,12 +167,12 @@ async def _row(visit: Visit, task: Task) -> JobRow:
     if endpoint_id:
         endpoint = await visit.gateway.config_cache.endpoint(task.scope, endpoint_id)
     skipped = task.result.get("skipped", {})
-    title, unit = _KINDS.get(task.kind, (task.kind, "done"))
+    title, one_unit, units = _KINDS.get(task.kind, (task.kind, "done", "done"))
     return JobRow(
         task,
         *visit.names_of(task.scope),
         title=title,
-        unit=unit,
+        unit=one_unit if task.result.get("count") == 1 else units,
         state=task.status.value,
         endpoint_id=endpoint_id,
         endpoint_name=name_of(endpoint) if endpoint is not None else endpoint_id,

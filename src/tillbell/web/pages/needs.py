@@ -109,7 +109,8 @@ async def _of_source(visit: Visit, app_id: str, source_id: str, count: int) -> N
         "key",
         source.name if source is not None else source_id,
         f": {_count(count, 'callback', 'callbacks')} did not prove who sent them",
-        "They were stored and refused; no money has moved by them. Often a secret was changed.",
+        f"{'It was' if count == 1 else 'They were'} stored and refused; no money has moved."
+        " Often a secret was changed.",
         href,
         "See why",
     )

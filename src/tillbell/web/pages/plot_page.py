@@ -22,6 +22,7 @@ from tillbell.web.api.csv_text import MEDIA_TYPE, csv_text
 from tillbell.web.pages import charts
 from tillbell.web.pages.formats import clock_time, milliseconds, number, short_date
 from tillbell.web.pages.page import SECURITY_HEADERS, SitePage, Visit
+from tillbell.web.pages.target_names import named_markers
 
 SPANS: dict[str, Micros] = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 _MARKS_SHOWN = 6
@@ -83,7 +84,7 @@ class Scene(NamedTuple):
     """What all plots of one page share."""
 
     period: PlotPeriod
-    markers: list[Marker]
+    markers: list[Marker]  # those that are shown, newest first
     zone: tzinfo
     about: str  # whose numbers they are, for the label of a drawing
 
@@ -91,14 +92,13 @@ class Scene(NamedTuple):
     def places(self) -> list[float]:
         """Where the markers are, from 0 to 1."""
         since, until, _ = self.period
-        shown = [m for m in self.markers[:_MARKS_SHOWN] if since <= m.at < until]
+        shown = [m for m in self.markers if since <= m.at < until]
         return [(marker.at - since) / (until - since) for marker in shown]
 
     @property
     def marks(self) -> list[MarkItem]:
         """The newest markers, oldest first."""
-        shown = reversed(self.markers[:_MARKS_SHOWN])
-        return [MarkItem(_ICONS[m.kind], m.at, m.text) for m in shown]
+        return [MarkItem(_ICONS[m.kind], m.at, m.text) for m in reversed(self.markers)]
 
     def time(self, at: Micros) -> str:
         """Return a time as this period needs it."""
@@ -244,8 +244,9 @@ async def scene_of(visit: Visit) -> Scene:
     minutes_kept = visit.gateway.settings.minute_statistics_hours * HOUR
     period = plot_period(WantedPeriod(since=visit.now - length), visit.now, minutes_kept)
     markers = await visit.gateway.plots.markers(visit.app_id, None, period.span)
+    named = await named_markers(visit, markers[:_MARKS_SHOWN])
     about = f"of {visit.app.name}" if visit.app else "of all applications"
-    return Scene(period, markers, visit.zone, about)
+    return Scene(period, named, visit.zone, about)
 
 
 async def show(visit: Visit) -> Response:

@@ -15,6 +15,7 @@ from tillbell.statistics.plots import AmountSum, Step
 from tillbell.web.pages import formats
 from tillbell.web.pages.charts import ChartSeries, top_of
 from tillbell.web.pages.page import Visit
+from tillbell.web.pages.target_names import named_markers
 
 _REFUSED = ("refused_3xx", "refused_4xx", "refused_5xx", "refused_other", "gone")
 _RESULTS = {
@@ -27,7 +28,7 @@ _RESULTS = {
     "interrupted": ("interrupted",),
 }
 _TICKS = 6  # times below a plot
-_MARKERS_SHOWN = 4
+MARKERS_SHOWN = 4
 _TABLE_ROWS = 12
 _MARKER_ICONS = {
     MarkerKind.START: "flag",
@@ -119,7 +120,7 @@ async def home_plots(visit: Visit) -> HomePlots:
     )
     return HomePlots(
         range_,
-        attempt_plot(visit, period, steps, markers),
+        attempt_plot(visit, period, steps, await named_markers(visit, markers[:MARKERS_SHOWN])),
         _waiting_plot(visit, period, steps),
         _amounts(amounts),
     )
@@ -214,7 +215,7 @@ def _marks(period: PlotPeriod, markers: Sequence[Marker]) -> list[MarkView]:
             _MARKER_ICONS[marker.kind],
             marker.text,
         )
-        for marker in sorted(markers[:_MARKERS_SHOWN], key=lambda marker: marker.at)
+        for marker in sorted(markers[:MARKERS_SHOWN], key=lambda marker: marker.at)
     ]
 
 

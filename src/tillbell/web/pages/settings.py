@@ -75,7 +75,7 @@ async def show(visit: Visit) -> Response:
         chosen=[row for row in rows if not row.is_default],
         defaults=[row for row in rows if row.is_default],
         kept=await gateway.retention.current(),
-        retention=[row for row in rows if row.name.endswith(("_days", "_hours", "_months"))],
+        periods={row.name: row.value for row in rows if row.name.endswith(("_days", "_hours"))},
         checks=checks,
         is_well=all(check.is_ok for check in checks),
         store=shown(gateway.settings.database_url),
