@@ -147,6 +147,7 @@ async def test_a_database_of_another_program_is_refused(tmp_path: Path, clock: M
 
 # Takes back what the last migration of money added.
 WITHOUT_SUMS = """
+    DROP INDEX callbacks_repeats;
     DROP INDEX records_failing;
     DROP INDEX attempts_endpoint;
     DROP INDEX attempts_started;
