@@ -522,6 +522,16 @@ WSPAY = (
         config=BELIEVED,
     ),
 )
+RESERVED_AND_CAPTURED = Life(
+    "reserved, and captured in parts",
+    lambda n: [
+        genesis(n, "approved", "authorize3d"),
+        genesis(n, "approved", "capture", "c1", 5_000),
+        genesis(n, "approved", "capture", "c2", 5_000),
+    ],
+    10_000,
+    config=BELIEVED,
+)
 NESTPAY = (
     Life(
         "refused, reserved, a capture refused, captured",
@@ -554,6 +564,15 @@ LIVES = [
     *(("monri", life) for life in MONRI),
     *(("wspay", life) for life in WSPAY),
     *(("nestpay", life) for life in NESTPAY),
+    # What an authorization that is final has counted is not counted again when it is captured.
+    *(
+        (provider, life._replace(config={**life.config, "authorizationIsFinal": True}))
+        for provider, life in (
+            ("worldline", WORLDLINE[0]),
+            ("nestpay", NESTPAY[0]),
+            ("emerchantpay", RESERVED_AND_CAPTURED),
+        )
+    ),
 ]
 
 

@@ -96,6 +96,8 @@ WORDS = table(
         "represented": linked(TransactionKind.CHARGEBACK_REVERSAL),
     }
 )
+# What an authorization that is final has counted already.
+_COUNTED = WordMeaning(TransactionStatus.PENDING, "captured")
 _REFUSED = frozenset({DECLINED, FAILED, CANCELLED})
 # What a transaction that would change a payment means if it is refused: the payment stays.
 _CHANGES: Mapping[str, WordMeaning | None] = {
@@ -256,6 +258,8 @@ def _meaning(word: str, type_: str, config: Mapping[str, Any]) -> WordMeaning | 
         return linked(TransactionKind.CHARGEBACK)
     if kind.startswith("authorize"):
         return meaning_of("authorized", {"authorized": AUTHORIZED}, config)
+    if kind == "capture" and config.get(AUTHORIZATION_IS_FINAL.name) is True:
+        return _COUNTED
     if kind == "void":
         return CANCELLED
     if "refund" in kind:

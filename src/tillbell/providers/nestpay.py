@@ -161,6 +161,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     word, code = _word(fields), reading.text(fields, "procreturncode")
     meaning = meaning_of(word, RESPONSES, setup.config)
     psp_id = reading.text(fields, "transid")
+    is_capture = reading.fold(fields.get("trantype", "")) == "postauth"
     first, last = masked_number((fields.get("maskedcreditcard") or "").replace(" ", ""))
     ours = reading.text(fields, "oid") or reading.required_text(fields, "returnoid")
     notice = TransactionNotice(
@@ -171,10 +172,11 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         reason=None if code == "00" else code,
         message=reading.text(fields, "errmsg"),
         amount=_sum(fields),
-        psp_transaction_id=psp_id,
+        psp_transaction_id=None if is_capture else psp_id,  # it captures what was reserved
         psp_reference=reading.text(fields, "hostrefnum"),
         details=card_details(first, last, brand=reading.text(fields, "extra.cardbrand")),
         ends_attempt=meaning in (DECLINED, FAILED),
+        capture_id=psp_id if is_capture and meaning == APPROVED else None,
     )
     return ParsedNotices((notice,))
 

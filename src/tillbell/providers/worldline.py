@@ -42,6 +42,7 @@ from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.card import card_details
 from tillbell.providers.kit.proof import secret_problem
 from tillbell.providers.kit.reading import (
+    fold,
     iso_time,
     json_object,
     object_member,
@@ -143,6 +144,7 @@ LOOKED_UP = table(
         "CANCELLED": CANCELLED,
     }
 )
+_RESERVING = authorizing_words(EVENTS)
 _NOT_MONEY = frozenset({"payment.account_verified", "payment.test"})
 _UNDECIDED = frozenset({"dispute.success"})  # the money's way is not documented
 _RESOURCES = ("payment", "refund", "payout")
@@ -226,7 +228,7 @@ def _notice(word: str, event: dict[str, Any], setup: SourceSetup) -> Notice:
         psp_reference=id_.written,
         details=_details(output),
         ends_attempt=is_payment and _ends_attempt(word, resource, meaning),
-        capture_id=id_.written if id_.is_direct and meaning == APPROVED else None,
+        capture_id=id_.written if _is_capture(word, id_, meaning) else None,
         releases_amount=id_.is_direct and id_.operation != "0" and meaning == CANCELLED,
         movement_id=movement_id,
         may_be_repeat=is_nameless,
@@ -241,6 +243,11 @@ def _meaning(
         is_refund = _status_code(resource) in _REFUND_REFUSED
         return linked(TransactionKind.REFUND, TransactionStatus.FAILED) if is_refund else None
     return meaning_of(word, EVENTS, setup.config)
+
+
+def _is_capture(word: str, id_: WorldlineId, meaning: WordMeaning | None) -> bool:
+    """Tell whether an operation of Direct is a capture. An authorization that is final is none."""
+    return id_.is_direct and meaning == APPROVED and fold(word) not in _RESERVING
 
 
 def _ends_attempt(word: str, resource: dict[str, Any], meaning: WordMeaning | None) -> bool:

@@ -67,7 +67,9 @@ def attempts_of(payment: Transaction) -> tuple[PaymentAttempt, ...]:
 def is_other_attempt(payment: Transaction, report: AttemptReport) -> bool:
     """Tell whether a report is about another attempt than the one that the payment holds."""
     held = payment.psp_transaction_id
-    return held is not None and report.psp_transaction_id is not None and held not in report.ids
+    if held is None:
+        return any(_is_other(attempt, report) for attempt in payment.attempts)
+    return report.psp_transaction_id is not None and held not in report.ids
 
 
 def has_open_attempt(payment: Transaction) -> bool:
@@ -221,14 +223,24 @@ def with_captured_total(payment: Transaction, total: int, at: Micros) -> Transac
 def _place(
     attempts: list[PaymentAttempt] | tuple[PaymentAttempt, ...], report: AttemptReport
 ) -> int | None:
-    """Return where the attempt of a report is. One without id is the only one, or the last."""
+    """Return where the attempt of a report is. Without an id it is the last that may succeed."""
     ids = [attempt.psp_transaction_id for attempt in attempts]
     for id_ in report.ids:
         if id_ in ids:
             return ids.index(id_)
     if report.psp_transaction_id is None:
-        return len(ids) - 1 if ids else None
-    return ids.index(_NO_ID) if _NO_ID in ids else None
+        may_succeed = [i for i, a in enumerate(attempts) if a.captured or a.status not in NEGATIVE]
+        last = len(ids) - 1 if ids and report.status in NEGATIVE else None
+        return next(reversed(may_succeed), last)
+    if _NO_ID not in ids or _is_other(attempts[ids.index(_NO_ID)], report):
+        return None
+    return ids.index(_NO_ID)
+
+
+def _is_other(attempt: PaymentAttempt, report: AttemptReport) -> bool:
+    """Tell whether a refusal with an id is of another attempt than one that captured without."""
+    has_captured = attempt.psp_transaction_id == _NO_ID and attempt.captured > 0
+    return has_captured and report.psp_transaction_id is not None and report.status in NEGATIVE
 
 
 def _reported(attempt: PaymentAttempt, report: AttemptReport) -> PaymentAttempt:
