@@ -12,7 +12,7 @@ from tillbell.verify import VerificationError, verify
 def receive(request):
     try:
         verified = verify(request.body, request.headers, os.environ["WEBHOOK_SECRET"])
-    except VerificationError:
-        return HttpResponse("Invalid signature", status=401)
+    except VerificationError as error:
+        return HttpResponse(f"Invalid signature: {error.reason}", status=401)
     print(verified.event_type, verified.id)  # put it in a queue; skip ids seen before
     return HttpResponse("OK")

@@ -11,7 +11,7 @@ app = FastAPI()
 async def receive(request: Request):
     try:
         verified = verify(await request.body(), request.headers, os.environ["WEBHOOK_SECRET"])
-    except VerificationError:
-        raise HTTPException(401, "Invalid signature") from None
+    except VerificationError as error:
+        raise HTTPException(401, f"Invalid signature: {error.reason}") from None
     print(verified.event_type, verified.id)  # put it in a queue; skip ids seen before
     return "OK"

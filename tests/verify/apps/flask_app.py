@@ -11,7 +11,7 @@ app = Flask(__name__)
 def receive():
     try:
         verified = verify(request.get_data(), request.headers, os.environ["WEBHOOK_SECRET"])
-    except VerificationError:
-        return "Invalid signature", 401
+    except VerificationError as error:
+        return f"Invalid signature: {error.reason}", 401
     print(verified.event_type, verified.id)  # put it in a queue; skip ids seen before
     return "OK"
