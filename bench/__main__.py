@@ -11,7 +11,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import against, page, postgres, processes, rivals, shop, table
+from bench import against, page, postgres, processes, rivals, shop, start, table
 from bench.cases import ON_POSTGRES, ON_SQLITE, PROCESSES
 from bench.dashboard import open_pages
 from bench.dashboard import run as pages
@@ -30,22 +30,23 @@ GROUPS = {
     "processes": list(PROCESSES),
     "peers": list(PEERS),
 }
+# With options and tables of their own.
+OWN = {
+    "against": against.main,
+    "dashboards": open_pages.main,
+    "pages": pages.main,
+    "scale": run.main,
+    "shop": shop.main,
+    "start": start.main,
+}
 ONCE = frozenset({"memory", "postgres-callbacks"})  # long: one round is enough
 
 
 def main() -> int:
     """Run the chosen cases; return 1 if the gateway did something wrong or a peer is missing."""
-    if sys.argv[1:2] == ["scale"]:
-        return run.main(sys.argv[2:])
-    if sys.argv[1:2] == ["pages"]:
-        return pages.main(sys.argv[2:])
-    if sys.argv[1:2] == ["shop"]:
-        return shop.main(sys.argv[2:])
     processes.end_tidily_on_sigterm()
-    if sys.argv[1:2] == ["dashboards"]:
-        return open_pages.main(sys.argv[2:])
-    if sys.argv[1:2] == ["against"]:
-        return against.main(sys.argv[2:])
+    if (own := OWN.get(" ".join(sys.argv[1:2]))) is not None:
+        return own(sys.argv[2:])
     options = _options()
     effort = _effort(options)
     names, missing = _chosen(options.cases)

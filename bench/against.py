@@ -116,7 +116,7 @@ def _measured(options: argparse.Namespace, effort: Effort) -> list[_Cells]:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench against", description=__doc__)
     parser.add_argument(
-        "--reference", type=_program, required=True, help="a checkout, or a `tillbell` program"
+        "--reference", type=program_at, required=True, help="a checkout, or a `tillbell` program"
     )
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one load (2)")
@@ -125,7 +125,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _program(text: str) -> Path:
+def program_at(text: str) -> Path:
+    """Return the `tillbell` of a checkout, or the program itself."""
     path = Path(text).resolve()
     program = path / ".venv" / "bin" / "tillbell" if path.is_dir() else path
     if not program.is_file():
@@ -205,9 +206,10 @@ def _line(
     present = [turn.present[measure] for turn in turns]
     pairs = zip(reference, present, strict=True)
     ratios = [(new / old if more_is_better else old / new) for old, new in pairs]
-    return title, _spread_text(reference), _spread_text(present), _spread_text(ratios)
+    return title, spread_text(reference), spread_text(present), spread_text(ratios)
 
 
-def _spread_text(values: Sequence[float]) -> str:
+def spread_text(values: Sequence[float]) -> str:
+    """Write the median, the lowest and the highest."""
     median, low, high, _ = spread(values)
     return f"{table.number(median)}, {table.number(low)} – {table.number(high)}"

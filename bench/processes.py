@@ -108,3 +108,13 @@ def rss_mb(pid: int) -> float:
 def _own_rss_mb(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def pss_mb(pid: int) -> float:
+    """Return the memory of a process and its descendants, in MiB: what they share counts once."""
+    return sum(_own_pss_mb(member) for member in family(pid))
+
+
+def _own_pss_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 2**10
