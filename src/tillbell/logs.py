@@ -13,12 +13,13 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, TextIO
 
 import msgspec
-import structlog
 
 from tillbell.vault import Secret
 
@@ -188,36 +189,60 @@ def log_event(name: str, /, exc_info: BaseException | None = None, **fields: obj
     `exc_info` adds the traceback. An unknown name raises `AssertionError`.
     """
     assert name in LOG_EVENTS, f"{name} is not in logs.LOG_EVENTS"
+    level = LOG_EVENTS[name][0]
+    if level < _log.level_min:
+        return
+    at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    line: dict[str, object] = {
+        "at": at,
+        "level": logging.getLevelName(level).lower(),
+        "event": name,
+    }
+    line |= {field: redact(value, field) for field, value in fields.items()}
     if exc_info is not None:
-        fields["exc_info"] = exc_info
-    _log.log(LOG_EVENTS[name][0], name, **fields)
+        line["exception"] = _traceback_text(exc_info)
+    write = _console_line if _log.is_console else _json_line
+    print(write(line), file=_log.stream or sys.stderr, flush=True)
 
 
 def configure(level: str = "info", format_: str = "auto", stream: TextIO | None = None) -> None:
     """Set level, format and stream (default: stderr). Warnings of libraries are logged too."""
-    _write(level, format_, stream)
+    _log.is_console = format_ == "console" or (
+        format_ == "auto" and (stream or sys.stderr).isatty()
+    )
+    _log.level_min = _LEVELS.get(level, logging.ERROR)
+    _log.stream = stream
     logging.root.handlers[:] = [_LibraryHandler(logging.WARNING)]
 
 
-def _write(level: str, format_: str, stream: TextIO | None) -> None:
-    out = stream or sys.stderr
-    console = format_ == "console" or (format_ == "auto" and out.isatty())
-    level_min = _LEVELS.get(level, logging.ERROR)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.format_exc_info,
-            _clean,
-            structlog.dev.ConsoleRenderer(colors=out.isatty()) if console else _json_line,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level_min),
-        logger_factory=lambda *_: structlog.PrintLogger(stream or sys.stderr),
-    )
+class _Log:
+    """Where lines go, and how. Until `configure` is called (in tests), libraries log themselves."""
+
+    level_min: int = logging.INFO
+    is_console: bool = False
+    stream: TextIO | None = None  # None: standard error, as it is at that moment
 
 
-def _json_line(_: object, __: str, event: structlog.typing.EventDict) -> str:
-    return msgspec.json.encode(event).decode()
+_log = _Log()
+
+
+def _json_line(line: dict[str, object]) -> str:
+    return msgspec.json.encode(line).decode()
+
+
+def _console_line(line: dict[str, object]) -> str:
+    """Write a line for people: time, level, event, and the fields as `name=value`."""
+    fields = dict(line)
+    head = f"{fields.pop('at')} [{fields.pop('level'):8}] {fields.pop('event'):28}"
+    trace = fields.pop("exception", None)
+    text = " ".join([head, *(f"{name}={value}" for name, value in fields.items())]).rstrip()
+    return text if trace is None else f"{text}\n    {trace}"
+
+
+def _traceback_text(error: BaseException) -> str:
+    """Write a traceback. All lines but the first are indented: no value can forge a line."""
+    text = "".join(traceback.format_exception(error)).rstrip("\n")
+    return "\n    ".join(map(_plain, text.split("\n")))
 
 
 def redact(value: object, name: str = "") -> object:
@@ -262,22 +287,9 @@ class _Escapes(dict[str, str]):
 _ESCAPED = _Escapes({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
-def _clean(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    cleaned = {name: redact(value, name) for name, value in event.items() if name != "exception"}
-    if "exception" in event:
-        # All lines but the first are indented, so that no value can forge a line.
-        cleaned["exception"] = "\n    ".join(map(_plain, str(event["exception"]).split("\n")))
-    return cleaned
-
-
 class _LibraryHandler(logging.Handler):
     """Logs the warnings of libraries, redacted like all fields."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         log_event("library.warning", error, library=record.name, said=record.getMessage())
-
-
-_log = structlog.get_logger()
-# Until `configure` is called (in tests): redacted as well, without the warnings of libraries.
-_write("info", "auto", None)
