@@ -15,7 +15,9 @@ from tillbell.clock import SystemClock
 from tillbell.http import resolver as resolver_module
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import HttpClient
-from tillbell.http.resolver import ADDRESSES_MAX, Resolved, Resolver, Unresolved
+from tillbell.http.name_servers import ADDRESSES_MAX
+from tillbell.http.resolved import Resolved, Unresolved
+from tillbell.http.resolver import Resolver
 from tillbell.model.messages import Reply
 from tillbell.testing.dns import NXDOMAIN, SERVFAIL, StubDns
 from tillbell.testing.receiver import Receiver

@@ -40,7 +40,7 @@ class Act(NamedTuple):
 
 _NETWORK = (
     "http/client.py",
-    "http/resolver.py",
+    "http/name_servers.py",
     "http/pool.py",
     "http/connection.py",
     "cli/",

@@ -22,7 +22,8 @@ from tillbell.clock import Clock
 from tillbell.http.address_policy import AddressPolicy, Target
 from tillbell.http.connection import NOT_OPENED, HttpConnection, Opening
 from tillbell.http.pool import Pool, PoolLimits
-from tillbell.http.resolver import Resolver, Unresolved
+from tillbell.http.resolved import Unresolved
+from tillbell.http.resolver import Resolver
 from tillbell.http.tls_failures import explain_tls_failure
 from tillbell.model.messages import Reply
 from tillbell.rules.delivery.urls import is_literal

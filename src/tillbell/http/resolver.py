@@ -16,43 +16,19 @@ import math
 import resource
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-import dns.asyncbackend
-import dns.asyncresolver
-import dns.exception
-import dns.name
-import dns.nameserver
-import dns.resolver
-
+from tillbell.http.resolved import DnsAnswer, Resolved, Unresolved, silent
 from tillbell.rules.delivery.urls import is_localhost
+
+if TYPE_CHECKING:
+    from tillbell.http.name_servers import NameServers
 
 CACHE_MAX = 10_000  # names
 TTL_MAX_S = 60
-ADDRESSES_MAX = 16  # of one family that are returned; a caller tries fewer
 LOOK_AT_FILES_EVERY_S = 1.0
 _RESOLV_CONF = "/etc/resolv.conf"
-_TRY_S = 1.5  # one question to one server
 _FAMILY_GRACE_S = 0.3  # how long to wait for the other family when one has answered
-
-
-class Resolved(NamedTuple):
-    """The addresses of a name, IPv4 first, in the order of the answer; at least one."""
-
-    addresses: tuple[str, ...]
-
-
-class Unresolved(NamedTuple):
-    """Why a name has no address."""
-
-    error: str  # dns_error or dns_timeout
-    detail: str
-
-
-class _DnsAnswer(NamedTuple):
-    addresses: tuple[str, ...]
-    ttl_s: int
-    failure: Unresolved | None = None
 
 
 _STOPPED = Unresolved("dns_error", "The server is stopping; it will try again.")
@@ -104,7 +80,7 @@ class Resolver:
         self._look_at = -math.inf  # when the files are looked at again, as loop time
         self._cache: dict[str, tuple[float, Resolved]] = {}  # expiry as loop time, by name
         self._under_way: dict[str, asyncio.Task[Resolved | Unresolved]] = {}  # by name
-        self._client: dns.asyncresolver.Resolver | None = None
+        self._client: NameServers | None = None
 
     async def resolve(self, host: str) -> Resolved | Unresolved:
         """Look a name up. Cancelling the call does not end a look-up that others share."""
@@ -168,20 +144,20 @@ class Resolver:
         expires_at = asyncio.get_running_loop().time() + min(ttl_s, TTL_MAX_S)
         self._cache[host] = (expires_at, resolved)
 
-    async def _ask_both(self, host: str) -> tuple[_DnsAnswer, _DnsAnswer]:
+    async def _ask_both(self, host: str) -> tuple[DnsAnswer, DnsAnswer]:
         """Ask for both families; when one has addresses, do not wait long for the other."""
-        client = self._open_client()
+        client = await self._open_client()
         if isinstance(client, Unresolved):
-            return _DnsAnswer((), 0, client), _DnsAnswer((), 0, client)
+            return DnsAnswer((), 0, client), DnsAnswer((), 0, client)
         loop = asyncio.get_running_loop()
-        tasks = [loop.create_task(_ask(client, host, family)) for family in ("A", "AAAA")]
+        tasks = [loop.create_task(client.ask(host, family)) for family in ("A", "AAAA")]
         try:
             done, late = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if late and any(task.result().addresses for task in done):
                 await asyncio.wait(late, timeout=_FAMILY_GRACE_S)
             elif late:
                 await asyncio.wait(late)
-            slow = _DnsAnswer((), 0, _silent(host))
+            slow = DnsAnswer((), 0, silent(host))
             v4, v6 = (task.result() if task.done() else slow for task in tasks)
             return v4, v6
         finally:
@@ -189,56 +165,25 @@ class Resolver:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _open_client(self) -> dns.asyncresolver.Resolver | Unresolved:
-        if self._client is not None:
-            return self._client
-        client = dns.asyncresolver.Resolver(configure=False)
-        if self._servers_file is not None:
-            try:
-                client = dns.asyncresolver.Resolver(self._servers_file.path)
-            except dns.resolver.NoResolverConfiguration:
-                text = "This machine has no name servers in /etc/resolv.conf; set dns_servers."
-                return Unresolved("dns_error", text)
-        else:
-            client.nameservers = [_server(text) for text in self._servers or ()]
-        client.timeout, client.lifetime = _TRY_S, self._timeout_s
-        client.cache = None  # our own is bounded and holds both families
-        self._client = client
-        return client
+    async def _open_client(self) -> NameServers | Unresolved:
+        if self._client is None:
+            name_servers = await asyncio.to_thread(_load_client)
+            file = self._servers_file.path if self._servers_file is not None else None
+            client = name_servers.configured(file, self._servers or (), self._timeout_s)
+            if isinstance(client, Unresolved):
+                return client
+            self._client = client
+        return self._client
 
 
-async def _ask(client: dns.asyncresolver.Resolver, host: str, family: str) -> _DnsAnswer:
-    backend = dns.asyncbackend.get_backend("asyncio")
-    try:
-        # As bytes, so that dnspython changes nothing: the name that was judged is looked up.
-        name = dns.name.from_text(host.encode("ascii", "backslashreplace"), dns.name.root)
-        answer = await client.resolve(
-            name, family, raise_on_no_answer=False, search=False, backend=backend
-        )
-    except dns.exception.Timeout:
-        return _DnsAnswer((), 0, _silent(host))
-    except dns.resolver.NXDOMAIN:
-        return _DnsAnswer((), 0, Unresolved("dns_error", f"The name {host} does not exist."))
-    except dns.exception.DNSException as error:
-        text = f"The name servers could not answer for {host} ({type(error).__name__})."
-        return _DnsAnswer((), 0, Unresolved("dns_error", text))
-    addresses = [record.address for record in answer or ()]
-    return _DnsAnswer(tuple(addresses[:ADDRESSES_MAX]), answer.chaining_result.minimum_ttl)
+def _load_client() -> type[NameServers]:
+    """Import what asks name servers: 4 MiB, and only for names that the hosts file does not have.
 
+    It takes so long that another thread does it.
+    """
+    from tillbell.http.name_servers import NameServers
 
-def _silent(host: str) -> Unresolved:
-    return Unresolved("dns_timeout", f"The name servers did not answer for {host} in time.")
-
-
-def _server(text: str) -> dns.nameserver.Do53Nameserver:
-    """Parse `address`, `address:port` or `[address]:port`."""
-    if text.startswith("["):
-        address, _, port = text[1:].partition("]")
-        return dns.nameserver.Do53Nameserver(address, int(port[1:] or 53))
-    if text.count(":") == 1:
-        address, _, port = text.partition(":")
-        return dns.nameserver.Do53Nameserver(address, int(port))
-    return dns.nameserver.Do53Nameserver(text)
+    return NameServers
 
 
 def _lookups_budget() -> int:
