@@ -14,7 +14,8 @@ from tillbell.counters import Meters
 from tillbell.logs import LOG_EVENTS
 from tillbell.model.callbacks import Outcome
 from tillbell.web.api.rest import openapi_document
-from tillbell.web.edge.metrics import DispatchVitals, MetricsReading, render
+from tillbell.web.edge.metrics import render
+from tillbell.web.server.shared_metrics import DispatchVitals, MetricsReading
 
 GROUPS = yaml.safe_load((DEPLOY / "prometheus" / "tillbell.rules.yaml").read_text())["groups"]
 RULES = [rule for group in GROUPS for rule in group["rules"]]

@@ -4,7 +4,8 @@ import pytest
 
 from tests.flow.gateway_harness import GatewayHarness
 from tillbell.web.edge.health import HealthProbe
-from tillbell.web.edge.metrics import MetricsReading, render
+from tillbell.web.edge.metrics import render
+from tillbell.web.server.shared_metrics import MetricsReading
 
 SIGNING = "whsec_cGxhbnRlZC1zaWduaW5nLXNlY3JldC0wMTIzNDU2Nzg5"
 HEADER = "Bearer planted-header-value-0123456789"

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ import pytest
 
 from tillbell.app import Gateway
 from tillbell.config import load
+from tillbell.providers import PROVIDERS
+from tillbell.web.api import applications
 from tillbell.web.edge import router
 from tillbell.web.edge.asgi_types import App, HttpAnswer, Receive, Scope, Send, send_answer
 from tillbell.web.server.lazy_app import SWITCH_INTERVAL_S, DeferredApp
 
 pytestmark = pytest.mark.sqlite_first
 
-FRAMEWORK = {"fastapi", "starlette", "pydantic"}
+RARE = {"dns", "fastapi", "jinja2", "prometheus_client", "psycopg", "pydantic", "starlette", "yaml"}
 
 
 async def _hello(scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +54,7 @@ async def test_other_threads_run_often_while_it_is_made() -> None:
 
     before = sys.getswitchinterval()
     with pytest.raises(ImportError):
-        await DeferredApp(make).load()
+        await _ask(DeferredApp(make))
     assert intervals == [pytest.approx(SWITCH_INTERVAL_S)]
     assert sys.getswitchinterval() == before > 10 * SWITCH_INTERVAL_S
 
@@ -103,7 +106,20 @@ async def test_health_is_answered_while_the_rest_loads(
     assert await asked == (200, b"hello")
 
 
-def test_a_start_loads_nothing_of_the_framework() -> None:
-    code = "import sys, tillbell.cli.running; print(*{name.split('.')[0] for name in sys.modules})"
+def test_a_start_loads_only_what_every_gateway_needs() -> None:
+    code = "import sys, tillbell.cli.running; print(*sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not FRAMEWORK & set(shown.stdout.split())
+    modules = set(shown.stdout.split())
+    assert not RARE & {name.partition(".")[0] for name in modules}
+    adapters = {provider.verify.__module__ for provider in PROVIDERS.values()}
+    assert len(adapters) > 20
+    assert {name for name in adapters & modules if ".kit." not in name} == set()
+
+
+def test_a_route_is_prepared_once_by_whoever_reads_it_first() -> None:
+    route = next(iter(applications.router.routes))
+    with ThreadPoolExecutor(8) as threads:
+        handlers = set(threads.map(lambda _: route.app, range(32)))  # type: ignore[attr-defined]
+    assert len(handlers) == 1
+    with pytest.raises(AttributeError):
+        route.nonsense  # type: ignore[attr-defined]  # noqa: B018

@@ -18,7 +18,8 @@ from tillbell.model.messages import Result
 from tillbell.storage.ports.outbound import Totals
 from tillbell.testing import ManualClock
 from tillbell.web.edge.health import PATHS, HealthApp
-from tillbell.web.edge.metrics import DispatchVitals, MetricsReading, render
+from tillbell.web.edge.metrics import render
+from tillbell.web.server.shared_metrics import DispatchVitals, MetricsReading
 
 
 class Page(NamedTuple):

@@ -15,8 +15,13 @@ from tillbell.counters import Meters
 from tillbell.model.messages import Result
 from tillbell.storage.ports.outbound import Totals
 from tillbell.testing import ManualClock
-from tillbell.web.edge.metrics import DispatchVitals, render
-from tillbell.web.server.shared_metrics import STALE_AFTER, WRITE_EVERY, MetricsBoard
+from tillbell.web.edge.metrics import render
+from tillbell.web.server.shared_metrics import (
+    STALE_AFTER,
+    WRITE_EVERY,
+    DispatchVitals,
+    MetricsBoard,
+)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tillbell.app import Gateway
+from tillbell.cli import COLLECT_AFTER
 from tillbell.cli.people import link_of
 from tillbell.config import Settings
 from tillbell.errors import Misconfigured, Unavailable
@@ -84,17 +85,18 @@ async def run_gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
         web = build(gateway)
         server = HttpServer(web, listening, limits)
         await server.start()
+        tune_gc()
         if settings.notify_socket:
             notify_ready(settings.notify_socket)
-        loading = asyncio.create_task(_load(web))
+        tuning = asyncio.create_task(_tune_gc_again(web))
         writing_metrics = asyncio.create_task(web.board.keep_written())
         yield RunningGateway(gateway, runtime, server, new_key, setup_token)
         writing_metrics.cancel()
-        await loading
+        tuning.cancel()
 
 
-async def _load(web: WebApp | WorkerApp) -> None:
-    await web.load()
+async def _tune_gc_again(web: WebApp | WorkerApp) -> None:
+    await web.wait_loaded()
     tune_gc()
 
 
@@ -121,14 +123,14 @@ def raise_descriptor_limit() -> None:
 
 
 def tune_gc() -> None:
-    """Exclude the objects of the start from garbage collection, and collect less often.
+    """Exclude what was loaded so far from garbage collection, and collect less often.
 
     Requests create few cycles. With the default thresholds each collection would visit all
     schemas of the web framework for nothing.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 async def check_master_key(gateway: Gateway) -> None:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 _BLOCK = re.compile(r"^-- (name|fragment|predicate|fields): (\w+)$", re.MULTILINE)
 _FIELD = re.compile(r"^(\w+) = (.+)$", re.MULTILINE)
 _FORM = re.compile(r"^-- form (\{\w+\}) (\w+): (.+)$", re.MULTILINE)
+_SLOT = re.compile(r"\{\w+\}")
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 
@@ -116,9 +117,7 @@ def _all_filled(text: str, fragments: dict[str, str]) -> str:
 
 
 def _filled(text: str, fragments: dict[str, str]) -> str:
-    for slot, fragment in fragments.items():
-        text = text.replace(slot, fragment)
-    return text
+    return _SLOT.sub(lambda slot: fragments.get(slot[0], slot[0]), text)
 
 
 def _blocks(text: str) -> list[tuple[str, str, str]]:

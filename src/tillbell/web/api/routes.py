@@ -9,11 +9,14 @@ on another thread, for ten times the cost.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from threading import RLock
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.routing import compile_path
 
 from tillbell.app import Gateway
 from tillbell.configure.endpoints import Endpoints
@@ -83,6 +86,36 @@ def note_act(gateway: Gateway, scope: Scope, operation: str, ids: dict[str, str]
     fill_request_act(act._replace(details=details))
 
 
+class DeferredRoute(APIRoute):
+    """A route that the framework prepares when it is first used.
+
+    To read the parameters and shapes of all routes takes half of the API's loading. Until then it
+    has what a request is compared with; the first read of anything else prepares it.
+    """
+
+    _preparing = RLock()  # the OpenAPI document is written on another thread
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        self.path, self.endpoint = path, endpoint
+        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+        self.methods = {method.upper() for method in options["methods"]}
+        self.name = options["name"] or endpoint.__name__
+        self.tags = options["tags"]
+        self.unique_id = operation_id(self)
+        self._options = options
+
+    def __getattr__(self, name: str) -> Any:
+        """Prepare the route; called for what it does not have yet."""
+        with self._preparing:
+            options = self.__dict__.pop("_options", None)
+            if options is not None:
+                super().__init__(self.path, self.endpoint, **options)
+        try:
+            return self.__dict__[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
 def resource(path: str, tag: str) -> APIRouter:
     """Return the router of a resource, whose routes are under `/api/v1` and this path."""
     return APIRouter(
@@ -90,6 +123,7 @@ def resource(path: str, tag: str) -> APIRouter:
         tags=[tag],
         dependencies=[Depends(guard)],
         generate_unique_id_function=operation_id,
+        route_class=DeferredRoute,
         strict_content_type=False,  # safe: no browser adds an API key by itself
     )
 

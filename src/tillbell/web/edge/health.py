@@ -27,9 +27,8 @@ from tillbell.counters import Meters
 from tillbell.deliver.lane import Lane
 from tillbell.errors import MethodNotAllowed, Unavailable
 from tillbell.web.edge.asgi_types import HttpAnswer, Receive, Scope
-from tillbell.web.edge.metrics import CONTENT_TYPE, DispatchVitals, render
 from tillbell.web.edge.paths import ROUTE
-from tillbell.web.server.shared_metrics import MetricsBoard
+from tillbell.web.server.shared_metrics import DispatchVitals, MetricsBoard
 
 PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 LATE = 60 * SECOND  # we are not ready if the oldest due delivery is later than this
@@ -142,6 +141,8 @@ class HealthApp:
         if path == "/livez":
             return _text(200, "ok")
         if path == "/metrics":
+            from tillbell.web.edge.metrics import CONTENT_TYPE, render  # 4 MiB, for who asks
+
             await self.probe.refresh()
             return HttpAnswer(200, _headers(CONTENT_TYPE), render(self.board.readings()))
         is_verbose = "verbose" in parse_qs(

@@ -11,7 +11,6 @@ from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
 
-import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -23,30 +22,12 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tillbell import __version__
-from tillbell.clock import SECOND, Micros
-from tillbell.counters import Histogram, Meters
+from tillbell.clock import SECOND
+from tillbell.counters import Histogram
 from tillbell.model.messages import DeliveryState
+from tillbell.web.server.shared_metrics import MetricsReading
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class DispatchVitals(NamedTuple):
-    """The state of the dispatcher at this moment."""
-
-    oldest_due_age: Micros = 0  # how late the oldest delivery is that could have been sent
-    in_flight: int = 0
-    open_breakers: int = 0
-    is_held: bool = False
-
-
-class MetricsReading(msgspec.Struct, array_like=True):
-    """The counters of one process at this moment; `process` is "" if it shares no port."""
-
-    process: str
-    at: Micros
-    meters: Meters
-    vitals: DispatchVitals
-    pid: int = 0  # of the process; 0: its figures are not shown
 
 
 def render(readings: Sequence[MetricsReading]) -> bytes:

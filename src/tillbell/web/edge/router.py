@@ -85,10 +85,9 @@ class WebApp:
             return _no_ingest
         return show_static_file if is_static(path) else self._pages
 
-    async def load(self) -> None:
-        """Load the REST framework and the pages, which are not loaded at the start."""
-        await self._rest.load()
-        await self._deferred_pages.load()
+    async def wait_loaded(self) -> None:
+        """Wait until the REST framework was needed, and loaded."""
+        await self._rest.wait_made()
 
     @property
     def board(self) -> MetricsBoard:
@@ -113,8 +112,9 @@ class WorkerApp:
     def _find(self, path: str) -> Handler:
         return self._health if path in PATHS else _no_such_page
 
-    async def load(self) -> None:
-        """Do nothing: a worker has no REST framework."""
+    async def wait_loaded(self) -> None:
+        """Wait for ever: a worker has no REST framework."""
+        await asyncio.Event().wait()
 
     @property
     def board(self) -> MetricsBoard:

@@ -1,8 +1,9 @@
-"""An application that is loaded while the gateway already works: the REST API.
+"""An application that is loaded when somebody asks for it: the REST API, and the pages.
 
-The framework with all our shapes takes longer to load than the rest of a start together, and
-messages, callbacks and deliveries do not need it. So a process that was killed is back sooner;
-the first requests to the REST API wait until it is loaded.
+The framework with all our shapes takes longer to load, and more memory, than the rest of a start
+together. Messages, callbacks and deliveries do not need it. So a process that was killed is back
+sooner, and one that nobody asks anything stays small. The first request waits until it is loaded,
+which another thread does.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ SWITCH_INTERVAL_S = 0.0002  # how long the loading thread may keep Python's lock
 
 
 class DeferredApp:
-    """An application that is made on another thread: by `load`, or by the first request."""
+    """An application that is made on another thread, by the first request."""
 
     def __init__(self, make: Callable[[], App]) -> None:
         self._make = make
         self._making: asyncio.Future[App] | None = None
+        self._is_made = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -32,7 +34,13 @@ class DeferredApp:
         """Make the application once. An error is raised for every caller, now and later."""
         if self._making is None:
             self._making = asyncio.ensure_future(asyncio.to_thread(self._make_beside_others))
-        return await asyncio.shield(self._making)
+        app = await asyncio.shield(self._making)
+        self._is_made.set()
+        return app
+
+    async def wait_made(self) -> None:
+        """Wait until somebody has had it made."""
+        await self._is_made.wait()
 
     def _make_beside_others(self) -> App:
         """Make the application, and let the other threads run often meanwhile.

@@ -10,17 +10,37 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from tillbell.clock import SECOND, Clock, Micros, wait_until
 from tillbell.counters import Meters
 from tillbell.logs import log_event
-from tillbell.web.edge.metrics import DispatchVitals, MetricsReading
 
 WRITE_EVERY: Micros = 2 * SECOND
 STALE_AFTER: Micros = 10 * SECOND
 _SUFFIX = ".meters"
+
+
+class DispatchVitals(NamedTuple):
+    """The state of the dispatcher at this moment."""
+
+    oldest_due_age: Micros = 0  # how late the oldest delivery is that could have been sent
+    in_flight: int = 0
+    open_breakers: int = 0
+    is_held: bool = False
+
+
+class MetricsReading(msgspec.Struct, array_like=True):
+    """The counters of one process at this moment; `process` is "" if it shares no port."""
+
+    process: str
+    at: Micros
+    meters: Meters
+    vitals: DispatchVitals
+    pid: int = 0  # of the process; 0: its figures are not shown
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(MetricsReading).decode
