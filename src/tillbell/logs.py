@@ -15,12 +15,12 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, TextIO
 
 import msgspec
 
+from tillbell.clock import SystemClock, iso
 from tillbell.vault import Secret
 
 LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
@@ -192,9 +192,8 @@ def log_event(name: str, /, exc_info: BaseException | None = None, **fields: obj
     level = LOG_EVENTS[name][0]
     if level < _log.level_min:
         return
-    at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     line: dict[str, object] = {
-        "at": at,
+        "at": iso(SystemClock().now()),
         "level": logging.getLevelName(level).lower(),
         "event": name,
     }

@@ -71,7 +71,7 @@ class Commands:
     def sent_message(self) -> tuple[str, str, str]:
         """Publish a message to an endpoint; return application, message and endpoint."""
         self._api.call("POST", "/app", {"name": "Shop", "uid": "shop"})
-        endpoint = {"url": f"{self._url}/nothing", "uid": "erp"}
+        endpoint = {"url": f"{self._url}/livez", "uid": "erp"}
         self._api.call("POST", "/app/shop/endpoint", endpoint)
         message = {"eventType": "order.paid", "payload": {}}
         return "shop", self._api.call("POST", "/app/shop/msg", message)["id"], "erp"
