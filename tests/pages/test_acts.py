@@ -188,6 +188,10 @@ def test_a_product_gets_a_webhook_and_each_order_arrives_once(
     [body] = [json.loads(r.body) for r in arrived if r.header("webhook-id") == paid]
     assert body["event"] == "order_paid"
     assert {r.header("x-webhook-secret") for r in arrived} == {"s3cret-of-the-seller"}
+    visitor.open(f"/products?app={shop}")
+    page.locator(f"tr[data-id={world.names['book']}] a.open").click()
+    page.get_by_role("link", name="Webhook logs").click()
+    page.get_by_role("link", name="order.paid").first.wait_for()
     visitor.open(f"/orders?app={shop}&q=sold")
     page.get_by_role("link", name="sold").click()
     page.get_by_text("It is paid").first.wait_for()

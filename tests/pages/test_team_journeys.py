@@ -105,6 +105,8 @@ def test_a_person_is_invited_limited_and_removed(browser: Browser, served: Serve
 def test_a_pay_out_is_approved_by_two_people(browser: Browser, served: ServedGateway) -> None:
     """Mozarto: one proposes, one may not do it twice, another does it."""
     out = {"direction": "pay_out", "amount": "250.00", "currency": "EUR", "uid": "OUT-9"}
+    backend = {"url": served.receiver.url("/mozarto"), "profile": "mozarto"}
+    assert served.http.post("/app/mozarto/endpoint", json=backend).status_code == 201
     served.http.post("/app/mozarto/transaction", json=out)
     owner = window(browser, served, OWNER.email)
     path = invite(owner.page, served, "otto@shop.example", "operator")
@@ -117,6 +119,15 @@ def test_a_pay_out_is_approved_by_two_people(browser: Browser, served: ServedGat
     approve(owner.page, served, "looked at it too")
     owner.page.get_by_text("It is Processing now.").wait_for()
     assert served.http.get("/app/mozarto/transaction/OUT-9").json()["status"] == "Processing"
+
+    # Transactions, find it, the acts of its row, Resend webhook.
+    page = owner.page
+    page.goto(f"{served.url}/transactions?app=mozarto&filter=uid:OUT-9")
+    page.get_by_label("Acts on OUT-9").click()
+    page.get_by_role("link", name="Resend webhook").click()
+    page.get_by_label("Reason").fill("their server was away")
+    page.get_by_role("button", name="Resend webhook").click()
+    page.get_by_text("transaction.processing is sent again to 1 endpoint.").wait_for()
     owner.close()
     otto.close()
 
@@ -133,7 +144,7 @@ def approve(page: Page, served: ServedGateway, reason: str) -> None:
 def test_an_endpoint_is_added_fails_and_is_sent_again(
     browser: Browser, served: ServedGateway
 ) -> None:
-    """Shoppex: add an endpoint, pick events, see it fail and why, retry by hand."""
+    """Shoppex: Settings → Webhooks → Add endpoint, select events, see it fail, retry by hand."""
     owner = window(browser, served, OWNER.email)
     page = owner.page
     answer = {"status": 503}
@@ -142,14 +153,9 @@ def test_an_endpoint_is_added_fails_and_is_sent_again(
         await exchange.answer(answer["status"])  # type: ignore[attr-defined]
 
     served.receiver.on("/shop", respond)
-    page.goto(f"{served.url}/endpoints?app=shoppex")
-    page.get_by_role("link", name="Add endpoint").first.click()
-    page.get_by_label("URL").fill(served.receiver.url("/shop"))
-    page.get_by_role("textbox", name="Name").fill("Till")
-    page.get_by_label("Only some").check()
-    page.get_by_label("order.paid", exact=False).first.check()
-    page.get_by_role("button", name="Add endpoint").click()
-    page.get_by_text("The endpoint is added.").wait_for()
+    add_endpoint(page, served)
+    [endpoint] = served.http.get("/app/shoppex/endpoint").json()["data"]
+    assert set(endpoint["filterTypes"]) == {"order.paid", "subscription.*"}
     sent = {"eventType": "order.paid", "payload": {"id": "1001"}}
     other = {"eventType": "order.created", "payload": {"id": "1001"}}
     served.http.post("/app/shoppex/msg", json=other)
@@ -170,3 +176,17 @@ def test_an_endpoint_is_added_fails_and_is_sent_again(
     expect(page.locator(".title").get_by_text("Succeeded")).to_be_visible()
     assert [request.path for request in served.receiver.to("/shop")] == ["/shop", "/shop"]
     owner.close()
+
+
+def add_endpoint(page: Page, served: ServedGateway) -> None:
+    """Settings, Webhooks, Add endpoint; select all events of subscriptions and one of orders."""
+    page.goto(f"{served.url}/settings?app=shoppex")
+    page.get_by_role("link", name="Webhooks", exact=True).click()
+    page.get_by_role("link", name="Add endpoint").first.click()
+    page.get_by_label("URL").fill(served.receiver.url("/shop"))
+    page.get_by_role("textbox", name="Name").fill("Till")
+    page.get_by_label("Only some").check()
+    page.get_by_label("subscription.*", exact=False).check()
+    page.get_by_label("order.paid", exact=False).first.check()
+    page.get_by_role("button", name="Add endpoint").click()
+    page.get_by_text("The endpoint is added.").wait_for()

@@ -39,6 +39,7 @@ class FormChoice(NamedTuple):
     value: str
     label: str
     hint: str = ""
+    is_group: bool = False  # it stands for the choices after it, on a line of its own
 
 
 class FormField(NamedTuple):

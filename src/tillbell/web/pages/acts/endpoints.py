@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from tillbell.catalog import CATALOG, OPERATIONAL
@@ -92,12 +93,26 @@ async def _offered_types(visit: Visit) -> dict[str, str]:
     return types
 
 
+def _type_choices(offered: dict[str, str]) -> list[FormChoice]:
+    """Return the event types to choose, each resource after the pattern for all of it."""
+    choices: list[FormChoice] = []
+    for resource, names in groupby(offered, key=lambda name: name.partition(".")[0]):
+        types = [FormChoice(name, name, offered[name]) for name in names]
+        if len(types) > 1:
+            about = f"All {resource} events, also those that come later."
+            choices.append(FormChoice(f"{resource}.*", f"{resource}.*", about, is_group=True))
+        choices += types
+    return choices
+
+
 async def _fields(visit: Visit, endpoint: Endpoint | None) -> list[FormField]:
     """Return the fields of an endpoint; None: of a new one."""
     offered = await _offered_types(visit)
     selectors = (endpoint.selectors if endpoint is not None else None) or ()
     asked = visit.query("type")
-    chosen = [name for name in selectors if name in offered] or [asked] * (asked in offered)
+    choices = _type_choices(offered)
+    shown = {choice.value for choice in choices}
+    chosen = [name for name in selectors if name in shown] or [asked] * (asked in shown)
     which = FormField(
         "which",
         "What it gets",
@@ -113,15 +128,15 @@ async def _fields(visit: Visit, endpoint: Endpoint | None) -> list[FormField]:
         "Event types",
         "checks",
         chosen,
-        options=[FormChoice(name, name, about) for name, about in offered.items()],
+        options=choices,
         is_code=True,
     )
     patterns = FormField(
         "patterns",
         "Patterns",
         "area",
-        "\n".join(name for name in selectors if name not in offered),
-        hint="One on each line, such as order.*; they count with “Only some”.",
+        "\n".join(name for name in selectors if name not in shown),
+        hint="One on each line, such as invoice.*; they count with “Only some”.",
         is_code=True,
         is_rare=True,
         rows=2,
