@@ -250,9 +250,6 @@ class Gateway:
         self.shop_records = ShopRecords(self.decisions)
         self.shop_shipments = ShopShipments(self.decisions)
         self.importer = Importer(self.decisions, self.tasks, self.ids)
-        self.customer_eraser = CustomerEraser(
-            self.decisions, self.config_cache, self.tasks, self.vault
-        )
         self.upcoming_renewals = UpcomingRenewals(
             self.decisions, self.config_cache, self.clock, self.settings.upcoming_days
         )
@@ -302,6 +299,13 @@ class Gateway:
             self.database, self.config_cache, self.publisher, self.export_links, self.clock
         )
         self.scheduled_exports.folder = self.settings.data_dir / EXPORTS
+        self.customer_eraser = CustomerEraser(
+            self.decisions,
+            self.tasks,
+            self.vault,
+            self.inbox_intake,
+            exports_folder=self.scheduled_exports.folder,
+        )
         self.alerts = AlertSubscriptions(parts)
         self.alert_sender = AlertSender(
             database=self.database,

@@ -100,6 +100,17 @@ async def test_inbox_requests(store: Database) -> None:
     assert await store.inbox_requests(ID, WHOLE, foreign) == []
 
 
+async def test_delete_inbox_request(store: Database) -> None:
+    await store.put(inbox(ID), inbox(OTHER))
+    first, second = [await store.add_inbox_request(request()) for _ in range(2)]
+    assert first is not None
+    assert second is not None
+    assert not await store.delete_inbox_request(OTHER, first.id)
+    assert await store.delete_inbox_request(ID, first.id)
+    assert not await store.delete_inbox_request(ID, first.id)
+    assert [row.id for row in await store.inbox_requests(ID, WHOLE, Page(10))] == [second.id]
+
+
 async def test_clear_inbox(store: Database) -> None:
     await store.put(inbox(ID), inbox(OTHER))
     for inbox_id in (ID, ID, OTHER):

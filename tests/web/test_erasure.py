@@ -6,7 +6,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import psycopg
 import pytest
 
@@ -93,7 +95,29 @@ def _live(shop: ShopClient, buyer: dict[str, Any], order: str) -> str:
     )
     for record in (mail, block):
         shop.served.do(shop.served.gateway.config_cache.add(record))
+    _copy(shop, buyer, order)
     return str(sent)
+
+
+def _copy(shop: ShopClient, buyer: dict[str, Any], order: str) -> None:
+    """Let the customer stand in a request to an inbox and in the file of a scheduled export."""
+    inbox = shop.http.post("/inbox", json={"name": order, "appId": shop.app_id}).json()
+    url = f"{shop.served.url}{urlsplit(inbox['url']).path}"
+    sent = httpx.post(url, json={"buyer": buyer["email"]})
+    assert sent.status_code == 200, sent.text
+    folder = shop.served.gateway.scheduled_exports.folder / shop.app_id
+    folder.mkdir(parents=True, exist_ok=True)
+    row = f"{buyer['id']},{buyer['name']},{buyer['email']}\r\n"
+    (folder / f"{order}.csv").write_text(f"uid,name,email\r\n{row}")
+
+
+def _copies(shop: ShopClient) -> list[int]:
+    """Return how many requests each inbox has, and how many exported files there are."""
+    inboxes = shop.http.get("/inbox").json()["data"]
+    lists = [shop.http.get(f"/inbox/{each['id']}/request").json()["data"] for each in inboxes]
+    counts = [len(requests) for requests in lists]
+    folder = shop.served.gateway.scheduled_exports.folder / shop.app_id
+    return [*sorted(counts), len(list(folder.iterdir()))]
 
 
 def _rows(folder: Path) -> str:
@@ -128,14 +152,17 @@ def test_nothing_of_an_erased_customer_is_left(tmp_path: Path) -> None:
         shop.made("endpoint", {"url": echo})
         about_ada, about_bob = _live(shop, ADA, "o-4711"), _live(shop, BOB, "o-4712")
         assert _left(tmp_path), "it was there"
+        assert _copies(shop) == [1, 1, 2]
 
         begun = shop.post(f"customer/{ADA['id']}/erase", None)
         assert begun.status_code == 202, begun.text
         done = served.wait_for_task(begun.json()["id"])
         assert "search" not in done["data"]
-        assert set(done["data"]["counts"]) == {"records", "payloads", "callbacks"}
+        assert set(done["data"]["counts"]) == {"records", "payloads", "callbacks", "copies"}
         assert all(done["data"]["counts"].values())
         _check_rest(shop, about_ada, about_bob)
+        assert _copies(shop) == [0, 1, 1]
+        assert _found(tmp_path / "exports", TRACES) == []
         if stores.IS_POSTGRES:
             assert _left(tmp_path) == []
     if not stores.IS_POSTGRES:

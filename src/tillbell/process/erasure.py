@@ -2,18 +2,19 @@
 
 Orders, subscriptions and transactions keep what they are about and the money, without the person.
 Messages keep their place in lists and lose their payloads; so do attempts their answers, and
-callbacks their requests. What is looked for is sealed in the task while it runs, and gone when it
+callbacks their requests; requests to inboxes and files of scheduled exports that name the customer
+go as a whole. What is looked for is sealed in the task while it runs, and gone when it
 ends.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.tasks import TaskProgress, TaskRunner
 from tillbell.errors import Misconfigured, NotFound
 from tillbell.ids import record_cursor
@@ -24,7 +25,9 @@ from tillbell.model.shop import Customer, Order, ShopDocument, Subscription
 from tillbell.model.transactions import Transaction
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import Decisions
+from tillbell.process.erased_copies import erase_exported_files, erase_inbox_requests
 from tillbell.process.shop_documents import mark_removed
+from tillbell.receive.inbox_requests import InboxIntake
 from tillbell.receive.sealed_request import open_request
 from tillbell.rules.traces import Traces
 from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
@@ -39,6 +42,7 @@ BATCH_SIZE = 100  # messages or callbacks of one step
 _ACTOR = "erasure"
 _PERSON = ("customer", "customerEmail", "shippingAddress", "billingAddress", "metadata")
 _RECORDS, _MESSAGES, _CALLBACKS, _MAILS = "records", "messages", "callbacks", "mails"
+_COPIES = "copies"
 
 
 class _ErasedPerson(NamedTuple):
@@ -53,11 +57,19 @@ class CustomerEraser:
     """Erases customers."""
 
     def __init__(
-        self, decisions: Decisions, config_cache: ConfigCache, tasks: TaskRunner, vault: Vault
+        self,
+        decisions: Decisions,
+        tasks: TaskRunner,
+        vault: Vault,
+        intake: InboxIntake,
+        *,
+        exports_folder: Path,
     ) -> None:
+        self._intake = intake
+        self._exports_folder = exports_folder
         self._decisions = decisions
         self._database = decisions.database
-        self._config_cache = config_cache
+        self._config_cache = decisions.config_cache
         self._tasks = tasks
         self._vault = vault
         tasks.register(ERASE_CUSTOMER, self._step)
@@ -137,6 +149,8 @@ class CustomerEraser:
             return await self._erase_payloads(task, search, after)
         if phase == _CALLBACKS:
             return await self._erase_requests(task, search, after)
+        if phase == _COPIES:
+            return await self._erase_copies(task, search)
         count = await self._erase_mails(task.scope, search)
         await self._forget_search(task)
         return _progress(task, phase, count, "records")._replace(is_last=True)
@@ -234,7 +248,7 @@ class CustomerEraser:
             if is_about or await self._names(app_id, callback.id, search.traces):
                 count += await self._database.expunge_callback(app_id, callback.id)
         if len(callbacks) < BATCH_SIZE:
-            return _progress(task, _MAILS, count, "callbacks")
+            return _progress(task, _COPIES, count, "callbacks")
         return _progress(task, f"{_CALLBACKS} {callbacks[-1].id}", count, "callbacks")
 
     async def _names(self, app_id: str, callback_id: str, traces: Traces) -> bool:
@@ -246,6 +260,12 @@ class CustomerEraser:
         except Misconfigured:  # sealed under a key that is lost: nobody can read it
             return False
         return traces.found_in(request.body) or traces.found_in(request.target.encode())
+
+    async def _erase_copies(self, task: Task, search: _ErasedPerson) -> TaskProgress:
+        app_id, traces = task.scope, search.traces
+        count = await erase_inbox_requests(self._database, self._intake, app_id, traces)
+        count += await erase_exported_files(self._exports_folder, app_id, traces)
+        return _progress(task, _MAILS, count, "copies")
 
     async def _erase_mails(self, app_id: str, search: _ErasedPerson) -> int:
         count = 0

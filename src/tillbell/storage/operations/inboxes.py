@@ -93,6 +93,12 @@ def clear_inbox(db: DbTransaction, inbox_id: str) -> int:
     return len(db.query("clear_inbox", span(_PREFIX, inbox_id)))
 
 
+@write()
+def delete_inbox_request(db: DbTransaction, inbox_id: str, request_id: str) -> bool:
+    """Delete one request of an inbox."""
+    return bool(db.query("delete_inbox_request", (request_id, inbox_id)))
+
+
 def remove_inbox(db: DbTransaction, inbox_id: str) -> None:
     """Delete what belongs to an inbox that is removed."""
     db.query("clear_inbox", span(_PREFIX, inbox_id))

@@ -206,6 +206,7 @@ class InboxMethods:
     inbox_request = inboxes.inbox_request
     inbox_totals = inboxes.inbox_totals
     clear_inbox = inboxes.clear_inbox
+    delete_inbox_request = inboxes.delete_inbox_request
     sealed_inbox_requests = inboxes.sealed_inbox_requests
     replace_inbox_requests = inboxes.replace_inbox_requests
     purge_inboxes = inboxes.purge_inboxes

@@ -57,6 +57,10 @@ class InboxStore(Protocol):
         """Delete all requests of an inbox; return how many. The numbers go on."""
         ...
 
+    async def delete_inbox_request(self, inbox_id: str, request_id: str) -> bool:
+        """Delete one request of an inbox; False if it has none with that id."""
+        ...
+
     async def sealed_inbox_requests(self, after: str, limit: int) -> list[SealedInboxRequest]:
         """Return sealed requests of all inboxes by their ids, after that id."""
         ...

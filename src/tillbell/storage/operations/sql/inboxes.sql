@@ -53,6 +53,10 @@ SELECT received, dropped FROM inbox_totals WHERE inbox_id = ?1;
 -- Index: primary key.
 DELETE FROM inbox_requests WHERE id > ?1 AND id < ?2 RETURNING id;
 
+-- name: delete_inbox_request
+-- Index: primary key.
+DELETE FROM inbox_requests WHERE id = ?1 AND inbox_id = ?2 RETURNING id;
+
 -- name: remove_inbox_totals
 -- Index: primary key.
 DELETE FROM inbox_totals WHERE inbox_id = ?1;
