@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 TEXT_MARK = "'"
@@ -29,6 +30,7 @@ _MONTH_STARTS = frozenset(_MONTHS.split("|"))
 _WORDS = frozenset({"true", "false", NULL})
 
 
+@lru_cache(maxsize=4_096)  # statuses, products and customers come again and again
 def text_cell(text: str) -> str:
     """Return a text as a cell, for columns of names, ids and other texts.
 
@@ -57,7 +59,7 @@ def cell(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return number_cell(value) if value else ""
-    return json_text(value)
+    return str(value) if type(value) is int else json_text(value)
 
 
 def json_text(value: Any) -> str:
