@@ -178,6 +178,11 @@ def test_lists_are_read_by_a_filter_and_a_wrong_one_is_marked(running: Served) -
     assert wrong.returncode == 1
     assert "character 1" in wrong.stderr
     assert "404" in tillbell("resend", "listed", "msg_0", "down", **admin).stderr
+    api.call("POST", "/app/listed/endpoint", {"url": "http://127.0.0.1:49151/", "uid": "late"})
+    asked = tillbell("why", sent[0], "late", **admin)
+    assert asked.stdout.startswith("created_later"), asked.stderr
+    assert asked.stdout == tillbell("why", "listed", sent[0], "late", **admin).stdout
+    assert "no message msg_0" in tillbell("why", "msg_0", "late", **admin).stderr
 
 
 def test_reseal_says_how_much_it_sealed(running: Served) -> None:

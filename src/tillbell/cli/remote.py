@@ -55,28 +55,46 @@ def send(
 
 
 def why(
-    app: str, message: str, endpoint: str | None = None, *, flags: RemoteFlags | None = None
+    app: str,
+    message: str | None = None,
+    endpoint: str | None = None,
+    *,
+    flags: RemoteFlags | None = None,
 ) -> None:
     """Tell why a message has not reached an endpoint, or that it has.
 
     Parameters
     ----------
     app
-        Id or uid of the application.
+        Id or uid of the application. It may be left out before the id of a message.
     message
         Id or event id of the message.
     endpoint
         Id or uid of the endpoint. Without it every endpoint of the application is told.
     """
+    api = api_of(flags)
+    if endpoint is None and app.startswith(_MESSAGE_ID):
+        app, message, endpoint = _app_of(api, app), app, message
+    if message is None:
+        raise Misconfigured("name a message: tillbell why APP MESSAGE [ENDPOINT]")
     path = f"/app/{_quoted(app)}/msg/{_quoted(message)}"
     if endpoint is not None:
-        fates = [api_of(flags).call("GET", f"{path}/endpoint/{_quoted(endpoint)}/why")]
+        fates = [api.call("GET", f"{path}/endpoint/{_quoted(endpoint)}/why")]
     else:
-        fates = api_of(flags).call("GET", f"{path}/why")["data"]
+        fates = api.call("GET", f"{path}/why")["data"]
     for fate in fates:
         times = [f"{name} {fate[key]}" for name, key in _TIMES if fate[key] is not None]
         print("  ".join([*filter(None, [fate.get("endpointId")]), fate["code"], *times]))
         print(f"  {fate['text']}")
+
+
+def _app_of(api: ApiClient, message_id: str) -> str:
+    """Return the application of a message; `Misconfigured` if the key finds no such message."""
+    hits = api.call("GET", f"/search?q={_quoted(message_id)}")["data"]
+    app = next((str(hit["appId"]) for hit in hits if hit["type"] == "message"), None)
+    if app is None:
+        raise Misconfigured(f"there is no message {message_id}, or the key may not see it")
+    return app
 
 
 def release(flags: RemoteFlags | None = None) -> None:
@@ -172,6 +190,7 @@ def delete_key(key_id: str, flags: RemoteFlags | None = None) -> None:
 
 
 ASK_AGAIN_S = 0.2  # whether a task has finished
+_MESSAGE_ID = "msg_"  # how ids of messages begin
 _TIMES = (("since", "since"), ("next attempt", "nextAt"))
 
 
