@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.errors import Invalid, Problem
-from tillbell.model.exports import ExportLink
+from tillbell.model.exports import ExportLink, ExportSchedule
 from tillbell.rules.filters.clauses import FilterList
 from tillbell.web.api.export import name_of
 from tillbell.web.api.exported_rows import ExportFormat
@@ -46,6 +46,39 @@ class ExportIn(In):
         await read_filter(gateway, app_id, list_, self.filter, ("body", "filter"))
         return list_
 
+    def drafted(self, list_: FilterList) -> dict[str, Any]:
+        """Return what the body says of the rows, as links and schedules keep it."""
+        return {
+            "name": self.name,
+            "kind": list_,
+            "format": self.format,
+            "filter": self.filter or "",
+            "has_mark": self.bom,
+        }
+
+
+class ExportOut(Out):
+    """What is exported, and how."""
+
+    id: str
+    name: str
+    kind: str = Field(description="What is exported.")
+    format: str = Field(description="How rows are written.")
+    filter: str = Field(description="Which rows; empty: all.")
+    bom: bool = Field(description="Whether CSV begins with the mark of UTF-8.")
+
+    @staticmethod
+    def exported(record: ExportLink | ExportSchedule) -> dict[str, Any]:
+        """Return what a link or schedule says of the rows, by the names of `ExportOut`."""
+        return {
+            "id": record.id,
+            "name": record.name,
+            "kind": name_of(FilterList(record.kind)),
+            "format": record.format,
+            "filter": record.filter,
+            "bom": record.has_mark,
+        }
+
 
 class ExportLinkIn(ExportIn):
     """A new link."""
@@ -55,15 +88,9 @@ class ExportLinkIn(ExportIn):
     )
 
 
-class ExportLinkOut(Out):
+class ExportLinkOut(ExportOut):
     """A link, without its token."""
 
-    id: str
-    name: str
-    kind: str = Field(description="What is exported.")
-    format: str = Field(description="How rows are written.")
-    filter: str = Field(description="Which rows; empty: all.")
-    bom: bool = Field(description="Whether CSV begins with the mark of UTF-8.")
     created_by: str = Field(description="Id of the key or person who made it.")
     created_at: datetime
     expires_at: datetime | None = Field(description="When it stops to work (UTC); null: never.")
@@ -78,12 +105,7 @@ class ExportLinkOut(Out):
     def members(link: ExportLink) -> dict[str, Any]:
         """Return a link by the names of `ExportLinkOut`."""
         return {
-            "id": link.id,
-            "name": link.name,
-            "kind": name_of(FilterList(link.kind)),
-            "format": link.format,
-            "filter": link.filter,
-            "bom": link.has_mark,
+            **ExportOut.exported(link),
             "created_by": link.created_by,
             "created_at": optional_time(link.created_at),
             "expires_at": optional_time(link.expires_at),
@@ -112,11 +134,7 @@ async def create(
     draft = ExportLink(
         id="",
         scope=app.id,
-        name=body.name,
-        kind=list_,
-        format=body.format,
-        filter=body.filter or "",
-        has_mark=body.bom,
+        **body.drafted(list_),
         hash="",
         created_by=principal.key.id,
         expires_at=instant(body.expires_at),

@@ -10,13 +10,11 @@ from pydantic import Field
 
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.exports import ExportSchedule, ExportTarget
-from tillbell.rules.filters.clauses import FilterList
 from tillbell.upkeep.scheduled_exports import EXPORT_READY
-from tillbell.web.api.export import name_of
-from tillbell.web.api.export_links import ExportIn
+from tillbell.web.api.export_links import ExportIn, ExportOut
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import ApplicationOf, GatewayOf, PrincipalOf, resource
-from tillbell.web.api.shapes import Listed, Out, optional_time
+from tillbell.web.api.shapes import Listed, optional_time
 from tillbell.web.edge.patterns import EVENT_TYPE
 
 EventTypeName = Annotated[str, Field(pattern=EVENT_TYPE, max_length=256)]
@@ -36,15 +34,9 @@ class ExportScheduleIn(ExportIn):
     )
 
 
-class ExportScheduleOut(Out):
+class ExportScheduleOut(ExportOut):
     """A schedule, and what it made last."""
 
-    id: str
-    name: str
-    kind: str = Field(description="What is exported.")
-    format: str = Field(description="How rows are written.")
-    filter: str = Field(description="Which rows; empty: all.")
-    bom: bool = Field(description="Whether CSV begins with the mark of UTF-8.")
     every: str = Field(description="How often it is made: `day` or `hour`.")
     hour: int = Field(description="Of a daily one, in UTC.")
     minute: int = Field(description="At which minute.")
@@ -61,12 +53,7 @@ class ExportScheduleOut(Out):
         is_message = schedule.target is ExportTarget.MESSAGE
         return cls.model_validate(
             {
-                "id": schedule.id,
-                "name": schedule.name,
-                "kind": name_of(FilterList(schedule.kind)),
-                "format": schedule.format,
-                "filter": schedule.filter,
-                "bom": schedule.has_mark,
+                **ExportOut.exported(schedule),
                 "every": schedule.every,
                 "hour": schedule.hour,
                 "minute": schedule.minute,
@@ -97,11 +84,7 @@ async def create(
         scope=app.id,
         created_at=now,
         updated_at=now,
-        name=body.name,
-        kind=list_,
-        format=body.format,
-        filter=body.filter or "",
-        has_mark=body.bom,
+        **body.drafted(list_),
         every=body.every,
         hour=body.hour,
         minute=body.minute,
