@@ -12,7 +12,7 @@ from markupsafe import Markup
 from tillbell import __version__
 from tillbell.web.edge.static_files import static_url
 from tillbell.web.pages import charts, code, formats, parts, states
-from tillbell.web.pages.visible_text import plain, prose, visible
+from tillbell.web.pages.visible_text import plain, prose, visible, visible_name
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -30,7 +30,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     templates.globals.update(_globals())
-    templates.filters.update(shown=visible, plain=plain, prose=prose)
+    templates.filters.update(shown=visible, shown_name=visible_name, plain=plain, prose=prose)
     return templates
 
 

@@ -17,6 +17,7 @@ HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_WORD_ENDS = re.compile(r"(?<=[._])")
 _SHORT = {
     "\u202a": "LRE", "\u202b": "RLE", "\u202c": "PDF", "\u202d": "LRO", "\u202e": "RLO",
     "\u2066": "LRI", "\u2067": "RLI", "\u2068": "FSI", "\u2069": "PDI", "\u200e": "LRM",
@@ -57,6 +58,15 @@ def visible(text: object) -> Markup:
     Markup('<bdi><span class="ctl" data-c="202e" title="RIGHT-TO-LEFT OVERRIDE">RLO</span></bdi>')
     """
     return _BDI + marked(str(text)) + _BDI_END
+
+
+def visible_name(text: object) -> Markup:
+    """Do the same with a name of several words, which may be broken after a dot or underscore.
+
+    >>> visible_name("order.paid")
+    Markup('<bdi>order.<wbr>paid</bdi>')
+    """
+    return _BDI + Markup("<wbr>").join(map(marked, _WORD_ENDS.split(str(text)))) + _BDI_END
 
 
 def marked(text: str) -> Markup:
