@@ -6,7 +6,7 @@ import json
 import shlex
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.pages.browser import Visitor
 from tests.pages.conftest import World
@@ -194,7 +194,7 @@ def test_a_new_message_waits_behind_a_button_until_somebody_asks(
 ) -> None:
     served = usual_world.served
     page = visitor.open("/messages?filter=type:order.live")
-    page.wait_for_function("document.querySelector('.live .state').textContent === 'Live'")
+    expect(page.locator(".live .state")).to_have_text("Live")
     assert page.get_by_role("heading", name="No message matches").is_visible()
     body = {"eventType": "order.live", "payload": {"id": "live"}}
     assert served.http.post("/app/baobab/msg", json=body).status_code == 202
