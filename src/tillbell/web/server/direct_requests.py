@@ -95,11 +95,11 @@ def _read_message(data: bytes) -> DirectRequest | None:
 def _read_callback(data: bytes, client: Client | None) -> DirectCallback | None:
     """Read a callback. A value with spaces around it goes to the parser: it may be signed."""
     usual = _read_usual(data)
-    target = None if usual is None else _CALLBACK_TARGET.fullmatch(usual.line)
+    target = None if usual is None else _callback_target(usual.line)
     if usual is None or target is None or usual.values != list(map(bytes.strip, usual.values)):
         return None
     headers = list(zip(usual.names, usual.values, strict=True))
-    return DirectCallback(target[2], target[3] or b"", target[1], headers, usual.body, client)
+    return DirectCallback(*target, headers, usual.body, client)
 
 
 def _read_usual(data: bytes) -> _Usual | None:
@@ -120,7 +120,7 @@ def _read_usual(data: bytes) -> _Usual | None:
         not length.isdigit()
         or len(length) > _LENGTH_MAX
         or int(length) != len(data) - end - 4
-        or not is_host(values[names.index(b"host")].strip())
+        or not _is_host(values[names.index(b"host")])
         or not _is_kept_alive(names, values)
     ):
         return None
@@ -141,6 +141,16 @@ def _target(line: bytes) -> tuple[str, bytes] | None:
     """Return the application and the query of a request line; None if it is of another form."""
     target = _TARGET.fullmatch(line)
     return None if target is None else (target[1].decode(), target[2] or b"")
+
+
+@lru_cache(maxsize=1024)
+def _callback_target(line: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """Return path, query and both of a callback's line; None if it is of another form."""
+    target = _CALLBACK_TARGET.fullmatch(line)
+    return None if target is None else (target[2], target[3] or b"", target[1])
+
+
+_is_host = lru_cache(maxsize=256)(is_host)
 
 
 @lru_cache(maxsize=1024)
