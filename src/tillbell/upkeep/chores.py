@@ -20,7 +20,7 @@ from tillbell.errors import Unavailable
 from tillbell.logs import log_event
 from tillbell.storage.ports.database import Database
 
-PURGE_LEAST, PURGE_MOST = 50, 500  # rows deleted by one commit
+PURGE_LEAST, PURGE_MOST = 200, 500  # rows deleted by one commit; fewer would not keep up
 DISCARD_BATCH = 500
 LAG_EVERY_S = 0.5
 LAGS_KEPT = 30  # measurements: the lag shown is the longest of a quarter of a minute
@@ -78,7 +78,7 @@ class RetentionPurge:
         self._database = database
         self._clock = clock
         self._retention = retention
-        self._rows = 100
+        self._rows = PURGE_LEAST
 
     async def run(self) -> None:
         """Purge until nothing is left to purge."""
@@ -127,8 +127,8 @@ def rows_of_next_step(rows: int, took: Micros) -> int:
 
     Nothing else is written meanwhile. A busy machine deletes a row many times slower.
 
-    >>> [rows_of_next_step(100, took) for took in (3_000, 12_000, 90_000)]
-    [200, 100, 50]
+    >>> [rows_of_next_step(400, took) for took in (3_000, 12_000, 90_000)]
+    [500, 400, 200]
     """
     if took > SECOND // 50:
         return max(PURGE_LEAST, rows // 2)
