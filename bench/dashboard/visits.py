@@ -62,6 +62,7 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "/endpoints/{endpoint}": ("?app={app}",),
     "/problems": ("", "?app={app}"),
     "/jobs": ("", "?app={app}"),
+    "/exports/{kind}": ("?app={app}&format=csv",),
     "/events": ("", "?app={app}"),
     "/review": ("", "?app={app}"),
     "/search": ("?q={msg}", "?q=ORD-10", "?q=nothing-like-this", "?q=order-7", "?q={trx}"),
