@@ -80,6 +80,21 @@ wheel: dev  ## dist/: a wheel with compiled hot modules for this platform, and a
 sbom: .venv-supply/.ready  ## write requirements/sbom.cdx.json from requirements/run.txt
 	@requirements/sbom.sh
 
+test-wheel: wheel  ## the flow, store, web and money tests on the compiled modules, in build/compiled
+	@rm -rf build/compiled && mkdir -p build/compiled
+	@git archive HEAD | tar -x -C build/compiled
+	@ln -s "$$PWD/.venv" build/compiled/.venv
+	@cd build/compiled && ../../$(PY) -m zipfile -e ../../dist/*-cp*.whl src
+	@cd build/compiled && PYTHONPATH=src $(TESTS) $(or $(ONLY),tests/flow tests/store tests/web tests/money)
+
+build/reference/.venv/.run-ready: bench/reference
+	@rm -rf build/reference && git worktree prune
+	@git worktree add --quiet --force --detach build/reference "$$(cat bench/reference)"
+	@$(MAKE) --no-print-directory -C build/reference setup
+
+guard: dev build/reference/.venv/.run-ready  ## fail if a hot route takes a tenth more than at the commit in bench/reference
+	@$(PY) -m bench against --reference build/reference --least 0.9 $(ARGS)
+
 bench: dev  ## measure the figures of docs/benchmarks.md
 	@$(PY) -m bench $(ARGS)
 
@@ -92,4 +107,5 @@ crash: dev  ## kill -9 loop, power cuts, write errors, full disk; CYCLES=100
 faults: dev  ## a cluster on PostgreSQL with kills, lost networks and restarts; ARGS="--restarts 10"
 	@$(PY) -m tests.faults $(ARGS)
 
-.PHONY: help setup dev demo serve test slow soak check fix audit pages shots sbom bench scale crash faults
+.PHONY: help setup dev demo serve test postgres browser slow soak check fix audit pages shots wheel test-wheel sbom guard
+.PHONY: bench scale crash faults

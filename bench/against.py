@@ -85,32 +85,45 @@ class Turn(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure the cases and print a table; 1 if a gateway did something wrong."""
+    """Measure the cases and print a table; 1 if a gateway did something wrong or is slower."""
     options = _options(arguments)
     effort = Effort(rounds=options.rounds, seconds=options.seconds, verify_every=16)
     print(f"{table.machine()}\n{table.versions()}", flush=True)
     try:
-        lines = _measured(options, effort)
+        turns_of = _measured(options, effort)
     except GatewayFailed as wrong:
         print(f"WRONG: {wrong}", file=sys.stderr)
         return 1
+    lines = [line for title, turns in turns_of.items() for line in lines_of(title, turns)]
     print("\n" + printed(lines, "reference", "present"))
-    return 0
+    slower = [title for title, turns in turns_of.items() if best_ratio(turns) < options.least]
+    for title in slower:
+        ratio = best_ratio(turns_of[title])
+        print(f"SLOWER: {title}: {ratio:.2f} of the reference", file=sys.stderr)
+    return 1 if slower else 0
 
 
-def _measured(options: argparse.Namespace, effort: Effort) -> list[_Cells]:
-    """Run every case on every store; return the lines of the table."""
+def _measured(options: argparse.Namespace, effort: Effort) -> dict[str, list[Turn]]:
+    """Run every case on every store; return the turns of each."""
     has_postgres = "postgres" in options.stores
     with postgres.databases() if has_postgres else nullcontext() as server:
-        return [
-            line
+        return {
+            f"{name}, {store}": _turns(
+                name, effort, options.reference, server if store == "postgres" else None
+            )
             for store in options.stores
             for name in options.cases
-            for line in lines_of(
-                f"{name}, {store}",
-                _turns(name, effort, options.reference, server if store == "postgres" else None),
-            )
-        ]
+        }
+
+
+def best_ratio(turns: Sequence[Turn]) -> float:
+    """Return the median ratio of the rate or of the CPU, whichever is better.
+
+    A version that is slower is so in both; a machine that others use disturbs one more often.
+    """
+    rates = [turn.present["per_s"] / turn.reference["per_s"] for turn in turns]
+    costs = [turn.reference["cpu_us"] / turn.present["cpu_us"] for turn in turns]
+    return max(spread(rates)[0], spread(costs)[0])
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -122,6 +135,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one load (2)")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--stores", nargs="+", choices=STORES, default=list(STORES))
+    parser.add_argument(
+        "--least", type=float, default=0.0, help="fail if a case is slower than so much of it"
+    )
     return parser.parse_args(arguments)
 
 

@@ -43,6 +43,10 @@ def test_a_ratio_above_one_says_that_this_checkout_is_faster() -> None:
     ]
     ratios = [cells[-1] for cells in against.lines_of("publish", turns)]
     assert ratios == ["1.5, 1 – 2", "2.5, 2 – 3"]
+    assert against.best_ratio(turns) == 2.5
+    assert against.best_ratio(turns[1:]) == 2.0
+    slower = [against.Turn(turn.present, turn.reference) for turn in turns]
+    assert against.best_ratio(slower) == 0.75
 
 
 def test_cases_that_did_not_run_leave_no_lines() -> None:
