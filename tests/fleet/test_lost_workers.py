@@ -70,13 +70,17 @@ async def crew(
             made[name].launch()
         for name in WORKERS:
             await asyncio.to_thread(made[name].wait_ready, time.monotonic() + READY_S)
-        everybody = f'"workers":{len(WORKERS)},"event":"cluster.members_changed"'
-        await until(lambda: all(everybody in made[name].log_tail() for name in WORKERS))
+        await until(lambda: all(_knows_everybody(made[name].log_tail()) for name in WORKERS))
         yield made
     finally:
         for process in made.values():
             if process.process is not None and process.process.poll() is None:
                 process.kill()
+
+
+def _knows_everybody(log: str) -> bool:
+    lines = [line for line in log.splitlines() if '"cluster.members_changed"' in line]
+    return any(f'"workers":{len(WORKERS)}' in line for line in lines)
 
 
 def furnish(api: GatewayProcess, holding: Holding) -> tuple[str, list[str]]:
