@@ -80,13 +80,6 @@ wheel: dev  ## dist/: a wheel with compiled hot modules for this platform, and a
 sbom: .venv-supply/.ready  ## write requirements/sbom.cdx.json from requirements/run.txt
 	@requirements/sbom.sh
 
-test-wheel: wheel  ## the flow, store, web and money tests on the compiled modules, in build/compiled
-	@rm -rf build/compiled && mkdir -p build/compiled
-	@git archive HEAD | tar -x -C build/compiled
-	@ln -s "$$PWD/.venv" build/compiled/.venv
-	@cd build/compiled && ../../$(PY) -m zipfile -e ../../dist/*-cp*.whl src
-	@cd build/compiled && PYTHONPATH=src $(TESTS) $(or $(ONLY),tests/flow tests/store tests/web tests/money)
-
 build/reference/.venv/.run-ready: bench/reference
 	@rm -rf build/reference && git worktree prune
 	@git worktree add --quiet --force --detach build/reference "$$(cat bench/reference)"
@@ -107,5 +100,5 @@ crash: dev  ## kill -9 loop, power cuts, write errors, full disk; CYCLES=100
 faults: dev  ## a cluster on PostgreSQL with kills, lost networks and restarts; ARGS="--restarts 10"
 	@$(PY) -m tests.faults $(ARGS)
 
-.PHONY: help setup dev demo serve test postgres browser slow soak check fix audit pages shots wheel test-wheel sbom guard
+.PHONY: help setup dev demo serve test postgres browser slow soak check fix audit pages shots wheel sbom guard
 .PHONY: bench scale crash faults
