@@ -54,6 +54,7 @@ from tillbell.http.resolver import Resolver
 from tillbell.ids import IdMaker
 from tillbell.model.records import Application
 from tillbell.process.decisions import Decisions
+from tillbell.process.erased_copies import CopyPlaces
 from tillbell.process.erasure import CustomerEraser
 from tillbell.process.imports import Importer
 from tillbell.process.manual.actions import ManualActions
@@ -303,8 +304,8 @@ class Gateway:
             self.decisions,
             self.tasks,
             self.vault,
-            self.inbox_intake,
-            exports_folder=self.scheduled_exports.folder,
+            self.audit,
+            CopyPlaces(self.inbox_intake, self.scheduled_exports.folder),
         )
         self.alerts = AlertSubscriptions(parts)
         self.alert_sender = AlertSender(

@@ -14,7 +14,7 @@ from tests.store.inbound_harness import InboundHarness
 from tests.store.outbound_harness import OutboundHarness
 from tillbell.model.audit import Actor, ActorKind, AuditedAct
 from tillbell.model.records import Application
-from tillbell.rules.audit_chain import NO_HASH, ChainLink
+from tillbell.rules.audit_chain import NO_HASH, REDACT, ChainLink
 from tillbell.rules.filters.clauses import ListFilter, one_of
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Page
@@ -113,12 +113,58 @@ async def test_every_edit_by_hand_is_found(store: Database) -> None:
         assert broken is not None, name
         assert broken.sequence == place, name
         columns = "id, sequence, app_id, at, actor_id, actor_name, actor_kind, actor_role, action,"
-        columns += " target, reason, request_id, address, user_agent, changes, details, hash"
+        columns += " target, reason, request_id, address, user_agent, changes, details, redaction,"
+        columns += " hash"
         await tamper(
             store,
             f"DELETE FROM audit_log; INSERT INTO audit_log ({columns}) SELECT {columns} FROM kept",
         )
     assert (await check_audit_log(store)).break_ is None
+
+
+async def test_an_erased_entry_keeps_its_place_and_the_proof_holds(store: Database) -> None:
+    await store.put(audit=[act(number) for number in range(1, 5)])
+    shown = {each.at: each for each in await logged(store)}
+    erased = shown[2]._replace(target="(erased)", reason="", changes={"name": [None, "(erased)"]})
+    await store.redact_acts([erased, act(77)], act(5, action=REDACT))
+    again = {each.at: each for each in await logged(store)}
+    assert again[2] == erased._replace(is_redacted=True)
+    assert [again[1], again[3], again[4]] == [shown[1], shown[3], shown[4]]
+    assert list(again[5].details["rows"]) == [erased.id]
+    proof = await check_audit_log(store)
+    assert (proof.checked, proof.redacted, proof.break_) == (5, 1, None)
+
+    await store.redact_acts([erased._replace(details={"more": "(erased)"})], act(6, action=REDACT))
+    await store.redact_acts([act(77)], act(7, action=REDACT))
+    proof = await check_audit_log(store)
+    assert (proof.checked, proof.redacted, proof.break_) == (6, 1, None), "7 had nothing to say"
+    await tamper(store, "CREATE TEMP TABLE kept_rows AS SELECT * FROM audit_log")
+    for sql, place in REDACTIONS.values():
+        await tamper(store, sql)
+        broken = (await check_audit_log(store)).break_
+        assert broken is not None, sql
+        assert broken.sequence == place, sql
+        await tamper(store, "DELETE FROM audit_log; INSERT INTO audit_log SELECT * FROM kept_rows")
+    assert await store.purge_audit(before=3, limit=9) == 2
+    assert (await check_audit_log(store)).break_ is None
+
+
+REDACTIONS = {
+    "another value in an erased entry": (
+        "UPDATE audit_log SET reason = 'another' WHERE sequence = 2",
+        2,
+    ),
+    "a redaction that no entry names": (
+        "UPDATE audit_log SET redaction = hash WHERE sequence = 3",
+        3,
+    ),
+    "a redaction taken back": (
+        "UPDATE audit_log SET redaction = NULL WHERE sequence = 2",
+        2,
+    ),
+    "the entry that says so removed": ("DELETE FROM audit_log WHERE sequence = 6", 6),
+    "an erased entry removed": ("DELETE FROM audit_log WHERE sequence = 2", 2),
+}
 
 
 async def test_old_rows_are_cut_off_and_the_rest_still_proves_itself(store: Database) -> None:
@@ -151,8 +197,10 @@ def earlier(connection: DbConnection, dialect: str) -> None:
     steps = {step.name.partition("_pre_")[2]: step.statements for step in known_migrations(dialect)}
     table = steps["audit.sql"].partition("CREATE INDEX audit_id")[0]
     connection.query("begin")
+    later = steps["erasures.sql"][steps["erasures.sql"].index("ALTER TABLE audit_log") :]
     connection.execute_script(
-        f"DROP TABLE audit_log; DROP TABLE audit_chain; {table} {OLD_ROWS} {steps['audit_log.sql']}"
+        "DROP TABLE audit_log; DROP TABLE audit_chain;"
+        f" {table} {OLD_ROWS} {steps['audit_log.sql']} {later}"
     )
     connection.commit()
     connection.close()

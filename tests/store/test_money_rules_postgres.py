@@ -112,6 +112,7 @@ async def test_a_removal_ends_in_its_commit_and_leaves_nothing(scene: MoneyIntru
         scene.thief.execute("INSERT INTO removals VALUES (%(app)s)", app)
     with pytest.raises(psycopg.IntegrityError, match="leaves nothing"):
         _remove_effects_alone(scene.thief, paid.app_id)
+    await scene.inbound.do(audit=(scene.inbound.audit_entry(paid.id),))
     with pytest.raises(psycopg.IntegrityError, match="never change"):
         scene.thief.execute(
             "INSERT INTO audit SELECT * FROM audit ON CONFLICT (app_id, id) DO UPDATE SET at = 0"

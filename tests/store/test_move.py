@@ -39,7 +39,12 @@ from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
 Schema = Callable[[], str]
-OWN = {"migrations", "removals", "departures"}  # of this very database, or empty at rest
+OWN = {
+    "migrations",
+    "removals",
+    "erasures",
+    "departures",
+}  # of this very database, or empty at rest
 SMALL = MoveOptions(batch_rows=7)
 KILLS = full_or_tenth(20)
 

@@ -62,7 +62,8 @@ EVERY = sorted(
     and re.search(r"\?\d|(?<!:):[a-z]", text)  # it is bound to something
     # Those are of a whole application, or of all.
     and name != "last_shop_change"  # one row, the last of its index
-    and not name.startswith(("remove_", "delete_scope", "end_application_removal", "move_read_"))
+    and not name.startswith(("remove_", "delete_scope", "move_read_"))
+    and name not in ("end_application_removal", "end_erasure")
 )
 LISTS = ("due_lanes", "next_due")
 _NAMED = re.compile(r"(?<!:):([a-z_]+)\b")

@@ -13,11 +13,14 @@ import psycopg
 import pytest
 
 from tests import stores
-from tests.money.payment_harness import APPROVED, news
+from tests.money.payment_harness import APPROVED, FAILED, news
 from tests.web.served_gateway import ServedGateway
 from tests.web.shop_client import ShopClient
-from tillbell.model.callbacks import OrderNotice, ProviderAmount
+from tillbell.clock import HOUR
+from tillbell.model.alerts import AlertLine, AlertQueue
+from tillbell.model.callbacks import OrderNotice, ProviderAmount, RecordNotice
 from tillbell.model.emails import Email, Suppression
+from tillbell.model.records import Task, TaskStatus
 
 PERSON = "Anastasija-Petrović-4711"
 CARD = "4111111111111111"
@@ -62,8 +65,8 @@ ADA: dict[str, Any] = {
     "email": "Anastasija.P@Example.com",
     "phoneNumber": "+381641234711",
 }
-TRACES = (PERSON, ADA["email"], ADA["email"].lower(), ADA["phoneNumber"], "Knez Mihailova 4711")
-BOB = {"id": "cus-bob", "name": "Bob", "email": "bob@example.com"}
+TRACES = (PERSON, ADA["email"], ADA["email"].lower(), ADA["phoneNumber"][1:], "Knez Mihailova 4711")
+BOB = {"id": "cus-bob", "name": "Bob", "email": "bob@example.com", "phoneNumber": "+15550100"}
 
 
 def _live(shop: ShopClient, buyer: dict[str, Any], order: str) -> str:
@@ -79,14 +82,20 @@ def _live(shop: ShopClient, buyer: dict[str, Any], order: str) -> str:
     }
     for path, body in puts.items():
         assert shop.http.put(f"{shop.path}/{path}", json=body).status_code == 201
-    payment = {"userId": buyer["id"], "orderId": order, "metadata": {"payer": buyer["email"]}}
-    shop.begin(uid=f"pay-{order}", amount="10.00", **payment)
-    shop.tell(news(f"pay-{order}", APPROVED, amount=ProviderAmount("10.00", "EUR")))
+    _pay(shop, buyer, order, street)
     told = {"id": f"w-{order}", "amount": "10.00", "currency": "EUR", "customer": buyer}
     shop.tell(OrderNotice("order.created", told))
     payload = {"note": f"\u017d for {buyer['name']}", "order": {"id": order}}
-    sent = shop.post("msg", {"eventType": "order.paid", "payload": payload}).json()["id"]
+    phone = buyer["phoneNumber"].lstrip("+")
+    labels: dict[str, Any] = {
+        "channels": [f"customer:{buyer['id']}"],
+        "tags": ["new", f"tel:{phone}"],
+    }
+    labels |= {"orderKey": buyer["id"], "eventId": f"{order}.{phone}"}
+    sent = shop.post("msg", {"eventType": "order.paid", "payload": payload, **labels}).json()["id"]
     shop.served.wait_for_attempts(sent, 2)
+    named = {"eventType": "order.paid", "payload": {"note": f"call {street}"}}
+    shop.served.wait_for_attempts(shop.post("msg", named).json()["id"], 2)
     mail = Email(
         id=f"eml_{order}", scope=shop.app_id, email_id="m", status="sent", to=(buyer["email"],)
     )
@@ -96,7 +105,21 @@ def _live(shop: ShopClient, buyer: dict[str, Any], order: str) -> str:
     for record in (mail, block):
         shop.served.do(shop.served.gateway.config_cache.add(record))
     _copy(shop, buyer, order)
+    _ask(shop, buyer)
     return str(sent)
+
+
+def _pay(shop: ShopClient, buyer: dict[str, Any], order: str, street: str) -> None:
+    """Let a customer pay; what the provider and people say of it names the customer."""
+    payment = {"userId": buyer["id"], "orderId": order, "metadata": {"payer": buyer["email"]}}
+    shop.begin(uid=f"pay-{order}", amount="10.00", **payment)
+    said = f"Paid by {buyer['name']}, {street}"
+    paid = ProviderAmount("10.00", "EUR")
+    shop.tell(news(f"pay-{order}", APPROVED, amount=paid, message=said, details={"payer": said}))
+    shop.tell(news(f"pay-{order}", FAILED, message=said))
+    (conflict,) = shop.get("conflict", transaction=f"pay-{order}")["data"]
+    kept = shop.post(f"conflict/{conflict['id']}/keep", {"reason": f"{buyer['email']} has called"})
+    assert kept.status_code == 200, kept.text
 
 
 def _copy(shop: ShopClient, buyer: dict[str, Any], order: str) -> None:
@@ -105,10 +128,39 @@ def _copy(shop: ShopClient, buyer: dict[str, Any], order: str) -> None:
     url = f"{shop.served.url}{urlsplit(inbox['url']).path}"
     sent = httpx.post(url, json={"buyer": buyer["email"]})
     assert sent.status_code == 200, sent.text
+    stray = shop.http.post("/inbox", json={"name": f"of nobody {order}"}).json()
+    form = {"payer_email": buyer["email"]}
+    httpx.post(f"{shop.served.url}{urlsplit(stray['url']).path}", data=form)
     folder = shop.served.gateway.scheduled_exports.folder / shop.app_id
     folder.mkdir(parents=True, exist_ok=True)
     row = f"{buyer['id']},{buyer['name']},{buyer['email']}\r\n"
     (folder / f"{order}.csv").write_text(f"uid,name,email\r\n{row}")
+
+
+def _ask(shop: ShopClient, buyer: dict[str, Any]) -> None:
+    """Let people look for the customer: the audit log, links, tasks and mails name them."""
+    wanted = f"email:{buyer['email']}"
+    exported = shop.http.get(f"{shop.path}/export/orders", params={"filter": wanted})
+    assert exported.status_code == 200, exported.text
+    export = {"kind": "orders", "name": f"of {buyer['name']}", "filter": wanted}
+    shop.made("export-link", export)
+    shop.made("export-schedule", {**export, "every": "day", "target": "folder"})
+    about = {"description": f"for {buyer['email']}", "url": shop.served.receiver.url("/of")}
+    endpoint = shop.made("endpoint", about)
+    shop.http.delete(f"{shop.path}/endpoint/{endpoint['id']}")
+    problem = {"row": 2, "column": "email", "text": f"{buyer['email']!r} is in the file already"}
+    report = Task(
+        id=f"qtask_{buyer['id']}",
+        scope=shop.app_id,
+        kind="import",
+        status=TaskStatus.FINISHED,
+        arguments={"kind": "customers"},
+        result={"count": 1, "problems": [problem]},
+    )
+    line = AlertLine(at=1, title="A new order", text=f"{buyer['name']} has ordered")
+    queue = AlertQueue(id=f"alt_{buyer['id']}", read_until=1, lines=(line,))
+    for record in (report, queue):
+        shop.served.do(shop.served.gateway.config_cache.add(record))
 
 
 def _copies(shop: ShopClient) -> list[int]:
@@ -152,16 +204,19 @@ def test_nothing_of_an_erased_customer_is_left(tmp_path: Path) -> None:
         shop.made("endpoint", {"url": echo})
         about_ada, about_bob = _live(shop, ADA, "o-4711"), _live(shop, BOB, "o-4712")
         assert _left(tmp_path), "it was there"
-        assert _copies(shop) == [1, 1, 2]
+        assert _copies(shop) == [1, 1, 1, 1, 2]
 
         begun = shop.post(f"customer/{ADA['id']}/erase", None)
         assert begun.status_code == 202, begun.text
         done = served.wait_for_task(begun.json()["id"])
         assert "search" not in done["data"]
-        assert set(done["data"]["counts"]) == {"records", "payloads", "callbacks", "copies"}
+        counted = {"records", "payloads", "callbacks", "copies", "auditEntries"}
+        assert set(done["data"]["counts"]) == counted
+        assert done["data"]["mentionedIn"] == []
         assert all(done["data"]["counts"].values())
         _check_rest(shop, about_ada, about_bob)
-        assert _copies(shop) == [0, 1, 1]
+        _check_late_news(shop)
+        assert _copies(shop) == [0, 0, 1, 1, 1]
         assert _found(tmp_path / "exports", TRACES) == []
         if stores.IS_POSTGRES:
             assert _left(tmp_path) == []
@@ -189,5 +244,49 @@ def _check_rest(shop: ShopClient, about_ada: str, about_bob: str) -> None:
     assert shop.get("order/o-4712")["customer"]["email"] == BOB["email"]
     assert shop.get("transaction/pay-o-4712")["userId"] == BOB["id"]
     assert [each["address"] for each in shop.get("suppression")["data"]] == [BOB["email"]]
+    _check_texts(shop)
     trail = [each for each in shop.get("audit")["data"] if each["action"] == "customer.erase"]
     assert len(trail) == 1
+
+
+def _check_late_news(shop: ShopClient) -> None:
+    """A callback that comes later brings the person back neither to the order nor as a customer."""
+    later = shop.served.gateway.clock.now() + HOUR
+    told = {"id": "w-o-4711", "amount": "12.00", "customer": ADA, "currency": "EUR"}
+    shop.tell(OrderNotice("order.updated", told, occurred_at=later))
+    shop.tell(RecordNotice("customer", ADA, occurred_at=later))
+    order = shop.get("order/w-o-4711")
+    assert (order["amount"], order["customer"]) == ("12.00", None)
+    assert shop.http.get(f"{shop.path}/customer/{ADA['id']}").status_code == 404
+    (message,) = shop.get("msg", event_types="order.updated", limit=1)["data"]
+    assert message["payload"]["data"]["id"] == "w-o-4711"
+    assert "customer" not in message["payload"]["data"]
+    body = {"also": [ADA["email"]]}
+    again = shop.post(f"customer/{ADA['id']}/erase", body)
+    done = shop.served.wait_for_task(again.json()["id"])
+    assert done["data"]["counts"]["callbacks"] == 2
+
+
+def _check_texts(shop: ShopClient) -> None:
+    """What only tells of money stays; what names the person is erased, and is seen to be so."""
+    steps = shop.get("transaction/pay-o-4711")["transitions"]
+    assert [(step["status"], step["message"]) for step in steps][1:] == [("Approved", None)]
+    assert steps[1]["details"] == {}
+    labelled = [each for each in shop.get("msg", event_types="order.paid")["data"] if each["tags"]]
+    assert [(each["eventId"], each["channels"]) for each in labelled] == [
+        ("o-4712.15550100", ["customer:cus-bob"]),
+        (None, ["(erased)"]),
+    ]
+    bobs = shop.get("transaction/pay-o-4712")["transitions"]
+    assert "Bob" in bobs[1]["message"]
+    assert "Bob" in bobs[1]["details"]["payer"]
+    (conflict,) = shop.get("conflict", transaction="pay-o-4711")["data"]
+    assert conflict["resolutionReason"] == "(erased)"
+    proof = shop.http.get("/audit/verify").json()
+    assert proof["whole"] is True
+    erased = [each for each in shop.get("audit", limit=250)["data"] if each["redacted"]]
+    assert proof["redacted"] == len(erased) > 3
+    exports = [each for each in erased if each["action"].endswith("export")]
+    assert exports[0]["changes"]["filter"]["after"] == "(erased)"
+    for path in ("export-link", "export-schedule"):
+        assert [each["name"] for each in shop.get(path)["data"]] == ["of Bob"]

@@ -24,7 +24,7 @@ from tillbell.model.records import Task, TaskStatus
 RETRY_AFTER: Micros = SECOND  # after the store failed
 
 
-_OPEN = (TaskStatus.RUNNING, TaskStatus.PAUSED)
+OPEN = (TaskStatus.RUNNING, TaskStatus.PAUSED)
 
 
 class TaskProgress(NamedTuple):
@@ -93,7 +93,7 @@ class TaskRunner:
         must_end = self._all_or_nothing.get(task.kind)
 
         def apply(stored: Task) -> Task:
-            if stored.status not in _OPEN:
+            if stored.status not in OPEN:
                 raise ConflictError(
                     f"This task has ended already: it is {stored.status.value}.", code="task_ended"
                 )
@@ -175,7 +175,7 @@ class TaskRunner:
 
 
 def _advanced(task: Task, progress: TaskProgress) -> Task:
-    is_finished = progress.is_last and task.status in _OPEN
+    is_finished = progress.is_last and task.status in OPEN
     return msgspec.structs.replace(
         task,
         cursor=progress.cursor,
@@ -195,5 +195,5 @@ def _result(task: Task, progress: TaskProgress) -> dict[str, Any]:
 
 
 def _failed(task: Task) -> Task:
-    status = TaskStatus.FAILED if task.status in _OPEN else task.status
+    status = TaskStatus.FAILED if task.status in OPEN else task.status
     return msgspec.structs.replace(task, status=status)

@@ -48,6 +48,7 @@ class AuditedAct(NamedTuple):
     reason: str = ""  # why, where a person must say it
     changes: dict[str, Any] = {}  # member → [before, after]
     details: dict[str, Any] = {}  # more about a manual action, by its kind
+    is_redacted: bool = False  # a person was erased from its target, reason, changes or details
 
     @property
     def target_kind(self) -> str:

@@ -49,6 +49,7 @@ class ShopDocument(ShopRecord, frozen=True, kw_only=True):
     """A record whose members are the shop's.
 
     `platform_at` is the platform's own time of its last change: what is older changes nothing.
+    `erased_at`: its customer was erased then, and no callback writes one to it again.
     """
 
     data: dict[str, Any] = {}
@@ -56,6 +57,7 @@ class ShopDocument(ShopRecord, frozen=True, kw_only=True):
     source_id: str = ""
     callback_ids: tuple[str, ...] = ()  # that changed it, the oldest first
     messages: tuple[PublishedAbout, ...] = ()  # that were published about it, the oldest first
+    erased_at: Micros | None = None
 
     @property
     def columns(self) -> SearchColumns:

@@ -1,13 +1,26 @@
-"""Copies of what names a person, beside records and messages: in inboxes and in exported files."""
+"""Copies of what names a person, beside records and messages.
+
+They stand in inboxes, exported files, reports of tasks, mails that wait, and kept filters.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+import msgspec
+
+from tillbell.deliver.config_cache import ConfigCache
+from tillbell.deliver.tasks import OPEN
 from tillbell.errors import Misconfigured
+from tillbell.model.alerts import AlertQueue
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.exports import ExportLink, ExportSchedule
 from tillbell.model.inboxes import Inbox, InboxRequest
+from tillbell.model.records import Application, EventType, Record, Task
+from tillbell.model.sources import Source
 from tillbell.receive.inbox_requests import InboxIntake
 from tillbell.rules.traces import Traces
 from tillbell.storage.ports.database import Database
@@ -20,12 +33,22 @@ _OVERLAP = 1 << 12  # bytes of a piece that the next one has too
 _LONGEST = 1 << 40  # bytes of a body: all of them are read
 
 
+class CopyPlaces(NamedTuple):
+    """Where copies of what came or went stand, beside the store's tables."""
+
+    intake: InboxIntake
+    exports_folder: Path
+
+
 async def erase_inbox_requests(
-    database: Database, intake: InboxIntake, app_id: str, traces: Traces
+    database: Database, intake: InboxIntake, scope: str, traces: Traces
 ) -> int:
-    """Delete the requests to the application's inboxes that name a person; return how many."""
+    """Delete requests that name a person; return how many.
+
+    `scope`: to the inboxes of this application; "": to those that belong to none.
+    """
     count = 0
-    for inbox in await database.list(Inbox, app_id):
+    for inbox in await database.list(Inbox, scope):
         page = Page(_BATCH_SIZE, ascending=True)
         while rows := await database.inbox_requests(inbox.id, InboxFilter(body_max=_LONGEST), page):
             for row in filter(partial(_names, intake, traces), rows):
@@ -68,3 +91,70 @@ def _names_in_file(path: Path, traces: Traces) -> bool:
                 return True
             before = piece[-_OVERLAP:]
     return False
+
+
+async def erase_kept_filters(
+    database: Database, config_cache: ConfigCache, app_id: str, own: Traces
+) -> int:
+    """Delete links and schedules of exports whose filter names a person; return how many.
+
+    Without the filter they would show more than their owner meant.
+    """
+    count = 0
+    for kind in (ExportLink, ExportSchedule):
+        for record in await database.list(kind, app_id):
+            if own.found_in(msgspec.json.encode(record)):
+                count += await config_cache.remove(kind, record.id, app_id)
+    return count
+
+
+async def erase_task_texts(
+    database: Database, config_cache: ConfigCache, app_id: str, own: Traces, *, but: str
+) -> int:
+    """Take a person out of what tasks were asked for and tell; return out of how many.
+
+    Open tasks still need it; `but` is the erasure itself.
+    """
+
+    def without(task: Task) -> Task:
+        arguments, result = own.without(task.arguments), own.without(task.result)
+        if task.status in OPEN or (arguments, result) == (task.arguments, task.result):
+            return task
+        return msgspec.structs.replace(task, arguments=arguments, result=result)
+
+    count = 0
+    page = Page(_BATCH_SIZE, ascending=True)
+    while tasks := await database.list(Task, app_id, page):
+        for task in tasks:
+            if task.id != but and without(task) is not task:
+                await config_cache.change(Task, app_id, task.id, without)
+                count += 1
+        page = page._replace(iterator=tasks[-1].id)
+    return count
+
+
+async def erase_alert_lines(database: Database, config_cache: ConfigCache, own: Traces) -> int:
+    """Take lines that name a person out of mails that wait; return out of how many."""
+
+    def without(queue: AlertQueue) -> AlertQueue:
+        lines = tuple(line for line in queue.lines if not own.found_in(msgspec.json.encode(line)))
+        return queue if lines == queue.lines else msgspec.structs.replace(queue, lines=lines)
+
+    count = 0
+    for queue in await database.list(AlertQueue):
+        if without(queue) is not queue:
+            await config_cache.change(AlertQueue, "", queue.id, without)
+            count += 1
+    return count
+
+
+async def mentions(database: Database, app_id: str, own: Traces) -> list[str]:
+    """Return the ids of what people have configured that names a person: only they may change it.
+
+    That is an endpoint's filter or template, the description of an event type, and the like.
+    """
+    application = await database.get(Application, app_id)
+    records: list[Record] = [] if application is None else [application]
+    for kind in (Endpoint, EventType, Source, Inbox):
+        records += await database.list(kind, app_id)
+    return [each.id for each in records if own.found_in(msgspec.json.encode(each))]

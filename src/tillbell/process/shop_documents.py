@@ -43,6 +43,8 @@ PREFIXES: Mapping[type[ShopDocument], str] = {
     Subscription: "sub",
 }
 TOMBSTONE = "tmb"  # prefix of the ids of marks
+# Members of orders and subscriptions that are about a person.
+PERSON_MEMBERS = ("customer", "customerEmail", "shippingAddress", "billingAddress", "metadata")
 _REMOVED: Mapping[type[ShopDocument], str] = {
     Product: "product.deleted",
     Customer: "customer.deleted",
@@ -89,6 +91,8 @@ def rewrite(
     """
     before = record.data if record.version else None
     stored = record
+    if record.erased_at is not None and decision.callback is not None:
+        data = {name: value for name, value in data.items() if name not in PERSON_MEMBERS}
     if payments is not None:
         record = msgspec.structs.replace(record, payments=payments)
     after_data = _completed(record, before, data, decision.now)

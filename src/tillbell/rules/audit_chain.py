@@ -5,6 +5,11 @@ database can also compute the chain anew; a head that was noted elsewhere shows 
 
 The hash of a row is SHA-256, in hexadecimal, of the hash of the row before, a line feed, and the
 members of the row as a JSON array in UTF-8: without spaces, texts as they are stored.
+
+A person may be erased from rows: texts that name them are replaced. The row keeps its hash, so the
+chain goes on, and gets a **redaction**: the hash of what it reads now, behind its own hash. It
+counts only if a later row of the chain, the act `REDACT`, names it with that redaction. So who
+replaces anything leaves a row in the log, and who has the old text can prove it by the old hash.
 """
 
 from __future__ import annotations
@@ -15,6 +20,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 NO_HASH = "0" * 64  # of the row before the first
+REDACT = "audit.redact"  # the act that says from which rows a person was erased
+_ACTION, _DETAILS = 8, 15  # members of a row
 
 
 class ChainLink(NamedTuple):
@@ -32,11 +39,12 @@ class ChainBounds(NamedTuple):
 
 
 class ChainedRow(NamedTuple):
-    """A row of the log as it is stored: `members` are all of its columns but the hash."""
+    """A row of the log as it is stored: `members` are all of its columns but the last two."""
 
     link: ChainLink
     id: str
     members: Sequence[str | int | None]
+    redaction: str | None = None
 
 
 class ChainBreak(NamedTuple):
@@ -65,6 +73,9 @@ class ChainCheck:
         self._last = bounds.anchor
         self.break_: ChainBreak | None = None  # the first one
         self.checked = 0
+        self.redacted = 0
+        # Redacted rows that no act has named yet, by id and redaction.
+        self._unnamed: dict[tuple[str, str], int] = {}
 
     @property
     def last(self) -> ChainLink:
@@ -80,13 +91,16 @@ class ChainCheck:
             if self.break_ is None:
                 self._last = row.link
                 self.checked += 1
+                self._note_redactions(row)
 
     def end(self) -> None:
         """Check that the rows have reached the head."""
         head = self._bounds.head
-        if self.break_ is not None or self._last == head:
+        if self.break_ is not None:
             return
-        if self._last.sequence < head.sequence:
+        if self._last == head:
+            self._check_redactions()
+        elif self._last.sequence < head.sequence:
             self.break_ = ChainBreak(self._last.sequence + 1, "", "a row is missing")
         else:
             self.break_ = ChainBreak(head.sequence, "", "the noted head is another one")
@@ -95,6 +109,21 @@ class ChainCheck:
         expected = self._last.sequence + 1
         if row.link.sequence != expected:
             return ChainBreak(expected, "", "a row is missing")
-        if row_hash(self._last.hash, row.members) != row.link.hash:
+        before = self._last.hash if row.redaction is None else row.link.hash
+        if row_hash(before, row.members) != (row.redaction or row.link.hash):
             return ChainBreak(expected, row.id, "the row does not fit its hash and the row before")
         return None
+
+    def _note_redactions(self, row: ChainedRow) -> None:
+        if row.redaction is not None:
+            self._unnamed[row.id, row.redaction] = row.link.sequence
+            self.redacted += 1
+        elif row.members[_ACTION] == REDACT:
+            for id_, redaction in json.loads(str(row.members[_DETAILS]))["rows"].items():
+                self._unnamed.pop((id_, redaction), None)
+
+    def _check_redactions(self) -> None:
+        if self._unnamed:
+            (id_, _), sequence = min(self._unnamed.items(), key=lambda item: item[1])
+            text = "the row was redacted, and no later row says so"
+            self.break_ = ChainBreak(sequence, id_, text)

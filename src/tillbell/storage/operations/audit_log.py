@@ -17,7 +17,8 @@ from tillbell.storage.engine.methods import read, write
 from tillbell.storage.session.connection import DbReader, Row
 from tillbell.storage.session.transaction import DbTransaction
 
-_ID, _AT, _MEMBERS = 1, 3, -1  # columns of `audit_rows`; all but the last are members
+# Columns of `audit_rows`; those before the last two are members.
+_ID, _AT, _REDACTION, _HASH = 1, 3, -2, -1
 
 
 def write_audit(db: DbTransaction, acts: Sequence[AuditedAct]) -> None:
@@ -28,8 +29,8 @@ def write_audit(db: DbTransaction, acts: Sequence[AuditedAct]) -> None:
 
 def audited_act(row: Row) -> AuditedAct:
     """Read an act."""
-    id_, app_id, at, *actor, action, target, reason, request_id, address, agent, changes, more = row
-    actor_id, name, kind, role = actor
+    id_, app_id, at, actor_id, name, kind, role, action, target, reason, *rest = row
+    request_id, address, agent, changes, more, redaction = rest
     return AuditedAct(
         id=id_,
         app_id=app_id,
@@ -40,6 +41,7 @@ def audited_act(row: Row) -> AuditedAct:
         reason=reason,
         changes=msgspec.json.decode(changes),
         details=msgspec.json.decode(more),
+        is_redacted=redaction is not None,
     )
 
 
@@ -54,7 +56,7 @@ def audit_bounds(db: DbReader) -> ChainBounds:
 def audit_rows(db: DbReader, after: int, limit: int) -> list[ChainedRow]:
     """Read rows in the order of the chain, behind a number."""
     return [
-        ChainedRow(ChainLink(row[0], row[_MEMBERS]), row[_ID], row[:_MEMBERS])
+        ChainedRow(ChainLink(row[0], row[_HASH]), row[_ID], row[:_REDACTION], row[_REDACTION])
         for row in db.query("audit_rows", (after, limit))
     ]
 
@@ -66,6 +68,6 @@ def purge_audit(db: DbTransaction, *, before: Micros, limit: int) -> int:
     old = list(takewhile(lambda row: row[_AT] < before, rows))
     if old:
         last = old[-1]
-        db.query("move_audit_anchor", (last[0], last[_MEMBERS]))
+        db.query("move_audit_anchor", (last[0], last[_HASH]))
         db.execute_each("cut_audit_log", [(last[0],)])
     return len(old)

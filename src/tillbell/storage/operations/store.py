@@ -8,6 +8,7 @@ from tillbell.storage.operations import (
     callbacks,
     claims,
     decisions,
+    erasure,
     filtered_reads,
     idempotency,
     inboxes,
@@ -212,6 +213,15 @@ class InboxMethods:
     purge_inboxes = inboxes.purge_inboxes
 
 
+class ErasureMethods:
+    """`ErasureStore`."""
+
+    erase_money_texts = erasure.erase_money_texts
+    erase_callback_texts = erasure.erase_callback_texts
+    erase_message_labels = erasure.erase_message_labels
+    redact_acts = erasure.redact_acts
+
+
 class StoreMethods(
     OutboundMethods,
     OutboundReadMethods,
@@ -223,6 +233,7 @@ class StoreMethods(
     StatisticsMethods,
     FilteredMethods,
     InboxMethods,
+    ErasureMethods,
     probe.ProbeMethods,
 ):
     """All that is the same for every database."""

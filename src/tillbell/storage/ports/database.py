@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tillbell.clock import Micros
 from tillbell.storage.ports.cluster import ClusterStore
+from tillbell.storage.ports.erasure import ErasureStore
 from tillbell.storage.ports.filtered import FilteredLists
 from tillbell.storage.ports.inbound import InboundLists, InboundReads, InboundStore
 from tillbell.storage.ports.inboxes import InboxStore
@@ -39,6 +40,7 @@ class Database(
     FilteredLists,
     ShopLists,
     InboxStore,
+    ErasureStore,
     ClusterStore,
     Protocol,
 ):

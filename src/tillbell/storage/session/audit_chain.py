@@ -25,7 +25,7 @@ def append_acts(connection: DbConnection, acts: Sequence[AuditedAct]) -> None:
         sequence += 1
         members = (sequence, *act_members(act))
         head = row_hash(head, members)
-        rows.append((*members, head))
+        rows.append((*members, None, head))
     connection.execute_bulk("insert_audited_act", rows)
     connection.query("advance_audit_chain", (sequence, head))
 

@@ -60,6 +60,9 @@ class AuditOut(Out):
     user_agent: str | None = Field(description="What the client called itself.")
     changes: dict[str, ChangeOut] = Field(description="The members that were changed, by name.")
     details: dict[str, Any] = Field(description="More about a manual action, by its kind.")
+    redacted: bool = Field(
+        description="Whether a customer was erased from it: what named them reads `(erased)`."
+    )
 
     @classmethod
     def of(cls, act: AuditedAct) -> AuditOut:
@@ -84,6 +87,7 @@ class AuditOut(Out):
                 for name, (before, after) in act.changes.items()
             },
             details=act.details,
+            redacted=act.is_redacted,
         )
 
 
@@ -112,6 +116,9 @@ class AuditProofOut(Out):
 
     whole: bool = Field(description="Whether every entry fits the one before it.")
     checked: int = Field(description="Entries that fit, before the first that does not.")
+    redacted: int = Field(
+        description="Of them, those from which a customer was erased, as a later entry says."
+    )
     anchor: ChainLinkOut = Field(description="The last entry that was deleted for its age.")
     head: ChainLinkOut = Field(
         description="The newest entry. Note it elsewhere: if the log does not lead there later, it"
@@ -150,6 +157,7 @@ async def verify(gateway: GatewayOf) -> AuditProofOut:
     return AuditProofOut(
         whole=broken is None,
         checked=proof.checked,
+        redacted=proof.redacted,
         anchor=ChainLinkOut.of(proof.bounds.anchor),
         head=ChainLinkOut.of(proof.bounds.head),
         broken_at=None if broken is None else ChainBreakOut(**broken._asdict()),

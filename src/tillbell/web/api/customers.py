@@ -9,7 +9,7 @@ from fastapi import Path
 from pydantic import Field
 
 from tillbell.model.shop import Customer
-from tillbell.web.api.routes import ApplicationOf, GatewayOf
+from tillbell.web.api.routes import ApplicationOf, GatewayOf, PrincipalOf
 from tillbell.web.api.shapes import Decides, Flag, In, Listed, Out, Time
 from tillbell.web.api.shop_records import (
     AddressIn,
@@ -98,17 +98,32 @@ router = shop_router(RESOURCE)
 add_removal(router, Customer, RESOURCE.words)
 
 
+class EraseIn(In):
+    """What more is known of a customer who is to be erased."""
+
+    also: Annotated[list[str], Field(max_length=20)] = Field(
+        default=[],
+        description="Further e-mail addresses, telephone numbers, full names or streets of the"
+        " person, which are not in the customer or its orders.",
+    )
+
+
 @router.post("/{customer_id}/erase", status_code=202)
 async def erase(
     app: ApplicationOf,
     customer_id: Annotated[str, Path(description="Its id or uid.", max_length=256)],
     gateway: GatewayOf,
+    principal: PrincipalOf,
+    body: EraseIn | None = None,
 ) -> TaskOut:
     """Erase a customer everywhere, in the background.
 
-    Its record, and what it is named by in orders, subscriptions, transactions, e-mails; payloads,
-    answers to attempts and requests of providers that name it or its orders. Amounts and statuses
-    stay. `customer.deleted` tells its id alone. A customer without a record is erased by the id
-    that orders or transactions have.
+    Its record, and what it is named by in orders, subscriptions, transactions, e-mails, the audit
+    log; payloads, answers to attempts and requests of providers that name it or its orders. Amounts
+    and statuses stay. `customer.deleted` tells its id alone. A customer without a record is erased
+    by the id that orders or transactions have, or by what `also` names.
     """
-    return TaskOut.of(await gateway.customer_eraser.begin(app.id, customer_id))
+    also = body.also if body is not None else []
+    sees_all = principal.key.app_id is None
+    task = await gateway.customer_eraser.begin(app.id, customer_id, also, sees_all=sees_all)
+    return TaskOut.of(task)

@@ -30,7 +30,7 @@ from tillbell.web.edge.access import ACCESS
 
 _TIMES = ("since", "until")  # arguments of a task that are points in time
 _HIDDEN = (  # arguments that callers do not know
-    *("states", "status_codes", "search"),
+    *("states", "status_codes", "search", "seesAll"),
     *("columns", "decimalComma", "file", "actor", "read"),
 )
 

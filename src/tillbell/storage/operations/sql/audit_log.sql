@@ -1,6 +1,6 @@
 -- fragment: audited_act
 g.id, g.app_id, g.at, g.actor_id, g.actor_name, g.actor_kind, g.actor_role, g.action, g.target,
-g.reason, g.request_id, g.address, g.user_agent, g.changes, g.details
+g.reason, g.request_id, g.address, g.user_agent, g.changes, g.details, g.redaction
 
 -- fields: audit
 id = g.id

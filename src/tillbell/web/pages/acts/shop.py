@@ -216,6 +216,7 @@ async def _erase_form(visit: Visit) -> ActForm:
     consequences = [
         "They are taken out of all that names them: orders, subscriptions, transactions, e-mails.",
         "Payloads, answers to attempts and requests of providers that name them are deleted.",
+        "The audit log reads `(erased)` where it names them, and still proves itself.",
         "Amounts and statuses stay, without the person. `customer.deleted` tells the id alone.",
         "It cannot be undone.",
     ]
