@@ -11,8 +11,9 @@ import httpx
 import msgspec
 import pytest
 
+from tests.money.payment_harness import APPROVED, news
 from tests.web.served_gateway import ServedGateway
-from tests.web.shop_client import ShopClient
+from tests.web.shop_client import BEGIN, ShopClient
 from tillbell.clock import DAY
 from tillbell.model.exports import ExportSchedule
 from tillbell.model.imports import ImportPart
@@ -147,6 +148,37 @@ def _members(file: str) -> list[dict[str, str]]:
 
 def _own(record: dict[str, Any]) -> dict[str, Any]:
     return {n: v for n, v in record.items() if n not in {"id", "version", "updatedAt", "createdAt"}}
+
+
+def test_a_customer_is_exported_with_what_they_ordered(shop: ShopClient) -> None:
+    priced: dict[str, Any] = {"currency": "EUR", "createdAt": "2026-05-02T10:30:00Z"}
+    ada, email = {"customer": {"id": "ada", "email": "Ada@example.com"}}, "ada@example.com"
+    orders: dict[str, dict[str, Any]] = {
+        "o-1": {**priced, **ada, "amount": "10.10", "status": "paid"},
+        "o-2": {**priced, **ada, "amount": "0.20", "status": "refunded"},
+        "o-3": {**priced, **ada, "amount": "5.00", "status": "pending", "currency": "BTC"},
+        "o-4": {**priced, "amount": "1500", "status": "paid", "customer": {"email": email}},
+        "o-5": {**priced, "amount": "7.00", "status": "paid", "customer": {"email": "x@y.example"}},
+    }
+    orders["o-2"]["createdAt"] = "2026-05-01T10:30:00Z"
+    orders["o-4"] |= {"currency": "JPY", "createdAt": "2026-06-01T10:30:00Z"}
+    for uid, body in {**orders, "o-6": {**priced, "amount": "9.00", **ada}}.items():
+        assert shop.http.put(f"{shop.path}/order/{uid}", json=body).status_code == 201
+    paid = shop.post("transaction", {**BEGIN, "amount": "4.00", "orderId": "o-6", "userId": "ada"})
+    shop.tell(news(paid.json()["id"], APPROVED, amount="4.00"))
+    for uid, address in {"ada": "ADA@example.com", "bob": "bob@example.com"}.items():
+        answer = shop.http.put(f"{shop.path}/customer/{uid}", json={"email": address})
+        assert answer.status_code == 201, answer.text
+
+    file = table(shop, "customers")
+    names = ("orderCount", "firstOrderAt", "lastOrderAt", "paidAmounts")
+    rows = [[row[name] for name in names] for row in csv.DictReader(io.StringIO(file))]
+    first, last = "2026-05-01T10:30:00Z", "2026-06-01T10:30:00Z"
+    assert rows == [["5", first, last, "14.30 EUR, 1500 JPY"], ["0", "", "", ""]]
+    assert counts(report(shop, "customers", file)) == (0, 0, 2, 0)
+    answer = shop.http.get(f"{shop.path}/export/customers", params={"format": "json"})
+    shown = [[doc[name] for name in names] for doc in answer.json()]
+    assert shown == [[5, first, last, ["14.30 EUR", "1500 JPY"]], [0, None, None, None]]
 
 
 def test_a_spreadsheet_changes_what_was_edited_alone(shop: ShopClient) -> None:

@@ -459,9 +459,8 @@ def _records(tour: Tour) -> None:
     _tables(tour)
     ask("DELETE", "/app/shop/product/course")
     ask("DELETE", "/app/shop/customer/cus-1001")
-    tour.served.wait_for_task(
-        ask("POST", "/app/shop/customer/cus-1001/erase", {"also": ["ada.byron@example.com"]})["id"]
-    )
+    also = {"also": ["ada.byron@example.com"]}
+    tour.served.wait_for_task(ask("POST", "/app/shop/customer/cus-1001/erase", also)["id"])
 
 
 def _subscriptions_and_parcels(tour: Tour, buyer: dict[str, str]) -> None:

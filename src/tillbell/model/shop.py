@@ -123,6 +123,28 @@ def tombstone_uid(kind: type[ShopDocument], uid: str) -> str:
     return hashlib.blake2b(f"{kind.__name__}:{uid}".encode(), digest_size=18).hexdigest()
 
 
+class Buyer(NamedTuple):
+    """A customer, as orders name it: by its id, or else by its e-mail address in small letters."""
+
+    uid: str
+    email: str | None = None
+
+
+class SumOfOrders(NamedTuple):
+    """The orders of a customer in one currency. Times are the orders' own texts.
+
+    `paid` is decimal text: what transactions have paid, or else the amounts of paid orders. It may
+    have more digits than the currency.
+    """
+
+    uid: str
+    currency: str | None
+    orders: int
+    first_at: str | None
+    last_at: str | None
+    paid: str
+
+
 class Subscription(ShopDocument, frozen=True, kw_only=True):
     """A subscription."""
 

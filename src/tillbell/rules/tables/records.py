@@ -135,6 +135,10 @@ CUSTOMERS = RecordTable(
         _column("tags", CellKind.TAGS),
         *_address("address"),
         _METADATA,
+        _read_only("orderCount", CellKind.WHOLE),
+        _read_only("firstOrderAt", CellKind.TIME),
+        _read_only("lastOrderAt", CellKind.TIME),
+        _read_only("paidAmounts", CellKind.TAGS),
         *_READ_ONLY,
     ),
 )
@@ -232,10 +236,15 @@ def _shipment(record: Shipment) -> dict[str, Any]:
     }
 
 
-def rows_of(table: RecordTable, record: ShopRecord) -> list[list[str]]:
-    """Return the rows of a record: one, or one for each line of an order."""
+def rows_of(
+    table: RecordTable, record: ShopRecord, more: dict[str, Any] | None = None
+) -> list[list[str]]:
+    """Return the rows of a record: one, or one for each line of an order.
+
+    `more`: members that others know of it.
+    """
     writers = _WRITERS[table.kind]
-    document = document_of(record)
+    document = document_of(record) | (more or {})
     front = [text_cell(record.uid or record.id), *_cells(writers.own, document)]
     last = _cells(writers.read_only, document)
     if not table.line:

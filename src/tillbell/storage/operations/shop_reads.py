@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TypeVar
 
 from tillbell.ids import read_record_cursor
-from tillbell.model.shop import ShopRecord
+from tillbell.model.shop import Buyer, ShopRecord, SumOfOrders
 from tillbell.storage.engine.methods import read
 from tillbell.storage.operations.records import decode
 from tillbell.storage.ports.outbound import Page
 from tillbell.storage.ports.shop import ShopFilter
-from tillbell.storage.session.connection import DbReader, json_list
+from tillbell.storage.session.connection import DbReader, json_list, json_rows, without_nul
 
 S = TypeVar("S", bound=ShopRecord)
 
@@ -66,6 +66,15 @@ def paid_orders(db: DbReader, app_id: str, names: Collection[str]) -> frozenset[
     """Read which names a transaction has."""
     rows = db.query("paid_orders", {"scope": app_id, "names": json_list(names)})
     return frozenset(str(name) for (name,) in rows)
+
+
+@read
+def order_sums(db: DbReader, app_id: str, buyers: Sequence[Buyer]) -> list[SumOfOrders]:
+    """Read the sums of the orders of customers: by their ids, and of others by their addresses."""
+    named = [(buyer.uid, without_nul(buyer.email or "")) for buyer in buyers]
+    bindings = {"scope": app_id, "buyers": json_rows(named)}
+    rows = [row for by in ("customer", "email") for row in db.query("order_sums", bindings, by)]
+    return [SumOfOrders._make(row) for row in rows]
 
 
 def _by(filter_: ShopFilter) -> str:

@@ -84,6 +84,7 @@ class RegistryMethods:
     shop_records = shop_reads.shop_records
     shop_records_with = shop_reads.shop_records_with
     paid_orders = shop_reads.paid_orders
+    order_sums = shop_reads.order_sums
     remove = records.remove
 
 

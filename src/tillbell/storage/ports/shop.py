@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from tillbell.clock import Micros
-from tillbell.model.shop import ShopRecord
+from tillbell.model.shop import Buyer, ShopRecord, SumOfOrders
 from tillbell.storage.ports.outbound import Page
 
 S = TypeVar("S", bound=ShopRecord)
@@ -41,4 +41,11 @@ class ShopLists(Protocol):
         self, kind: type[S], app_id: str, names: Collection[str], *, is_number: bool = False
     ) -> Sequence[S]:
         """Return the records with these uids; `is_number`: with these numbers, in any order."""
+        ...
+
+    async def order_sums(self, app_id: str, buyers: Sequence[Buyer]) -> Sequence[SumOfOrders]:
+        """Return the sums of the orders of some customers; an order without an id has an address.
+
+        A customer without orders has none. There may be two of a customer and currency.
+        """
         ...

@@ -24,9 +24,10 @@ import msgspec
 from pydantic import BaseModel
 
 from tillbell.app import Gateway
-from tillbell.model.shop import ShopRecord
+from tillbell.model.shop import Buyer, Customer, ShopRecord
 from tillbell.rules.filters.clauses import FilterList, ListFilter
 from tillbell.rules.filters.rows import shop_record_fits
+from tillbell.rules.tables.order_history import NO_ORDERS, order_histories
 from tillbell.rules.tables.records import (
     CUSTOMERS,
     ORDERS,
@@ -164,14 +165,30 @@ def _exported_list(gateway: Gateway, scope: str | None, list_: FilterList) -> _E
             records = await gateway.database.list(table.kind, scope, page)
             is_cut = len(records) == _ROWS_AT_ONCE
             page = page._replace(iterator=records[-1].id) if is_cut else None
-            yield _shop_page(table, [r for r in records if shop_record_fits(r, filter_)])
+            fitting = [r for r in records if shop_record_fits(r, filter_)]
+            yield _shop_page(table, fitting, await _order_histories(gateway, scope, fitting))
 
     return _ExportedList([column.name for column in table.columns], pages)
 
 
-def _shop_page(table: RecordTable, records: list[ShopRecord]) -> ExportedPage:
-    docs = (document_of(record) for record in records)
-    return ExportedPage(docs, (row for record in records for row in rows_of(table, record)))
+async def _order_histories(
+    gateway: Gateway, scope: str | None, records: list[ShopRecord]
+) -> dict[str, Doc]:
+    """Return what is known of the orders of each customer among the records, by its id."""
+    customers = [record for record in records if isinstance(record, Customer)]
+    if scope is None or not customers:
+        return {}
+    buyers = [Buyer(each.uid or each.id, each.columns.email) for each in customers]
+    histories = order_histories(await gateway.database.order_sums(scope, buyers))
+    return {each.id: histories.get(each.uid or each.id, NO_ORDERS) for each in customers}
+
+
+def _shop_page(
+    table: RecordTable, records: list[ShopRecord], more: Mapping[str, Doc]
+) -> ExportedPage:
+    docs = (document_of(record) | more.get(record.id, {}) for record in records)
+    rows = (row for record in records for row in rows_of(table, record, more.get(record.id)))
+    return ExportedPage(docs, rows)
 
 
 # ── all other lists ──────────────────────────────────────────────────────────────────────────────

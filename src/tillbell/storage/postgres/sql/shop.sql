@@ -51,3 +51,20 @@ CROSS JOIN LATERAL (
 SELECT s.doc FROM json_each(:names) w
 CROSS JOIN LATERAL (
     SELECT doc FROM shop_records WHERE kind = :kind AND app_id = :scope AND {by} OFFSET 0) s;
+
+-- name: order_sums
+-- form {by} customer: customer_id = w.value ->> 0
+-- form {by} email: email = w.value ->> 1 AND customer_id IS NULL
+-- `buyers` is JSON: [[uid, e-mail address], …]. Indexes: shop_records_customer, shop_records_email.
+-- A text is taken out of the JSON alone: others may have characters that PostgreSQL has not.
+SELECT w.value ->> 0, o.currency, count(*), min(o.created_at), max(o.created_at),
+    sum(CASE WHEN o.paid ~ '^-?[0-9]+([.][0-9]+)?$' THEN o.paid::numeric ELSE 0 END)::text
+FROM jsonb_array_elements(:buyers::jsonb) w
+CROSS JOIN LATERAL (
+    SELECT data -> 'currency' #>> '{}' AS currency, data -> 'createdAt' #>> '{}' AS created_at,
+        coalesce(data -> 'paidAmount' #>> '{}', CASE WHEN payment_status IN (
+            'paid', 'overpaid', 'partially_refunded', 'refunded', 'disputed')
+            THEN data -> 'amount' #>> '{}' END) AS paid
+    FROM (SELECT payment_status, convert_from(doc, 'UTF8')::json -> 'data' AS data
+          FROM shop_records WHERE app_id = :scope AND kind = 'Order' AND {by} OFFSET 0) s) o
+GROUP BY 1, 2;

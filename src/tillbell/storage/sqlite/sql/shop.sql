@@ -37,3 +37,16 @@ UNION SELECT w.value FROM json_each(:names) w
 -- Indexes: shop_records_uid, shop_records_number.
 SELECT s.doc FROM json_each(:names) w
 {ordered_join} shop_records s ON s.kind = :kind AND s.app_id = :scope AND {by};
+
+-- name: order_sums
+-- form {by} customer: s.customer_id = w.value ->> 0
+-- form {by} email: s.email = w.value ->> 1 AND s.customer_id IS NULL
+-- `buyers` is JSON: [[uid, e-mail address], …]. Indexes: shop_records_customer, shop_records_email.
+SELECT w.value ->> 0, s.doc ->> '$.data.currency', count(*), min(s.doc ->> '$.data.createdAt'),
+    max(s.doc ->> '$.data.createdAt'),
+    printf('%.9f', sum(CAST(coalesce(s.doc ->> '$.data.paidAmount', CASE WHEN s.payment_status IN (
+        'paid', 'overpaid', 'partially_refunded', 'refunded', 'disputed')
+        THEN s.doc ->> '$.data.amount' END, '0') AS REAL)))
+FROM json_each(:buyers) w
+{ordered_join} shop_records s ON s.app_id = :scope AND s.kind = 'Order' AND {by}
+GROUP BY 1, 2;
