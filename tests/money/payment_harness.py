@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 from tests.flow.gateway_harness import GatewayHarness
 from tests.idle import callbacks_processed
 from tests.money.psp import PSP, body_of
+from tests.patience import PATIENCE_S
 from tillbell.model.callbacks import Callback, Notice, ProviderAmount, References, TransactionNotice
 from tillbell.model.endpoints import SigningSecret
 from tillbell.model.messages import Message
@@ -34,7 +36,6 @@ from tillbell.vault import hash_key
 
 PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = TransactionStatus
 PAY_IN, PAY_OUT = Direction
-CHORE_TURNS = 50  # in which a chore hands over what it has taken
 EVERYTHING = Page(10_000, ascending=True)
 
 
@@ -121,13 +122,13 @@ class PaymentHarness:
     async def idle(self) -> None:
         """Wait until nothing is being decided, and nothing that was waiting has been woken.
 
-        A chore may have taken a callback's outcome back and not handed it over yet.
+        A chore may have taken a callback's outcome back and not handed it over yet. That takes as
+        long as the machine is busy.
         """
         await callbacks_processed(self.gateway)
-        for _ in range(CHORE_TURNS):
-            if not await self.books.unprocessed_callbacks("", 1):
-                break
-            await callbacks_processed(self.gateway)
+        async with asyncio.timeout(PATIENCE_S):
+            while await self.books.unprocessed_callbacks("", 1):
+                await callbacks_processed(self.gateway)
 
     async def pass_time(self, seconds: float) -> None:
         """Turn the clock; chores that come due do their work."""
