@@ -28,7 +28,10 @@ from tillbell.errors import StoreUnavailable
 from tillbell.model.callbacks import Callback, ForwardNotice, Outcome, ProviderAmount, References
 from tillbell.model.sources import Source
 from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.process.manual.audited import ActionReason
 from tillbell.testing import ManualClock
+
+CHARGEBACK, BACK = TransactionKind.CHARGEBACK, TransactionKind.CHARGEBACK_REVERSAL
 
 
 async def test_an_approved_pay_in_is_credited_and_told_once(
@@ -200,6 +203,36 @@ async def test_a_callback_that_comes_first_is_applied_when_its_transaction_appea
 
     assert await payments.status("O") is APPROVED
     assert [one.outcome for one in await payments.callbacks()] == [Outcome.APPLIED]
+
+
+async def test_what_a_person_keeps_as_not_paid_gives_nothing_back(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    for uid, is_early in (("late", False), ("early", True)):
+        await payments.create(uid)
+        act = ActionReason("key_1", "sold out")
+        await payments.gateway.manual_actions.change_status(payments.app_id, uid, "cancel", act)
+        paid = news(uid, APPROVED, psp_transaction_id=f"A of {uid}", amount="100.00")
+        of_it = References((), (f"A of {uid}",))
+        refund = linked("", TransactionKind.REFUND, f"R of {uid}", amount="100.00")
+        other = refund._replace(
+            references=References((uid,), ("B",)), psp_transaction_id=f"S of {uid}"
+        )
+        refund = refund._replace(references=of_it._replace(ours=(uid,)))
+        await payments.tell(psp, paid)
+        (conflict,) = await payments.conflicts(uid)
+        if is_early:
+            assert (await payments.tell(psp, refund)).outcome is Outcome.UNMATCHED
+        await payments.keep(conflict.id)
+        callback = (await payments.callbacks())[-1]
+        callback = callback if is_early else await payments.tell(psp, refund)
+
+        assert (callback.outcome, callback.retry_at) == (Outcome.NOTED, None)
+        assert conflict.id in (callback.why or "")
+        back = (linked(uid, kind, "D", amount="100.00") for kind in (CHARGEBACK, BACK))
+        assert [(await payments.tell(psp, n)).outcome for n in back] == [Outcome.NOTED] * 2
+        assert (await payments.tell(psp, other)).outcome is Outcome.UNMATCHED  # of another attempt
+        assert (await payments.moved(uid), await payments.conflicts(uid)) == ([], [])
 
 
 async def decided(payments: PaymentHarness) -> Callback:

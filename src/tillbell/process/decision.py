@@ -288,6 +288,12 @@ class Decision:
         self._audit_act(JANITOR, f"conflict.{resolution}", conflict.id, reason)
         self.publish_event("transaction.conflict", conflict_data(about, resolved), about)
 
+    @property
+    def kept_transactions(self) -> list[str]:
+        """Ids of the transactions of which a person says that they stay as they are."""
+        kept = [c for c in self._resolved if c.resolution == "keep" and c.resolved_by != JANITOR]
+        return [conflict.transaction_id for conflict in kept]
+
     def is_settled(self, conflict: MoneyConflict) -> bool:
         """Tell whether this decision resolves a conflict."""
         return any(conflict.id == resolved.id for resolved in self._resolved)

@@ -29,7 +29,7 @@ from tillbell.process.transaction_steps import (
 )
 from tillbell.rules.payments.amounts import AmountMismatch
 from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
-from tillbell.rules.payments.conflicts import is_question_about
+from tillbell.rules.payments.conflicts import is_question_about, kept_as_unpaid
 from tillbell.rules.payments.linked import (
     LOOK_UP,
     MORE_THAN_IS_LEFT,
@@ -142,7 +142,17 @@ class LinkedDecider:
     async def _wait_for_approval(
         self, context: NoticeContext, payment: Transaction, amount: int | None
     ) -> None:
-        """Wait until a payment is Approved. If that takes too long, ask a person."""
+        """Wait until a payment is Approved. If that takes too long, ask a person.
+
+        Of what a person does not book, nothing goes back.
+        """
+        asked = await self._steps.conflicts(payment)
+        kept = kept_as_unpaid(payment, asked, context.notice.references.psp)
+        if kept is not None:
+            why = f"A person keeps {payment.id} as {payment.status.value} ({kept.id}): "
+            why += "what was paid is not booked, so nothing of it goes back."
+            context.add_outcome(Outcome.NOTED, why, payment)
+            return
         why = f"Its payment {payment.id} is {payment.status.value}, not Approved."
         is_moving = context.notice.status is TransactionStatus.APPROVED
         if is_moving and context.reason_unproven is None and next_retry(context.decision) is None:

@@ -1,9 +1,9 @@
 """Unmatched callbacks: those that came before their transaction are decided again.
 
 At once when a transaction appears under a reference that they wait for or learns one (the id of a
-new attempt), or is approved (a refund may come before its capture, a reversal before its
-chargeback); and from time to time for 72 hours. Only their notices about transactions are decided
-again: the others were when the callback was first decided.
+new attempt), is approved (a refund may come before its capture, a reversal before its chargeback),
+or is kept as it is by a person; and from time to time for 72 hours. Only their notices about
+transactions are decided again: the others were when the callback was first decided.
 
 A refund or the like about which a person is asked is decided again too, when there is more of its
 payment to give back: then it may be booked, and the question is answered.
@@ -50,13 +50,19 @@ class UnmatchedCallbacks:
         """
         for before, after in decision.changed_transactions:
             if references := _references_to_try(before, after):
-                if not self._appeared:
-                    self._spawn(self._decide_waiting())
-                self._appeared.setdefault(after.app_id, []).append(references)
+                self._try(after.app_id, references)
             if _has_more_left(before, after):
                 self._spawn(self._decide_asked(after))
+        for transaction_id in decision.kept_transactions:  # what waits for it to be paid
+            self._try(decision.app_id, [transaction_id])
         if decision.awaited_references:
             self._spawn(self._transaction_missed(decision))
+
+    def _try(self, app_id: str, references: list[str]) -> None:
+        """Start to decide again what waits under references of one transaction."""
+        if not self._appeared:
+            self._spawn(self._decide_waiting())
+        self._appeared.setdefault(app_id, []).append(references)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(_unless_store_unavailable(work))

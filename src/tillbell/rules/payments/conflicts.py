@@ -5,10 +5,11 @@ Id, application, transaction and time are added by the decision that opens the c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tillbell.model.callbacks import ProviderAmount, TransactionNotice
 from tillbell.model.transactions import (
+    NEGATIVE,
     TERMINAL,
     Direction,
     MoneyConflict,
@@ -162,6 +163,33 @@ def is_answered(conflict: MoneyConflict, after: Transaction, moved: int) -> bool
         return is_own and is_named and is_unread and not is_about_linked(conflict)
     is_named = is_named and (is_own or conflict.why.startswith(after.kind.value))
     return is_named and conflict.amount in (None, after.amount)
+
+
+def kept_as_unpaid(
+    payment: Transaction, asked: Iterable[MoneyConflict], psp_ids: Collection[str]
+) -> MoneyConflict | None:
+    """Return the conflict in which a person said that a payment stays ended, though it was paid.
+
+    What was paid is booked nowhere, so what goes back of it is not either. `psp_ids` are the
+    provider's ids of what it goes back of: of another attempt nothing was said.
+    """
+    if payment.status not in NEGATIVE:
+        return None
+    for conflict in asked:
+        is_kept = conflict.resolution == "keep" and conflict.resolved_by != JANITOR
+        is_about_paid = (conflict.kind, conflict.status) == (
+            CONTRADICTION,
+            TransactionStatus.APPROVED,
+        )
+        if is_kept and is_about_paid and _is_named(payment, conflict.reference, psp_ids):
+            return conflict
+    return None
+
+
+def _is_named(payment: Transaction, reference: str | None, psp_ids: Collection[str]) -> bool:
+    """Tell whether ids of the provider are those of the attempt with this id, or name none."""
+    ids = {reference, *(id_ for a in payment.attempts if reference in a.ids for id_ in a.ids)}
+    return reference is None or not psp_ids or not ids.isdisjoint(psp_ids)
 
 
 def settled_text(conflict: MoneyConflict) -> str:
