@@ -101,7 +101,7 @@ ERROR_CODES: Mapping[ErrorCode, str] = {
     "amount_unknown": "nobody has named an amount: give one",
     "already_credited": "the amount was credited before",
     "currency_mismatch": "the currencies differ",
-    "decided": "the conflict was resolved before",
+    "decided": "the conflict was resolved before, by a person or by later news: `GET` shows how",
     "busy": "too much waits here: try again later",
     "draining": "the server stops: try again",
     "store_unavailable": "the store did not confirm the write: try again, a repeat is safe",

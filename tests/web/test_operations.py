@@ -187,8 +187,13 @@ def test_a_conflict_is_resolved_once(shop: ShopClient) -> None:
     paths = [f"conflict/{conflict['id']}/{choice}" for choice in ("keep", "accept") * 10]
     with ThreadPoolExecutor(len(paths)) as pool:
         answers = list(pool.map(lambda path: shop.post(path, {"reason": "r"}), paths))
-    assert Counter(one.status_code for one in answers) == {200: 1, 404: len(paths) - 1}
+    assert Counter(one.status_code for one in answers) == {200: 1, 409: len(paths) - 1}
+    refusals = {(a.json()["code"], a.json()["detail"]) for a in answers if a.status_code == 409}
+    resolved = shop.get(f"conflict/{conflict['id']}")
+    by = f"{resolved['resolution']}, by {resolved['resolvedBy']}"
+    assert refusals == {("decided", f"It is resolved already: {by}.")}
     assert len(shop.audited(conflict["id"])) == 1
+    assert shop.post("conflict/cfl_none/keep", {"reason": "r"}).status_code == 404
 
 
 def test_a_conflict_of_another_application_does_not_exist(

@@ -92,8 +92,8 @@ class ConflictResolver:
     ) -> MoneyConflict | AwaitingSecondKey:
         """Resolve a conflict: `choice` is "keep" or "accept".
 
-        `NotFound` if it is not open, `Invalid` if the answer does not belong to it,
-        `ConflictError` if what was reported cannot be accepted.
+        `NotFound` if there is none, `Invalid` if the answer does not belong to it,
+        `ConflictError` if it is resolved already or what was reported cannot be accepted.
         """
 
         async def decide(decision: Decision) -> MoneyConflict | AwaitingSecondKey:
@@ -143,8 +143,11 @@ class ConflictResolver:
 
     async def _open_conflict(self, app_id: str, conflict_id: str) -> MoneyConflict:
         conflict = await self._database.conflict(app_id, conflict_id)
-        if conflict is None or conflict.resolved_at is not None:
-            raise NotFound("There is no such open conflict.")
+        if conflict is None:
+            raise NotFound("There is no such conflict.")
+        if conflict.resolved_at is not None:
+            why = f"It is resolved already: {conflict.resolution}, by {conflict.resolved_by}."
+            raise ConflictError(why, code="decided")
         return conflict
 
     async def _accept(
