@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.profiles.exchange import payload, rendered
+from tests.profiles.chat_rules import faults
+from tests.profiles.exchange import payload, render, rendered
 from tillbell.catalog import CATALOG
 from tillbell.model.messages import Reply, Result
 from tillbell.profiles import PROFILES, profile
@@ -34,10 +35,6 @@ def texts(document: Any) -> list[str]:
         return [document]
     inner = document.values() if isinstance(document, dict) else document
     return [t for each in inner for t in texts(each)] if isinstance(document, dict | list) else []
-
-
-def units(text: str) -> int:
-    return len(text.encode("utf-16-le")) // 2
 
 
 def test_slack_says_what_happened_in_blocks_and_in_the_notification() -> None:
@@ -92,30 +89,57 @@ def test_hostile_text_is_only_text() -> None:
             assert not [t for t in texts(post) if "\u202e" in t or "\r" in t]
 
 
-@pytest.mark.parametrize("event_type", [*CATALOG, "loyalty.points_added"])
-def test_limits_hold_for_any_length(event_type: str) -> None:
-    slack = rendered("slack", event_type, LONG)
-    assert len(slack["blocks"]) <= 50
-    assert units(slack["text"]) <= 4_000
-    for block in slack["blocks"]:
-        text, fields = block.get("text"), block.get("fields", [])
-        limit = 150 if block["type"] == "header" else 3_000
-        assert text is None or 0 < units(text["text"]) <= limit
-        assert len(fields) <= 10
-        assert all(0 < units(field["text"]) <= 2_000 for field in fields)
-    assert len(json.dumps(slack["blocks"], ensure_ascii=False)) < 13_000
-    embed = rendered("discord", event_type, LONG)["embeds"][0]
-    fields = embed.get("fields", [])
-    assert units(embed["title"]) <= 256
-    assert units(embed["description"]) <= 4_096
-    assert len(fields) <= 25
-    assert all(units(f["name"]) <= 256 and 0 < units(f["value"]) <= 1_024 for f in fields)
-    counted = [embed["title"], embed["description"], embed["footer"]["text"]]
-    counted += [text for f in fields for text in (f["name"], f["value"])]
-    assert sum(map(units, counted)) <= 6_000
-    assert (
-        len(json.dumps(rendered("teams", event_type, LONG), ensure_ascii=False).encode()) < 28_000
-    )
+NAMES = (
+    *("id", "number", "uid", "amount", "currency", "refundedAmount", "plan", "trackingNumber"),
+    *("subject", "name", "path", "email", "sku", "stock", "reason", "cancelReason", "message"),
+    *("status", "carrier", "url", "to", "appUid", "endpointUid", "orderId", "direction"),
+    *("trackingUrl", "provider", "value"),
+)
+NOTHING: tuple[Any, ...] = (
+    *("", " ", "\u3000", "\u202e\u2066", "\x00\r\n", "\ud800", "a\udc00b"),
+    *(None, True, -0.0, 1e300, [], {}, [None], [[]], {"a": {}}),
+)
+MARKS = (
+    *(HOSTILE, "```", "> quote", "# head", "- item", "1. item", "<at>Ada</at>", "<@U1>", "<#C1>"),
+    *("@here", "<t:0>", "<:x:1>", "||spoiler||", "{{DATE(2026-01-01T00:00:00Z)}}", "${data}"),
+    *("<https://evil.example|bank>", "[bank](https://evil.example)", "https://evil.example"),
+    *("https://", "https://a", "https://a.b:x", "https://[::1", "https://u:p@a.example"),
+    *("https://a.example/)", "https://a.example:99999/x", "https://a.example/\\x"),
+)
+ENDLESS = tuple(text * 9_000 for text in ("<", "&", "\\", "]", "日", "😀"))
+
+
+def whole(value: Any) -> bytes:
+    """Write a payload in which every member that is shown has this value."""
+    inner = {"name": value, "email": value, "responseStatusCode": value, "error": value}
+    members = dict.fromkeys(NAMES, value) | {"customer": inner, "lastAttempt": inner}
+    lines = [{"productName": value, "quantity": value, "productId": value}] * 12
+    return payload(**members, items=lines, **{"": value, "\n": value, "<!here>": value})
+
+
+def test_every_chat_takes_every_event_whatever_the_payload_says() -> None:
+    usual = [LONG, payload(), b"{}", b"[]", whole(""), whole(HOSTILE)]
+    every = [b"null", *map(whole, (*NOTHING, *MARKS, *ENDLESS))]
+    cases = [(event_type, document) for event_type in CATALOG for document in usual]
+    some = ("order.paid", "shipment.in_transit", "endpoint.failing", "x" * 128)
+    cases += [(event_type, document) for event_type in some for document in every]
+    refused = [
+        (chat, event_type, document[:80], fault)
+        for chat in CHATS
+        for event_type, document in cases
+        for fault in faults(chat, render(chat, event_type, document))
+    ]
+    assert refused[:5] == []
+
+
+def test_every_chat_takes_an_owners_own_text_and_any_other_payload() -> None:
+    for chat in CHATS:
+        for text in ("Hello", "x" * 8_000, "😀" * 4_000, ""):
+            message = MessageContext("msg_1", "order.paid", 0, payload(number="O-1"), text=text)
+            assert faults(chat, profile(chat).render("order.paid", message)) == [], text[:9]
+        for body in (b"", b" ", b"\x00", b"<!channel>" * 900):
+            message = MessageContext("msg_1", "note.made", 0, body, "text/plain")
+            assert faults(chat, profile(chat).render("note.made", message)) == [], body[:9]
 
 
 def test_a_text_that_is_no_json_is_shown_as_it_is() -> None:

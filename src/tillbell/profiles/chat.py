@@ -26,6 +26,13 @@ LINES_MAX = 10  # of an order
 VALUE_MAX = 200  # characters of a fact
 _TITLE_NAME_MAX = 80
 _PAY_OUT = "Pay-out"
+_LINK_MAX = 1_000
+# What all chats take as a link: Discord refuses a host without a dot. No character of it has a
+# meaning in the markup of a chat.
+_LINK = re.compile(
+    r"https://(?:[a-z0-9-]+\.)+[a-z0-9-]+(?:[/?#][!#-'*-;=?-\[\]-{}~]*)?",
+    re.IGNORECASE,
+)
 _NOT_PRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 Escape = Callable[[str], str]
@@ -84,6 +91,14 @@ def notice_of(message: MessageContext) -> ChatNotice:
         tone=words.tone,
         link=_link(fields),
     )
+
+
+def own_text(message: MessageContext) -> str | None:
+    """Return what the endpoint's template says of a message; None: there is none, or it is empty.
+
+    No chat takes an empty message.
+    """
+    return message.text or None
 
 
 def one_line(text: str) -> str:
@@ -151,9 +166,10 @@ def _first_members(fields: Fields) -> Iterator[ChatFact]:
         text = fields.text(name)
         if text is None and fields.json(name) in (b"true", b"false"):
             text = fields.json(name).decode()
+        text = one_line(text or "")
         if text and number < FACTS_MAX:
             number += 1
-            yield _fact(name, text)
+            yield _fact(one_line(name) or "?", text)
 
 
 def _fact(label: str, text: str) -> ChatFact:
@@ -173,5 +189,5 @@ def _text_at(fields: Fields, path: str) -> str:
 
 def _link(fields: Fields) -> str:
     link = fields.text("trackingUrl") or ""
-    is_safe = link.startswith("https://") and link.isascii() and link.isprintable()
-    return link if is_safe and len(link) <= 1_000 and not set(link) & set(' <>|"()') else ""
+    is_taken = len(link) <= _LINK_MAX and _LINK.fullmatch(link) is not None
+    return link if is_taken else ""

@@ -16,7 +16,7 @@ import msgspec
 
 from tillbell.clock import iso
 from tillbell.profiles.base import MessageContext
-from tillbell.profiles.chat import ChatProfile, fitted, notice_of, one_line
+from tillbell.profiles.chat import ChatProfile, fitted, notice_of, one_line, own_text
 
 TITLE_MAX = 256
 DESCRIPTION_MAX = 4_096
@@ -37,27 +37,33 @@ class Discord(ChatProfile):
         """Write a backslash before each mark of Markdown."""
         return _MARKDOWN.sub(r"\\\1", text)
 
+    def unlinked(self, text: str) -> str:
+        """Escape a text in which no address becomes a link."""
+        return self.escape(text).replace("://", r"\://")
+
     def render(self, part: str, message: MessageContext) -> bytes:
         """Return the message; the endpoint's own text in place of title, sentence and fields."""
         del part
         embed: dict[str, Any]
-        if message.text is not None:
-            embed = {"description": fitted(message.text, DESCRIPTION_MAX)}
+        text = own_text(message)
+        if text is not None:
+            embed = {"description": fitted(text, DESCRIPTION_MAX)}
         else:
             notice = notice_of(message)
             embed = {
-                "title": fitted(notice.title, TITLE_MAX, self.escape),
-                "description": fitted(notice.sentence, SENTENCE_MAX, self.escape),
+                "title": fitted(notice.title, TITLE_MAX, self.unlinked),
                 "color": _COLOURS[notice.tone],
                 "fields": [
                     {
-                        "name": self.escape(fact.label),
-                        "value": fitted(fact.value, FIELD_MAX, self.escape),
+                        "name": self.unlinked(fact.label),
+                        "value": fitted(fact.value, FIELD_MAX, self.unlinked),
                         "inline": len(fact.value) < 40,
                     }
                     for fact in notice.facts
                 ],
             }
+            if notice.sentence:
+                embed["description"] = fitted(notice.sentence, SENTENCE_MAX, self.unlinked)
             if notice.link:
                 embed["url"] = notice.link
         footer = f"{one_line(message.event_type)} · {message.id}"

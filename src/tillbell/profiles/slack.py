@@ -18,7 +18,7 @@ import msgspec
 
 from tillbell.clock import SECOND, iso
 from tillbell.profiles.base import MessageContext
-from tillbell.profiles.chat import ChatNotice, ChatProfile, fitted, notice_of, one_line
+from tillbell.profiles.chat import ChatNotice, ChatProfile, fitted, notice_of, one_line, own_text
 
 HEADER_MAX = 150
 SECTION_MAX = 3_000
@@ -41,8 +41,9 @@ class Slack(ChatProfile):
     def render(self, part: str, message: MessageContext) -> bytes:
         """Return the post; the endpoint's own text in place of title, sentence and facts."""
         del part
-        if message.text is not None:
-            text = fitted(message.text, SECTION_MAX)  # its values are escaped already
+        own = own_text(message)
+        if own is not None:
+            text = fitted(own, SECTION_MAX)  # its values are escaped already
             fallback, blocks = text, [_section(text)]
         else:
             notice = notice_of(message)
@@ -91,4 +92,4 @@ def _markup(text: str) -> dict[str, Any]:
 
 
 def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": _markup(text or " ")}
+    return {"type": "section", "text": _markup(text)}

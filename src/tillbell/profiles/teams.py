@@ -15,7 +15,7 @@ import msgspec
 
 from tillbell.clock import iso
 from tillbell.profiles.base import MessageContext
-from tillbell.profiles.chat import ChatProfile, fitted, notice_of, one_line
+from tillbell.profiles.chat import ChatProfile, fitted, notice_of, one_line, own_text
 
 TITLE_MAX = 256
 TEXT_MAX = 4_000
@@ -52,8 +52,9 @@ class Teams(ChatProfile):
     def _body(self, message: MessageContext) -> list[dict[str, Any]]:
         footer = f"{one_line(message.event_type)} · {message.id} · {iso(message.created_at)}"
         foot = _text(self.escape(footer), isSubtle=True, size="Small")
-        if message.text is not None:
-            return [_text(fitted(message.text, TEXT_MAX)), foot]
+        text = own_text(message)
+        if text is not None:
+            return [_text(fitted(text, TEXT_MAX)), foot]
         notice = notice_of(message)
         title = fitted(notice.title, TITLE_MAX, self.escape)
         body = [_text(title, weight="Bolder", size="Medium", color=_COLOURS[notice.tone])]
