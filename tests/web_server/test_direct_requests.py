@@ -12,11 +12,9 @@ from tests.web_server.conftest import Echo
 from tests.web_server.test_slow_clients import answer_of, ends
 from tests.web_server.test_strict_requests import REFUSED_BODIES, REFUSED_HEADS
 from tillbell.web.edge.asgi_types import HttpAnswer
-from tillbell.web.edge.direct_callbacks import DirectCallback
-from tillbell.web.edge.direct_messages import DirectRequest
-from tillbell.web.server.direct_requests import read_direct
 from tillbell.web.server.request_rules import check_head
 from tillbell.web.server.slow_clients import ClientTimeouts
+from tillbell.web.server.usual_requests import DirectCallback, DirectRequest, read_direct
 from tillbell.web.server.uvicorn_server import HttpServer, bind
 
 TARGET = b"/api/v1/app/shop-1/msg"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import NamedTuple
 
 from tillbell.clock import Clock
 from tillbell.errors import TillbellError
@@ -19,19 +18,9 @@ from tillbell.web.edge.exchange import HttpExchange, request_id_of
 from tillbell.web.edge.paths import REQUEST_ID
 from tillbell.web.edge.problems import name_request, render_problem
 from tillbell.web.server.strict_requests import TARGET
+from tillbell.web.server.usual_requests import DirectCallback
 
 _ERROR = 400
-
-
-class DirectCallback(NamedTuple):
-    """A whole POST of a callback. Header names are in lower case, each of them once."""
-
-    path: bytes
-    query: bytes
-    target: bytes  # both, as they were sent
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-    client: tuple[str, int] | None
 
 
 class DirectCallbacks:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from tillbell.clock import Clock
 from tillbell.errors import TillbellError
@@ -24,17 +24,9 @@ from tillbell.web.edge.exchange import HttpExchange, request_id_of
 from tillbell.web.edge.paths import APPLICATION, REQUEST_ID, ROUTE
 from tillbell.web.edge.problems import name_request, render_problem
 from tillbell.web.edge.publish_route import PATTERN, MessageRequest, PendingMessage
+from tillbell.web.server.usual_requests import DirectRequest
 
 _ERROR = 400
-
-
-class DirectRequest(NamedTuple):
-    """A whole request to create a message. `fields` has names in lower case, each of them once."""
-
-    application: str
-    query: bytes
-    fields: dict[bytes, bytes]
-    body: bytes
 
 
 DirectAnswer = Callable[[HttpAnswer, bytes], object]  # takes an answer and the id of its request

@@ -14,8 +14,8 @@ from tillbell.rules.filters.clauses import FilterList
 from tillbell.web.edge.api_middleware import ApiGate
 from tillbell.web.edge.asgi_types import App, Handler, HttpAnswer, Receive, Scope, Send
 from tillbell.web.edge.callback_route import CallbackRoutes, is_callback
-from tillbell.web.edge.direct_callbacks import DirectCallback, DirectCallbacks
-from tillbell.web.edge.direct_messages import DirectAnswer, DirectMessages, DirectRequest
+from tillbell.web.edge.direct_callbacks import DirectCallbacks
+from tillbell.web.edge.direct_messages import DirectAnswer, DirectMessages
 from tillbell.web.edge.exchange import HttpExchange
 from tillbell.web.edge.export_link_route import ExportLinkRoute
 from tillbell.web.edge.health import PATHS, HealthApp
@@ -26,6 +26,7 @@ from tillbell.web.edge.static_files import is_static, show_static_file
 from tillbell.web.pages.docs_page import is_docs, show_docs
 from tillbell.web.server.lazy_app import DeferredApp
 from tillbell.web.server.shared_metrics import MetricsBoard
+from tillbell.web.server.usual_requests import DirectCallback, DirectRequest
 
 
 class WebApp:

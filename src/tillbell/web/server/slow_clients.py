@@ -21,10 +21,10 @@ from typing import Any, NamedTuple, cast
 import uvicorn
 
 from tillbell.logs import log_event
-from tillbell.web.edge.direct_callbacks import DirectCallback
-from tillbell.web.edge.direct_messages import DirectAnswer, DirectRequest
+from tillbell.web.edge.direct_messages import DirectAnswer
 from tillbell.web.edge.paths import is_upload
 from tillbell.web.server.strict_requests import StrictProtocol
+from tillbell.web.server.usual_requests import DirectCallback, DirectRequest
 from tillbell.web.server.write_coalescing import BufferedTransport
 
 HEADER_BYTES_MAX = 32_768
