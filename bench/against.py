@@ -109,7 +109,11 @@ def _measured(options: argparse.Namespace, effort: Effort) -> dict[str, list[Tur
     with postgres.databases() if has_postgres else nullcontext() as server:
         return {
             f"{name}, {store}": _turns(
-                name, effort, options.reference, server if store == "postgres" else None
+                name,
+                effort,
+                options.reference,
+                server if store == "postgres" else None,
+                options.http_processes,
             )
             for store in options.stores
             for name in options.cases
@@ -138,6 +142,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--least", type=float, default=0.0, help="fail if a case is slower than so much of it"
     )
+    parser.add_argument(
+        "--http-processes", type=int, default=0, help="HTTP processes of the present gateway (0)"
+    )
     return parser.parse_args(arguments)
 
 
@@ -150,7 +157,13 @@ def program_at(text: str) -> Path:
     return program
 
 
-def _turns(name: str, effort: Effort, reference: Path, databases: Databases | None) -> list[Turn]:
+def _turns(
+    name: str,
+    effort: Effort,
+    reference: Path,
+    databases: Databases | None,
+    http_processes: int,
+) -> list[Turn]:
     """Start both gateways and load them in turn."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tillbell-bench-")))
@@ -159,6 +172,8 @@ def _turns(name: str, effort: Effort, reference: Path, databases: Databases | No
             database = stack.enter_context(databases.empty()) if databases else None
             place = CaseRun(effort, folder / ("present" if program is None else "reference"))
             place = dataclasses.replace(place, database=database, program=program)
+            if program is None:
+                place = dataclasses.replace(place, http_processes=http_processes)
             loads.append(stack.enter_context(CASES[name](place)))
         for load in loads:
             load()  # the first one warms up

@@ -55,11 +55,14 @@ class CaseRun:
     folder: Path
     database: BenchDatabase | None = None  # none: SQLite, in the folder
     program: Path | None = None  # the `tillbell` to start; none: that of this interpreter
+    http_processes: int = 0
 
     @property
     def environment(self) -> dict[str, str]:
-        """What tells the gateway its store."""
-        return {"DATABASE_URL": self.database.url} if self.database else {}
+        """What tells the gateway its store and its HTTP processes."""
+        store = {"DATABASE_URL": self.database.url} if self.database else {}
+        count = str(self.http_processes)
+        return store | ({"TILLBELL_HTTP_PROCESSES": count} if self.http_processes else {})
 
     def within(self, name: str) -> CaseRun:
         """Return a place in a folder of its own; with SQLite so is the store."""

@@ -89,6 +89,9 @@ class Settings:
     )
     role: str = _setting("all", "Which parts this process runs.", choices=("all", "api", "worker"))
     processes: int = _setting(1, "Processes that share the port.", (1, 64))
+    http_processes: int = _setting(
+        0, "Processes that accept connections and read requests for this one; 0: none.", (0, 16)
+    )
     listen_fd: int = _setting(
         -1, "Descriptor of a listening socket, instead of host and port.", (-1, 65_535)
     )
@@ -456,6 +459,7 @@ def _complete(settings: Settings, origins: dict[str, str]) -> LoadedSettings:
     complete = replace(settings, **changes)
     for check in (
         _check_store,
+        _check_http_processes,
         _check_network,
         _check_oidc,
         _check_mail,
@@ -485,6 +489,17 @@ def _check_store(settings: Settings) -> str:
     if settings.role != "all":
         return (
             f"role: {settings.role} needs a store that processes share, and SQLite is not; use all"
+        )
+    return ""
+
+
+def _check_http_processes(settings: Settings) -> str:
+    if settings.http_processes and settings.role == "worker":
+        return "http_processes: a worker answers only how it is; set http_processes to 0"
+    if settings.http_processes and settings.processes > 1:
+        return (
+            "http_processes: each of several processes accepts connections itself; set"
+            " http_processes to 0, or processes to 1"
         )
     return ""
 

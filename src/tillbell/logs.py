@@ -39,6 +39,14 @@ LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
         logging.ERROR,
         "One of several processes ended unexpectedly; it is restarted.",
     ),
+    "http_process.died": (
+        logging.ERROR,
+        "A process that accepts connections ended unexpectedly; it is restarted.",
+    ),
+    "http_process.not_started": (
+        logging.ERROR,
+        "A process that accepts connections did not start; it is tried again.",
+    ),
     "hold.begun": (
         logging.WARNING,
         "This process accepts and stores, but sends nothing before `tillbell release`.",

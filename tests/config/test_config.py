@@ -127,6 +127,22 @@ def test_dev_allows_http_and_this_machine_only() -> None:
         ({"TILLBELL_PUBLIC_URL": "shop.example"}, "not an http or https address"),
         ({"TILLBELL_PROCESSES": "2"}, "one process"),
         ({"TILLBELL_ROLE": "worker"}, "store that processes share"),
+        (
+            {
+                "DATABASE_URL": "postgresql://db/x",
+                "TILLBELL_ROLE": "worker",
+                "TILLBELL_HTTP_PROCESSES": "1",
+            },
+            "a worker answers only how it is",
+        ),
+        (
+            {
+                "DATABASE_URL": "postgresql://db/x",
+                "TILLBELL_PROCESSES": "2",
+                "TILLBELL_HTTP_PROCESSES": "1",
+            },
+            "each of several processes accepts connections itself",
+        ),
         ({"DATABASE_URL": "postgresql://"}, "must look like postgresql://"),
         ({"DATABASE_URL": "mysql://db/x"}, "must look like sqlite"),
         ({"TILLBELL_DATABASE_REPLICA_URL": "postgresql://db/x"}, "SQLite store has no replica"),

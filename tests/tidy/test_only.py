@@ -70,8 +70,11 @@ ACTS = (
             *_NETWORK,
             "http/tls_failures.py",
             "http/mail.py",
-            "web/server/uvicorn_server.py",
-        ),  # which listens
+            "web/server/uvicorn_server.py",  # which listens
+            "web/server/frames.py",  # which passes connections on
+            "web/server/http_process.py",
+            "web/server/http_processes.py",
+        ),
         imported=("socket", "ssl", "dns"),
         named=(".getaddrinfo", ".gethostbyname"),
     ),
@@ -112,7 +115,7 @@ ACTS = (
     ),
     Act(
         "run another program",
-        ("cli/supervisor.py",),
+        ("cli/supervisor.py", "web/server/http_processes.py"),
         imported=("subprocess", "multiprocessing"),
         named=("create_subprocess_exec", "os.fork", "os.exec"),
     ),

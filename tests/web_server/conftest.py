@@ -38,10 +38,12 @@ def app() -> Echo:
     return Echo()
 
 
-@pytest.fixture
-async def server(app: Echo) -> AsyncIterator[HttpServer]:
+@pytest.fixture(params=[0, 1], ids=["itself", "http-process"])
+async def server(app: Echo, request: pytest.FixtureRequest) -> AsyncIterator[HttpServer]:
+    """A server that accepts connections itself, or by a process that hands them over."""
+    listener = bind("127.0.0.1", 0)
     served = HttpServer(
-        app, bind("127.0.0.1", 0), ClientTimeouts(0.3, 0.3, 0.2, sweep_every_s=0.05)
+        app, listener, ClientTimeouts(0.3, 0.3, 0.2, sweep_every_s=0.05), request.param
     )
     await served.start()
     yield served

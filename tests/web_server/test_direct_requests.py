@@ -195,18 +195,23 @@ async def test_garbage_behind_a_message_is_refused_after_its_answer(
     writer.close()
 
 
-async def test_an_idle_connection_is_closed(server: HttpServer, app: Direct) -> None:
-    server._uvicorn.config.timeout_keep_alive = 0
+@pytest.mark.parametrize("processes", [0, 1])
+async def test_an_idle_connection_is_closed(processes: int, app: Direct) -> None:
+    limits = ClientTimeouts(sweep_every_s=0.05, idle_s=0)
+    server = HttpServer(app, bind("127.0.0.1", 0), limits, processes)
+    await server.start()
     reader, writer = await connected(server)
     writer.write(USUAL)
     await app.begun(1)
     app.writes[0].set_result(None)
     assert b" 202 " in await ends(reader)
     writer.close()
+    await server.stop(0.1)
 
 
-async def test_a_stop_waits_for_messages_that_are_being_stored(app: Direct) -> None:
-    server = HttpServer(app, bind("127.0.0.1", 0), ClientTimeouts())
+@pytest.mark.parametrize("processes", [0, 1])
+async def test_a_stop_waits_for_messages_that_are_being_stored(processes: int, app: Direct) -> None:
+    server = HttpServer(app, bind("127.0.0.1", 0), ClientTimeouts(), processes)
     await server.start()
     reader, writer = await connected(server)
     gone, its_writer = await connected(server)
@@ -227,12 +232,14 @@ async def test_a_stop_waits_for_messages_that_are_being_stored(app: Direct) -> N
     writer.close()
 
 
-async def test_a_stop_that_cannot_wait_cancels_the_write(app: Direct) -> None:
-    server = HttpServer(app, bind("127.0.0.1", 0), ClientTimeouts())
+@pytest.mark.parametrize("processes", [0, 1])
+async def test_a_stop_that_cannot_wait_cancels_the_write(processes: int, app: Direct) -> None:
+    server = HttpServer(app, bind("127.0.0.1", 0), ClientTimeouts(), processes)
     await server.start()
-    _, writer = await connected(server)
+    reader, writer = await connected(server)
     writer.write(USUAL)
     await app.begun(1)
     await server.stop(0.05)
     assert app.writes[0].cancelled()
+    assert await ends(reader) == b""
     writer.close()

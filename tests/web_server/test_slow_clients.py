@@ -110,6 +110,8 @@ async def test_a_client_that_does_not_read_its_answer_is_closed(
     assert isinstance(transport, asyncio.ReadTransport)
     transport.pause_reading()
     writer.write(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+    while not server.connections:
+        await asyncio.sleep(0)
     while server.connections:
         await asyncio.sleep(0)
     transport.resume_reading()
@@ -125,6 +127,8 @@ async def test_bytes_that_come_meanwhile_do_not_make_up_for_reading(
     transport.pause_reading()
     writer.write(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
     dripping = asyncio.create_task(drip(writer, b"\r\n"))
+    while not server.connections:
+        await asyncio.sleep(0)
     while server.connections:
         await asyncio.sleep(0.01)
     transport.resume_reading()

@@ -83,7 +83,7 @@ async def run_gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
             raise
         limits = ClientTimeouts(settings.header_timeout_s, settings.body_timeout_s)
         web = build(gateway)
-        server = HttpServer(web, listening, limits)
+        server = HttpServer(web, listening, limits, settings.http_processes)
         await server.start()
         tune_gc()
         if settings.notify_socket:

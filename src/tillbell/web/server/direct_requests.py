@@ -6,6 +6,7 @@ What `read_direct` does not take (usual_requests.py) goes to the parser: the bas
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from functools import lru_cache, partial
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from tillbell.web.server.slow_clients import (
 from tillbell.web.server.usual_requests import DirectCallback, DirectRequest, read_direct
 from tillbell.web.server.write_coalescing import BufferedTransport
 
-_CLOSE = (b"connection", b"close")
+CLOSE = (b"connection", b"close")
 _NO_CONTENT = 204
 _NOBODY_WAITS = asyncio.Event()
 
@@ -86,19 +87,11 @@ class DirectProtocol(DeadlineProtocol):
         exchange.response_complete = True
         if exchange.disconnected:
             return
-        if _CLOSE in answer.headers:
+        if CLOSE in answer.headers:
             exchange.keep_alive = False
         elif not exchange.keep_alive:
-            answer = answer.with_headers([_CLOSE])
-        has_body = answer.status != _NO_CONTENT
-        whole = b"%b%b%bx-request-id: %b\r\n%b\r\n%b" % (
-            STATUS_LINE[answer.status],
-            _lines(tuple(self.server_state.default_headers)),
-            _lines(tuple(answer.headers)),
-            request_id,
-            b"content-length: %d\r\n" % len(answer.body) if has_body else b"",
-            answer.body if has_body else b"",
-        )
+            answer = answer.with_headers([CLOSE])
+        whole = answer_bytes(answer, self.server_state.default_headers, request_id)
         cast("BufferedTransport", self.transport).write_whole(whole)
         if not exchange.keep_alive:
             self.transport.close()
@@ -108,6 +101,36 @@ class DirectProtocol(DeadlineProtocol):
             self.server_state.total_requests += 1
             self.flow.resume_reading()
             self.wait_for_request(self.timeout_keep_alive)
+
+
+class TakenOverProtocol(DirectProtocol):
+    """Serves a connection of which bytes were received already."""
+
+    def __init__(self, received: bytes, **options: Any) -> None:
+        super().__init__(**options)
+        self._received = received
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin with what was received."""
+        super().connection_made(transport)
+        received, self._received = self._received, b""
+        if received:
+            self.data_received(received)
+
+
+def answer_bytes(
+    answer: HttpAnswer, headers: Iterable[tuple[bytes, bytes]], request_id: bytes
+) -> bytes:
+    """Write an answer, with those headers that every answer has."""
+    has_body = answer.status != _NO_CONTENT
+    return b"%b%b%bx-request-id: %b\r\n%b\r\n%b" % (
+        STATUS_LINE[answer.status],
+        _lines(tuple(headers)),
+        _lines(tuple(answer.headers)),
+        request_id,
+        b"content-length: %d\r\n" % len(answer.body) if has_body else b"",
+        answer.body if has_body else b"",
+    )
 
 
 @lru_cache(maxsize=256)

@@ -42,6 +42,7 @@ class ClientTimeouts(NamedTuple):
     body_timeout_s: float = 30  # also for reading our answer
     rest_timeout_s: float = 5  # for the rest of a body that was answered before it had arrived
     sweep_every_s: float = 1
+    idle_s: float = 75  # between an answer and the next request
 
 
 class DeadlineConfig(uvicorn.Config):

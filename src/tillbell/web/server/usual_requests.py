@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from tillbell.web.server.request_rules import is_host
 
-_MESSAGE = b"POST /api/v1/app/"
-_CALLBACK = b"POST /api/webhooks/"
+MESSAGE_START = b"POST /api/v1/app/"
+CALLBACK_START = b"POST /api/webhooks/"
 _TARGET = re.compile(
     rb"POST /api/v1/app/([A-Za-z0-9_.-]{1,256})/msg(?:\?([A-Za-z0-9_.=&-]*))? HTTP/1\.1"
 )
@@ -81,9 +81,9 @@ class _Usual(NamedTuple):
 
 def read_direct(data: bytes, client: Client | None = None) -> DirectRequest | DirectCallback | None:
     """Read a usual message or callback; None if it is neither, or not whole."""
-    if data.startswith(_MESSAGE):
+    if data.startswith(MESSAGE_START):
         return _read_message(data)
-    if data.startswith(_CALLBACK):
+    if data.startswith(CALLBACK_START):
         return _read_callback(data, client)
     return None
 

@@ -15,6 +15,7 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self, cast, runtime_checkable
 
@@ -23,7 +24,8 @@ import uvicorn
 from tillbell.errors import Misconfigured
 from tillbell.logs import log_event
 from tillbell.web.edge.asgi_types import App
-from tillbell.web.server.direct_requests import DirectProtocol
+from tillbell.web.server.direct_requests import DirectProtocol, TakenOverProtocol
+from tillbell.web.server.http_processes import HttpProcesses
 from tillbell.web.server.slow_clients import (
     Begin,
     ClientTimeouts,
@@ -32,7 +34,7 @@ from tillbell.web.server.slow_clients import (
 )
 
 _REQUESTS_END_S = 5  # a request takes milliseconds, unless its client is stuck
-_IDLE_S = 75
+_ANSWERS_END_S = 2  # for HTTP processes to pass on the last answers
 _READY = b"READY=1"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -149,7 +151,9 @@ class _UvicornServer(uvicorn.Server):
 class HttpServer:
     """One listening socket and the app behind it."""
 
-    def __init__(self, app: App, listener: socket.socket, limits: ClientTimeouts) -> None:
+    def __init__(
+        self, app: App, listener: socket.socket, limits: ClientTimeouts, http_processes: int = 0
+    ) -> None:
         config = DeadlineConfig(
             app,
             http=DirectProtocol,
@@ -160,7 +164,7 @@ class HttpServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=_IDLE_S,
+            timeout_keep_alive=cast("int", limits.idle_s),
         )
         config.limits = self._limits = limits
         self._app: object = app
@@ -170,6 +174,16 @@ class HttpServer:
         self._uvicorn = _UvicornServer(config)
         self._serving: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
+        self._processes: HttpProcesses | None = None
+        if http_processes:
+            state = self._uvicorn.server_state
+            self._processes = HttpProcesses(
+                http_processes,
+                begin=config.direct,
+                serve=self._serve,
+                headers=lambda: state.default_headers,
+                tasks=state.tasks,
+            )
 
     @property
     def port(self) -> int:
@@ -187,11 +201,28 @@ class HttpServer:
         return self._socket.fileno() < 0
 
     async def start(self) -> None:
-        """Accept connections."""
+        """Accept connections, here or in the HTTP processes."""
         loop = asyncio.get_running_loop()
-        self._serving = loop.create_task(self._uvicorn.serve(sockets=[self._socket]))
+        own = [] if self._processes else [self._socket]
+        self._serving = loop.create_task(self._uvicorn.serve(sockets=own))
         self._sweeping = loop.create_task(self._sweep())
         await self._uvicorn.listening.wait()
+        if self._processes:
+            await self._processes.start(self._socket, self._limits)
+
+    def _serve(self, connection: socket.socket, received: bytes) -> None:
+        """Serve a connection that an HTTP process accepted, and what it received of it."""
+        loop = asyncio.get_running_loop()
+        protocol = partial(
+            TakenOverProtocol,
+            received,
+            config=self._uvicorn.config,
+            server_state=self._uvicorn.server_state,
+            app_state={},
+        )
+        task = loop.create_task(loop.connect_accepted_socket(protocol, connection))
+        self._uvicorn.server_state.tasks.add(cast("Any", task))
+        task.add_done_callback(cast("Any", self._uvicorn.server_state.tasks.discard))
 
     async def stop(self, timeout_s: float = _REQUESTS_END_S) -> None:
         """Accept no new connections; give running requests `timeout_s` seconds to end."""
@@ -199,6 +230,9 @@ class HttpServer:
             return
         if isinstance(self._app, EndsStreams):
             self._app.end_streams()
+        if self._processes:
+            self._processes.stop_accepting()
+            self._socket.close()
         self._uvicorn.config.timeout_graceful_shutdown = timeout_s  # type: ignore[assignment]
         self._uvicorn.should_exit = True
         try:
@@ -206,6 +240,8 @@ class HttpServer:
         finally:
             self._sweeping.cancel()
             self._close_now()
+            if self._processes:
+                await self._processes.end(_ANSWERS_END_S)
 
     def _close_now(self) -> None:
         """Close every connection, also if the wait for running requests was cut short."""
