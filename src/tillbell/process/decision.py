@@ -291,8 +291,8 @@ class Decision:
     @property
     def kept_transactions(self) -> list[str]:
         """Ids of the transactions of which a person says that they stay as they are."""
-        kept = [c for c in self._resolved if c.resolution == "keep" and c.resolved_by != JANITOR]
-        return [conflict.transaction_id for conflict in kept]
+        by_person = [c for c in self._resolved if c.resolved_by != JANITOR]
+        return [c.transaction_id for c in by_person if c.resolution == "keep"]
 
     def is_settled(self, conflict: MoneyConflict) -> bool:
         """Tell whether this decision resolves a conflict."""

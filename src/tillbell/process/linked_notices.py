@@ -147,9 +147,9 @@ class LinkedDecider:
         Of what a person does not book, nothing goes back.
         """
         asked = await self._steps.conflicts(payment)
-        kept = kept_as_unpaid(payment, asked, context.notice.references.psp)
-        if kept is not None:
-            why = f"A person keeps {payment.id} as {payment.status.value} ({kept.id}): "
+        conflict = kept_as_unpaid(payment, asked, context.notice.references.psp)
+        if conflict is not None:
+            why = f"A person keeps {payment.id} as {payment.status.value} ({conflict.id}): "
             why += "what was paid is not booked, so nothing of it goes back."
             context.add_outcome(Outcome.NOTED, why, payment)
             return
