@@ -10,7 +10,7 @@ import psycopg
 
 from tests.flow.gateway_harness import START, GatewayHarness
 from tests.money.payment_harness import APPROVED, PaymentHarness, linked, news
-from tests.store.test_sqlite import WITHOUT_SUMS, WITHOUT_SUMS_HERE
+from tests.store.test_sqlite import WITHOUT_SUMS_HERE, WITHOUT_SUMS_THERE
 from tillbell.model.transactions import TransactionKind
 from tillbell.testing import ManualClock
 
@@ -42,7 +42,7 @@ def take_back(harness: GatewayHarness) -> None:
     settings = harness.gateway.settings
     if settings.database_url.startswith("postgres"):
         with psycopg.connect(settings.database_url, autocommit=True) as connection:
-            connection.execute(WITHOUT_SUMS.encode())
+            connection.execute(WITHOUT_SUMS_THERE.encode())
     else:
         file = settings.data_dir / "tillbell.db"
         with contextlib.closing(apsw.Connection(str(file))) as connection:

@@ -147,6 +147,7 @@ async def test_a_database_of_another_program_is_refused(tmp_path: Path, clock: M
 
 # Takes back what the last migration of money added.
 WITHOUT_SUMS = """
+    DROP TABLE erasures;
     DROP INDEX callbacks_repeats;
     DROP INDEX records_failing;
     DROP INDEX attempts_endpoint;
@@ -189,9 +190,27 @@ WITHOUT_SUMS = """
     ALTER TABLE transactions DROP COLUMN movement_id;
 """
 WITHOUT_SUMS_HERE = f"""
+    DROP TRIGGER transitions_are_final;
+    CREATE TRIGGER transitions_are_final BEFORE UPDATE ON transitions
+    BEGIN SELECT raise(ABORT, 'books: steps never change'); END;
+    DROP TRIGGER audit_is_final;
+    CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit
+    BEGIN SELECT raise(ABORT, 'books: the audit never changes'); END;
     DROP TRIGGER effects_follow_their_step;
     DROP TRIGGER transactions_take_what_is_free;
     DROP TRIGGER transactions_change_to_what_is_free;
+    {WITHOUT_SUMS}
+"""
+WITHOUT_SUMS_THERE = f"""
+    DROP FUNCTION transitions_lose_texts_alone() CASCADE;
+    DROP FUNCTION audit_loses_texts_alone() CASCADE;
+    DROP FUNCTION erasures_end() CASCADE;
+    DROP TRIGGER transitions_are_not_emptied ON transitions;
+    DROP TRIGGER audit_is_not_emptied ON audit;
+    CREATE TRIGGER transitions_are_final BEFORE UPDATE ON transitions
+        FOR EACH ROW EXECUTE FUNCTION is_final('steps never change');
+    CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit
+        FOR EACH ROW EXECUTE FUNCTION is_final('the audit never changes');
     {WITHOUT_SUMS}
 """
 AS_IT_WAS = f"""
