@@ -13,7 +13,7 @@ import pytest
 
 from tests.money.payment_harness import APPROVED, news
 from tests.web.served_gateway import ServedGateway
-from tests.web.shop_client import BEGIN, ShopClient
+from tests.web.shop_client import BEGIN, ShopClient, problem
 from tillbell.clock import DAY
 from tillbell.model.exports import ExportSchedule
 from tillbell.model.imports import ImportPart
@@ -205,6 +205,21 @@ def test_a_spreadsheet_changes_what_was_edited_alone(shop: ShopClient) -> None:
     assert counts(report(shop, "stock", by_sku.encode("utf-16"), onError="skip")) == (0, 1, 0, 1)
     p2 = shop.get("product/p2")
     assert (p2["stock"], p2["price"]) == (7, "9.90")
+
+
+def test_the_encoding_that_a_request_names_is_read(shop: ShopClient) -> None:
+    def sent(content_type: str, **query: str) -> httpx.Response:
+        content = "uid,name\np-1,Größe\n".encode("windows-1252")
+        headers = {"content-type": content_type}
+        path = f"{shop.path}/import/products"
+        return shop.http.post(path, content=content, headers=headers, params=query)
+
+    named = sent('text/csv; header=present; charset="Windows-1252"')
+    assert named.json()["created"] == 1
+    assert shop.get("product/p-1")["name"] == "Größe"
+    assert sent("text/csv; charset=utf-8", encoding="windows-1252").json()["unchanged"] == 1
+    assert "windows-1252" in sent("text/csv; charset=utf-8").json()["detail"][0]["msg"]
+    assert problem(sent("text/csv; charset=klingon"))[0] == "header.content-type"
 
 
 def test_a_file_that_is_wrong_is_told_where(shop: ShopClient) -> None:

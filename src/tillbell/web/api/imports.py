@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from email.message import EmailMessage
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -123,21 +124,35 @@ async def uploaded(request: Request) -> AsyncIterator[bytes]:
         raise Malformed(text) from error
 
 
-def _check_media_type(request: Request) -> None:
-    media_type = request.headers.get("content-type", "text/csv").partition(";")[0].strip().lower()
+def _told_encoding(request: Request) -> str | None:
+    """Return the encoding that the Content-Type names; None: UTF-8, or what a mark says.
+
+    `Invalid` if the body is no table, or its encoding unknown.
+    """
+    told = EmailMessage()
+    told["content-type"] = request.headers.get("content-type", "text/csv")
     # `curl --data-binary` calls every body a form.
     forms = "application/x-www-form-urlencoded", "application/octet-stream", "text/plain"
-    if media_type not in ("text/csv", "application/csv", "application/vnd.ms-excel", *forms):
+    tables = "text/csv", "application/csv", "application/vnd.ms-excel"
+    if told.get_content_type() not in (*tables, *forms):
         text = "must be text/csv: send the file as the body, as it is"
         raise Invalid(Problem(("header", "content-type"), text, "media_type"))
+    charset = told.get_content_charset("utf-8")
+    if charset in ("utf-8", "utf8", "us-ascii"):
+        return None
+    if charset not in set(Encoding):
+        text = f"charset: must be one of {', '.join(Encoding)}"
+        raise Invalid(Problem(("header", "content-type"), text, "charset"))
+    return charset
 
 
 def _importing(kind: ImportKind) -> Any:
     async def import_(
         request: Request, caller: CallerOf, query: Annotated[ImportQuery, Depends()]
     ) -> Any:
-        _check_media_type(request)
+        told = _told_encoding(request)
         options = query.options(kind)
+        options = options._replace(encoding=options.encoding or told)
         result = await caller.gateway.importer.run(
             caller.app_id, options, uploaded(request), caller.key_id
         )
