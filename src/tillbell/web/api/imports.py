@@ -124,20 +124,20 @@ async def uploaded(request: Request) -> AsyncIterator[bytes]:
         raise Malformed(text) from error
 
 
-def _told_encoding(request: Request) -> str | None:
+def _named_encoding(request: Request) -> str | None:
     """Return the encoding that the Content-Type names; None: UTF-8, or what a mark says.
 
     `Invalid` if the body is no table, or its encoding unknown.
     """
-    told = EmailMessage()
-    told["content-type"] = request.headers.get("content-type", "text/csv")
+    header = EmailMessage()
+    header["content-type"] = request.headers.get("content-type", "text/csv")
     # `curl --data-binary` calls every body a form.
     forms = "application/x-www-form-urlencoded", "application/octet-stream", "text/plain"
     tables = "text/csv", "application/csv", "application/vnd.ms-excel"
-    if told.get_content_type() not in (*tables, *forms):
+    if header.get_content_type() not in (*tables, *forms):
         text = "must be text/csv: send the file as the body, as it is"
         raise Invalid(Problem(("header", "content-type"), text, "media_type"))
-    charset = told.get_content_charset("utf-8")
+    charset = header.get_content_charset("utf-8")
     if charset in ("utf-8", "utf8", "us-ascii"):
         return None
     if charset not in set(Encoding):
@@ -150,9 +150,9 @@ def _importing(kind: ImportKind) -> Any:
     async def import_(
         request: Request, caller: CallerOf, query: Annotated[ImportQuery, Depends()]
     ) -> Any:
-        told = _told_encoding(request)
+        encoding = _named_encoding(request)
         options = query.options(kind)
-        options = options._replace(encoding=options.encoding or told)
+        options = options._replace(encoding=options.encoding or encoding)
         result = await caller.gateway.importer.run(
             caller.app_id, options, uploaded(request), caller.key_id
         )
