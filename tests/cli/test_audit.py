@@ -30,7 +30,7 @@ READS = {
     "version",
     "why",
 }
-WRITES_TO_ANOTHER_STORE = {"backup", "move"}
+WRITES_TO_ANOTHER_STORE = {"backup", "compact", "move"}  # or changes no row
 RUNS_A_GATEWAY = {"demo", "serve"}
 IS_ON_RECORD_ITSELF = {"send", "trigger"}  # a message names its key; a callback is evidence
 WRITES = {

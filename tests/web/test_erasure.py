@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,10 +15,12 @@ from tests.money.payment_harness import APPROVED, FAILED, news
 from tests.web.served_gateway import ServedGateway
 from tests.web.shop_client import ShopClient
 from tillbell.clock import HOUR
+from tillbell.errors import Misconfigured
 from tillbell.model.alerts import AlertLine, AlertQueue
 from tillbell.model.callbacks import OrderNotice, ProviderAmount, RecordNotice
 from tillbell.model.emails import Email, Suppression
 from tillbell.model.records import Task, TaskStatus
+from tillbell.storage.sqlite.compact import compact
 
 PERSON = "Anastasija-Petrović-4711"
 CARD = "4111111111111111"
@@ -40,15 +40,20 @@ def test_nothing_of_an_expunged_payload_is_left_in_the_files(tmp_path: Path) -> 
         task = served.http.post(f"/app/{app_id}/msg/expunge-all-contents").json()
         served.wait_for_task(task["id"])
         assert served.http.get(f"/app/{app_id}/msg/{made['id']}").json()["id"] == made["id"]
+        with pytest.raises(Misconfigured, match="Another process"):
+            _write_anew(tmp_path)
+    mode = (tmp_path / stores.FILE).stat().st_mode
     _write_anew(tmp_path)
+    assert (tmp_path / stores.FILE).stat().st_mode == mode
+    assert not list(tmp_path.glob("*.part"))
+    with ServedGateway(tmp_path) as served:
+        assert served.http.get(f"/app/{app_id}/msg/{made['id']}").json()["id"] == made["id"]
 
     assert _found(tmp_path) == []
 
 
 def _write_anew(folder: Path) -> None:
-    with closing(sqlite3.connect(folder / "tillbell.db", isolation_level=None)) as connection:
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    compact(folder / stores.FILE)
 
 
 def _found(folder: Path, wanted: tuple[str, ...] = (PERSON, CARD)) -> list[str]:

@@ -88,6 +88,10 @@ _COMMANDS = {
     "trigger": ("trigger:trigger", "Send a callback as a provider would, signed and realistic."),
     "listen": ("listen:listen", "Receive the messages of an application, and show each one."),
     "backup": ("maintenance:backup", "Copy the store to a new file while it is in use."),
+    "compact": (
+        "maintenance:compact",
+        "Write the database file anew, without what was deleted.",
+    ),
     "move": ("move:move", "Move the store from SQLite into PostgreSQL."),
     "reseal": ("remote:reseal", "Seal all secrets under the newest master key."),
     "healthcheck": (

@@ -1,4 +1,4 @@
-"""`tillbell backup`, `healthcheck` and `version`: commands for the scripts of operators."""
+"""`tillbell backup`, `compact` and `healthcheck`: commands for the scripts of operators."""
 
 from __future__ import annotations
 
@@ -32,6 +32,28 @@ def backup(target: Path, flags: StoreFlags | None = None) -> None:
         raise Misconfigured(f"{target} exists; a backup never overwrites a file")
     asyncio.run(store_at(settings.database_url, SystemClock()).backup(str(target)))
     print(f"{target}: {target.stat().st_size:,} bytes")
+
+
+def compact(flags: StoreFlags | None = None) -> None:
+    """Write the database file anew, without what was deleted. The gateway must be stopped.
+
+    What SQLite deletes stays in its file until other data takes its place. This is for the time
+    after an erasure, or to give room back to the disk; it needs as much room again while it runs.
+    For a store on PostgreSQL use `VACUUM FULL` of that server.
+    """
+    settings = load_settings(flags).settings
+    from tillbell.errors import Misconfigured
+    from tillbell.storage.opening import is_shared
+    from tillbell.storage.sqlite.compact import compact as compact_file
+
+    if is_shared(settings.database_url):
+        raise Misconfigured("this store is on PostgreSQL: use VACUUM FULL there")
+    path = settings.sqlite_path
+    if not path.is_file():
+        raise Misconfigured(f"there is no database at {path}")
+    before = path.stat().st_size
+    compact_file(path)
+    print(f"{path}: {before:,} → {path.stat().st_size:,} bytes")
 
 
 def healthcheck(flags: RemoteFlags | None = None, *, live: bool = False) -> int:

@@ -15,6 +15,9 @@ PRAGMA cache_size = -49152;
 PRAGMA query_only = ON;
 PRAGMA cache_size = -8192;
 
+-- name: copy_anew
+VACUUM INTO ?1;
+
 -- name: begin
 BEGIN IMMEDIATE;
 
