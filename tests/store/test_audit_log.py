@@ -125,7 +125,10 @@ async def test_every_edit_by_hand_is_found(store: Database) -> None:
 async def test_an_erased_entry_keeps_its_place_and_the_proof_holds(store: Database) -> None:
     await store.put(audit=[act(number) for number in range(1, 5)])
     shown = {each.at: each for each in await logged(store)}
-    erased = shown[2]._replace(target="(erased)", reason="", changes={"name": [None, "(erased)"]})
+    actor = ANA._replace(name="(erased)", user_agent=shown[2].actor.user_agent)
+    erased = shown[2]._replace(
+        actor=actor, target="(erased)", reason="", changes={"name": [None, "(erased)"]}
+    )
     await store.redact_acts([erased, act(77)], act(5, action=REDACT))
     again = {each.at: each for each in await logged(store)}
     assert again[2] == erased._replace(is_redacted=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from tillbell.deliver.audit import AuditWriter
-from tillbell.model.audit import AuditedAct
+from tillbell.model.audit import ActorKind, AuditedAct
 from tillbell.model.callbacks import Callback
 from tillbell.model.messages import Message
 from tillbell.model.transactions import (
@@ -161,7 +161,11 @@ async def redact_acts(
 def _act_without(own: Traces, act: AuditedAct) -> AuditedAct:
     # The target of any other act is the id of something else, which a short id may equal.
     target = "customer_id" if act.target_kind == "customer" else ""
+    actor = act.actor
+    if actor.kind is not ActorKind.PERSON:  # the name of a key or link may say for whom it is
+        actor = actor._replace(name=own.without(actor.name))
     return act._replace(
+        actor=actor,
         target=own.without(act.target, target),
         reason=own.without(act.reason),
         changes=own.without(act.changes),

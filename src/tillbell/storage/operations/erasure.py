@@ -16,7 +16,8 @@ from tillbell.storage.operations.message_rows import from_labels
 from tillbell.storage.session.audit_chain import act_members
 from tillbell.storage.session.transaction import DbTransaction
 
-_TARGET, _REASON, _CHANGES, _DETAILS = 8, 9, 13, 14  # of an act's members
+# Of an act's members: the actor's name, target, reason, changes, details.
+_TEXTS = (4, 8, 9, 13, 14)
 
 
 @write()
@@ -73,7 +74,7 @@ def redact_acts(db: DbTransaction, acts: Sequence[AuditedAct], redaction: Audite
         sequence, hash_ = stored
         members = act_members(act)
         hashes[act.id] = row_hash(hash_, (sequence, *members))
-        texts = [members[place] for place in (_TARGET, _REASON, _CHANGES, _DETAILS)]
+        texts = [members[place] for place in _TEXTS]
         db.query("redact_act", (act.app_id, act.id, *texts, hashes[act.id]))
     if hashes:
         write_audit(db, [redaction._replace(details={"rows": hashes})])

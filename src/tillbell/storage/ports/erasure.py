@@ -49,7 +49,7 @@ class ErasureStore(Protocol):
         ...
 
     async def redact_acts(self, acts: Sequence[AuditedAct], redaction: AuditedAct) -> None:
-        """Replace target, reason, changes and details of entries of the audit log.
+        """Replace the actor's name, target, reason, changes and details of audit entries.
 
         The proof of the log still holds: `redaction` is added, with a hash for each entry. Entries
         that are gone stay so.

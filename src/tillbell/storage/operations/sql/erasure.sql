@@ -31,5 +31,6 @@ SELECT g.sequence, g.hash FROM audit_log g WHERE g.id = ?2 AND {no_index}g.app_i
 
 -- name: redact_act
 -- Index: primary key.
-UPDATE audit_log SET target = ?3, reason = ?4, changes = ?5, details = ?6, redaction = ?7
+UPDATE audit_log
+SET actor_name = ?3, target = ?4, reason = ?5, changes = ?6, details = ?7, redaction = ?8
 WHERE id = ?2 AND {no_index}app_id = ?1;
