@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 import psycopg
 import pytest
 
@@ -15,11 +16,14 @@ from tests.money.payment_harness import APPROVED, FAILED, news
 from tests.web.served_gateway import ServedGateway
 from tests.web.shop_client import ShopClient
 from tillbell.clock import HOUR
+from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import Misconfigured
 from tillbell.model.alerts import AlertLine, AlertQueue
 from tillbell.model.callbacks import OrderNotice, ProviderAmount, RecordNotice
 from tillbell.model.emails import Email, Suppression
+from tillbell.model.messages import Message
 from tillbell.model.records import Task, TaskStatus
+from tillbell.storage.ports.outbound import Publication
 from tillbell.storage.sqlite.compact import compact
 
 PERSON = "Anastasija-Petrović-4711"
@@ -154,6 +158,7 @@ def _ask(shop: ShopClient, buyer: dict[str, Any]) -> None:
     about = {"description": f"for {buyer['email']}", "url": shop.served.receiver.url("/of")}
     endpoint = shop.made("endpoint", about)
     shop.http.delete(f"{shop.path}/endpoint/{endpoint['id']}")
+    shop.served.do(_tell_operator(shop, buyer))
     problem = {"row": 2, "column": "email", "text": f"{buyer['email']!r} is in the file already"}
     report = Task(
         id=f"qtask_{buyer['id']}",
@@ -167,6 +172,15 @@ def _ask(shop: ShopClient, buyer: dict[str, Any]) -> None:
     queue = AlertQueue(id=f"alt_{buyer['id']}", read_until=1, lines=(line,))
     for record in (report, queue):
         shop.served.do(shop.served.gateway.config_cache.add(record))
+
+
+async def _tell_operator(shop: ShopClient, buyer: dict[str, Any]) -> None:
+    """Publish an operational webhook about a message whose event id names the customer."""
+    told = {"appId": shop.app_id, "msgEventId": f"o.{buyer['phoneNumber'].lstrip('+')}"}
+    body = msgspec.json.encode({"type": "message.attempt.exhausted", "data": told})
+    id_ = f"msg_{buyer['id']:0<26}"
+    message = Message(id_, OPERATIONAL, "message.attempt.exhausted", 1)
+    await shop.served.gateway.database.publish(Publication(message, {"": body}, []))
 
 
 def _copies(shop: ShopClient) -> list[int]:

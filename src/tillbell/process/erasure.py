@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tillbell.deliver.audit import AuditWriter
+from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.deliver.tasks import TaskProgress, TaskRunner
 from tillbell.errors import Misconfigured, NotFound
 from tillbell.ids import attempt_cursor
@@ -55,7 +56,7 @@ ERASE_CUSTOMER = "customer.erase"
 _ACTOR = "erasure"
 _NEVER_AGAIN = (1 << 63) - 1  # no news of a platform makes an erased customer again
 _RECORDS, _MONEY, _MESSAGES, _CALLBACKS = "records", "transactions", "messages", "callbacks"
-_COPIES, _MAILS, _AUDIT = "copies", "mails", "audit"
+_OPERATIONAL, _COPIES, _MAILS, _AUDIT = "operational", "copies", "mails", "audit"
 
 
 class CustomerEraser:
@@ -111,6 +112,8 @@ class CustomerEraser:
             return await self._erase_money(task, person, after)
         if phase == _MESSAGES:
             return await self._erase_payloads(task, person, after)
+        if phase == _OPERATIONAL:
+            return await self._erase_operational(task, person, after)
         if phase == _CALLBACKS:
             return await self._erase_requests(task, person, after)
         if phase == _COPIES:
@@ -221,8 +224,23 @@ class CustomerEraser:
             )
             count += is_erased
         if len(messages) < BATCH_SIZE:
-            return _progress(task, _CALLBACKS, count, "payloads")
+            return _progress(task, _OPERATIONAL, count, "payloads")
         return _progress(task, f"{_MESSAGES} {messages[-1].id}", count, "payloads")
+
+    async def _erase_operational(
+        self, task: Task, person: ErasedPerson, after: str
+    ) -> TaskProgress:
+        """Erase operational webhooks about the application that name the person."""
+        page = Page(BATCH_SIZE, after or None, ascending=True)
+        messages = await self._database.messages(OPERATIONAL, MessageFilter(), page)
+        count = 0
+        for message in messages:
+            body = await self._database.body(OPERATIONAL, message.id)
+            if body is not None and task.scope.encode() in body:
+                count += await self._erase_payload(person, message)
+        if len(messages) < BATCH_SIZE:
+            return _progress(task, _CALLBACKS, count, "payloads")
+        return _progress(task, f"{_OPERATIONAL} {messages[-1].id}", count, "payloads")
 
     async def _erase_payload(self, person: ErasedPerson, message: Message) -> bool:
         app_id = message.app_id
