@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from tests.pages.browser import Visitor
 from tests.pages.conftest import World
 from tests.patience import PATIENCE_S
 from tests.web.served_gateway import ServedGateway
+from tillbell.errors import StoreUnavailable
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -88,6 +90,52 @@ def test_what_the_api_refuses_is_said_beside_the_field(visitor: Visitor, world: 
     visitor.noticed.clear()
 
 
+def test_a_form_that_is_sent_twice_acts_once(visitor: Visitor, world: World) -> None:
+    """By a double click; after a failure that leaves much open; from an old page."""
+    served, api = world.served, world.served.http
+
+    def named(name: str) -> int:
+        return sum(app["name"] == name for app in api.get("/app?limit=250").json()["data"])
+
+    page = visitor.open("/settings/applications/new")
+    page.get_by_label("Name", exact=True).fill("Double")
+    page.get_by_role("button", name="Add the application").dblclick()
+    page.wait_for_url("**/?app=*")
+    assert named("Double") == 1
+
+    create = served.gateway.applications.create
+
+    async def create_and_fail(fields: Any) -> None:
+        await create(fields)
+        raise StoreUnavailable
+
+    visitor.open("/settings/applications/new")
+    page.get_by_label("Name", exact=True).fill("Lost")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(served.gateway.applications, "create", create_and_fail)
+        page.get_by_role("button", name="Add the application").click()
+        page.get_by_text("Perhaps it has happened.").wait_for()
+    visitor.noticed.clear()
+    page.get_by_role("button", name="Add the application").click()
+    page.get_by_text("Look at Applications whether it was done.").wait_for()
+    visitor.noticed.clear()
+    assert named("Lost") == 1
+
+    set_once = "field => field.value = 'of-a-page-that-the-browser-kept'"
+    for name in ("First", "Second"):
+        visitor.open("/settings/applications/new")
+        page.locator("[name=once]").evaluate(set_once)
+        page.get_by_label("Name", exact=True).fill(name)
+        page.get_by_role("button", name="Add the application").click()
+        if name == "First":
+            page.wait_for_url("**/?app=*")
+    page.get_by_text("This form was sent before with other values").wait_for()
+    visitor.noticed.clear()
+    page.get_by_role("button", name="Add the application").click()
+    page.wait_for_url("**/?app=*")
+    assert (named("First"), named("Second")) == (1, 1)
+
+
 def test_a_source_is_set_up_tested_and_mended(visitor: Visitor, world: World) -> None:
     """Mozhe's shop: a wrong secret, why, the right one, and the callback once more."""
     app = world.names["app"]
@@ -144,7 +192,7 @@ def test_a_payload_is_edited_and_sent_and_an_event_type_registered(
     )
     page.keyboard.press("Shift+R")
     page.get_by_label("Payload").fill('{"orderId": "edited", "total": 1.50}')
-    page.get_by_role("button", name="Send it").click()
+    page.get_by_role("button", name="Send the message").click()
     page.get_by_text("The edited message is sent now.").wait_for()
     [newest] = world.served.http.get(f"/app/{names['app']}/msg?limit=1").json()["data"]
     assert newest["payload"] == {"orderId": "edited", "total": 1.5}
@@ -204,12 +252,12 @@ def test_somebody_is_told_by_e_mail_and_no_more(visitor: Visitor, world: World) 
     page.get_by_label("E-mail address").fill("ada@shop.example")
     page.get_by_label("The disk is nearly full").check()
     page.get_by_label("No mail from").fill("22")
-    page.get_by_role("button", name="Add it").click()
+    page.get_by_role("button", name="Add the alert").click()
     page.get_by_text("must be a time of day: 22:00").wait_for()
     visitor.noticed.clear()
     page.get_by_label("No mail from").fill("22:00")
     page.get_by_label("No mail until").fill("07:00")
-    page.get_by_role("button", name="Add it").click()
+    page.get_by_role("button", name="Add the alert").click()
     page.get_by_text("ada@shop.example is told from now on").wait_for()
     alerts = world.served.http.get("/alert").json()["data"]
     [alert] = [each for each in alerts if each["email"] == "ada@shop.example"]
@@ -221,7 +269,7 @@ def test_somebody_is_told_by_e_mail_and_no_more(visitor: Visitor, world: World) 
     page = _unsubscribe(visitor, world, alert["id"])
     row = page.locator(f"tr[data-id={alert['id']}]")
     row.get_by_role("link", name="Delete").click()
-    page.get_by_role("button", name="Delete it").click()
+    page.get_by_role("button", name="Delete the alert").click()
     page.get_by_text("The alert is deleted.").wait_for()
     assert world.served.http.get(f"/alert/{alert['id']}").status_code == 404
 

@@ -240,6 +240,7 @@ class _Problems(NamedTuple):
 
     of_fields: dict[str, str]
     others: list[str]
+    is_unsure: bool = False  # perhaps it has happened: the same form again acts once
 
 
 class _RefusedForm(NamedTuple):
@@ -262,7 +263,7 @@ def _handler(act: ActPage) -> Callable[[Visit], Awaitable[Response]]:
         call = await act.call(visit, sent)
         answer = await call_api(visit, call, sent.text(ONCE), ACCESS[act.operation].tenant)
         if not answer.is_done:
-            problems = _problems(form, answer.doc)
+            problems = _problems(form, answer)
             return _show(visit, form, _RefusedForm(answer.status, problems, sent))
         if answer.doc.get("code") == "second_key_needed":
             text = "It is proposed. It happens when another person does the same."
@@ -286,7 +287,7 @@ def _show(
         fields=fields,
         problems=refused.problems if refused is not None else _Problems({}, []),
         refusal=refusal,
-        once=new_token(),
+        once=refused.sent.text(ONCE) if refused and refused.problems.is_unsure else new_token(),
     )
 
 
@@ -306,11 +307,19 @@ def _conclude(visit: Visit, form: ActForm, done: ActResult) -> Response:
     return visit.show("act_done.html", f=form, done=done)
 
 
-def _problems(form: ActForm, doc: Mapping[str, Any]) -> _Problems:
+def _problems(form: ActForm, answer: ApiAnswer) -> _Problems:
     """Sort what the API says by the fields of the form."""
-    detail = doc.get("detail", "")
+    detail, code = answer.doc.get("detail", ""), answer.doc.get("code")
+    if code == "idempotency_key_in_use":
+        text = f"This form was sent before. Look at {form.back_word} whether it was done. If not, "
+        text += "open this page again."
+        return _Problems({}, [text], is_unsure=True)
+    if code == "idempotency_key_reused":
+        text = "This form was sent before with other values, and that was done. "
+        return _Problems({}, [f"{text}To do it once more with the values below, send it again."])
     if not isinstance(detail, list):
-        return _Problems({}, [str(detail)])
+        is_unsure = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return _Problems({}, [str(detail)], is_unsure)
     names = {field.name for field in form.fields}
     of_fields: dict[str, str] = {}
     others = []
