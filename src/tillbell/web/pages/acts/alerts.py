@@ -38,7 +38,7 @@ def _form(visit: Visit, title: str, verb: str, consequence: str, **more: Any) ->
     )
 
 
-def _fields(alert: AlertSubscription | None) -> list[FormField]:
+def _fields(visit: Visit, alert: AlertSubscription | None) -> list[FormField]:
     kinds = [FormChoice(kind.value, word) for kind, word in KIND_WORDS.items()]
     chosen = [kind.value for kind in alert.kinds] if alert is not None else []
     types = "\n".join(alert.event_types) if alert is not None else ""
@@ -51,12 +51,19 @@ def _fields(alert: AlertSubscription | None) -> list[FormField]:
             "eventTypes", "And of messages of these types", "area", types,
             "One on each line, such as order.created.", is_code=True, rows=2,
         ),
+        _app_field(visit, alert),
         *_time_fields(alert),
     ]  # fmt: skip
 
 
+def _app_field(visit: Visit, alert: AlertSubscription | None) -> FormField:
+    options = [FormChoice("", "every application")]
+    options += [FormChoice(app.id, app.name) for app in visit.applications]
+    chosen = alert.app_id if alert is not None else visit.app_id
+    return FormField("appId", "Application", "select", chosen or "", options=options)
+
+
 def _time_fields(alert: AlertSubscription | None) -> list[FormField]:
-    app = (alert.app_id if alert is not None else None) or ""
     digest = str(alert.digest_minutes) if alert is not None else "0"
     hourly = str(alert.hourly_max) if alert is not None else "12"
     begin = (alert.quiet_from if alert is not None else None) or ""
@@ -64,7 +71,6 @@ def _time_fields(alert: AlertSubscription | None) -> list[FormField]:
     zone = alert.time_zone if alert is not None else "UTC"
     about_digest = "0: each alert is sent within seconds."
     return [
-        FormField("appId", "Of one application alone", value=app, hint="Empty: of all."),
         FormField("digestMinutes", "Minutes to collect", "number", digest, about_digest),
         FormField("quietFrom", "No mail from", value=begin, hint="A time of day, such as 22:00."),
         FormField("quietUntil", "No mail until", value=end, hint="What waits is sent then."),
@@ -90,7 +96,7 @@ def _body(sent: SentFields) -> dict[str, Any]:
 
 async def _new_form(visit: Visit) -> ActForm:
     text = "They get an e-mail when it happens, and can be taken off the list here."
-    return _form(visit, "New alert", "Add it", text, fields=_fields(None))
+    return _form(visit, "New alert", "Add the alert", text, fields=_fields(visit, None))
 
 
 async def _new_call(_: Visit, sent: SentFields) -> ApiCall:
@@ -104,9 +110,9 @@ async def _added(visit: Visit, _: ApiCall, answer: ApiAnswer) -> ActResult:
 async def _change_form(visit: Visit) -> ActForm:
     alert = await _alert(visit)
     paused = FormField("paused", "Paused: no mail", "check", "yes" if alert.paused else "")
-    text = "It holds for what waits too."
+    text = "It also applies to mail that is waiting to be sent."
     title = f"Change the alert of {alert.email}"
-    return _form(visit, title, "Save", text, fields=[*_fields(alert), paused])
+    return _form(visit, title, "Save", text, fields=[*_fields(visit, alert), paused])
 
 
 async def _change_call(visit: Visit, sent: SentFields) -> ApiCall:
@@ -141,7 +147,7 @@ async def _delete_form(visit: Visit) -> ActForm:
     form = _form(
         visit,
         f"Delete the alert of {alert.email}",
-        "Delete it",
+        "Delete the alert",
         "No more mails are sent to this address by it; what waits is dropped.",
     )
     return form._replace(is_danger=True, warning="To stop for a while, pause it instead.")

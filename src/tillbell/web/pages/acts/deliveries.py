@@ -84,7 +84,7 @@ async def _edit_form(visit: Visit) -> ActForm:
         raise MissingPayload
     return ActForm(
         title=f"Edit {place.message.event_type} and send it to {name_of(place.endpoint)}",
-        verb="Send it",
+        verb="Send the message",
         consequences=[
             "A message of its own is sent to this endpoint alone, with an id of its own.",
             "Its tags say which message it was made of. Others are not told of it.",

@@ -443,7 +443,7 @@ async def _recover_form(visit: Visit) -> ActForm:
         visit,
         endpoint,
         f"{_KINDS[kind].title} {name_of(endpoint)}",
-        "Send them",
+        "Send the deliveries",
         *_plan_lines(plan, kind),
         "What comes later is left out. If they fail too, their retry schedule begins anew.",
     )

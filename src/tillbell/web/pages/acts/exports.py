@@ -135,7 +135,7 @@ async def _schedule_form(visit: Visit) -> ActForm:
     ]
     return ActForm(
         title="New schedule",
-        verb="Begin it",
+        verb="Start the schedule",
         consequences=["The export is made by itself, each time once."],
         back=await _back(visit),
         back_word=_BACK_WORD,
@@ -167,7 +167,7 @@ async def _end_form(visit: Visit) -> ActForm:
         raise NotFound("There is no such schedule.")
     return ActForm(
         title=f"End {schedule.name}",
-        verb="End it",
+        verb="End the schedule",
         consequences=["It is not made any more. Files that it made stay."],
         back=await _back(visit),
         back_word=_BACK_WORD,

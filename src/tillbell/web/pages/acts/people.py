@@ -219,7 +219,7 @@ async def _reset_form(visit: Visit) -> ActForm:
     person = await _person(visit)
     return ActForm(
         title=f"Turn off the second factor of {person.email}",
-        verb="Turn it off",
+        verb="Turn off the second factor",
         consequences=[
             "The password alone lets the person in, until it sets up another one.",
             "All sessions end at once.",
@@ -242,7 +242,7 @@ async def _unlink_form(visit: Visit) -> ActForm:
     person = await _person(visit)
     return ActForm(
         title=f"Unlink the identity of {person.email}",
-        verb="Unlink it",
+        verb="Unlink the identity",
         consequences=[
             f"It is {person.identity}. It lets nobody in any more.",
             "All sessions end at once.",

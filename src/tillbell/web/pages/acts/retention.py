@@ -33,7 +33,7 @@ async def _form(visit: Visit) -> ActForm:
         fields.append(FormField(member, word, "number", "" if own is None else str(own), hint))
     return ActForm(
         title="Change for how long things are kept",
-        verb="Keep them so long",
+        verb="Save",
         consequences=[
             "What is older is deleted within minutes, and nobody can bring it back.",
             "Books of transactions stay, whatever stands here.",

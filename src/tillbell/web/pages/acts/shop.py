@@ -109,7 +109,7 @@ async def _removal_form(visit: Visit) -> ActForm:
     name = products.name_of(product)
     return ActForm(
         title=f"Remove the webhook of {name}",
-        verb="Remove it",
+        verb="Remove the webhook",
         consequences=["The product inherits the webhook of products without one, if there is one."],
         back=_product_link(visit, product),
         back_word=name,
@@ -161,7 +161,7 @@ async def _delete_product_form(visit: Visit) -> ActForm:
     name = products.name_of(product)
     return ActForm(
         title=f"Delete {name}",
-        verb="Delete it",
+        verb="Delete the product",
         consequences=["`product.deleted` is published.", "Orders keep what they say of it."],
         back=_product_link(visit, product),
         back_word=name,
@@ -187,7 +187,7 @@ def _customer_form(visit: Visit, customer: Customer, verb: str, consequences: li
     app_name = visit.names_of(customer.scope)[0]
     return ActForm(
         title=f"{verb} {name}",
-        verb=f"{verb} them",
+        verb=f"{verb} the customer",
         consequences=consequences,
         back=visit.link(f"{_CUSTOMERS}/{customer.id}", app=app_name),
         back_word=name,

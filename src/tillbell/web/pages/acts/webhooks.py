@@ -83,7 +83,7 @@ async def _create_form(visit: Visit) -> ActForm:
     return _form(
         visit,
         "New operational webhook",
-        "Add it",
+        "Add the webhook",
         "It is told when an endpoint fails for an hour, is paused, or a delivery is given up.",
         fields=_fields(None),
     )
@@ -146,7 +146,7 @@ async def _delete_form(visit: Visit) -> ActForm:
     return _form(
         visit,
         f"Delete {name_of(endpoint)}",
-        "Delete it",
+        "Delete the webhook",
         "It is told nothing more; what waits for it is discarded.",
         is_danger=True,
     )
