@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from pydantic import Field
 from tillbell.app import Gateway
 from tillbell.model.emails import Email, Suppression
 from tillbell.model.endpoints import Endpoint
-from tillbell.model.records import Record
+from tillbell.model.records import Application, Record
 from tillbell.model.shipments import Shipment
 from tillbell.model.shop import Customer, Order, Product, ShopDocument, Subscription
 from tillbell.rules.filters.clauses import Clause, ListFilter, OneOf
@@ -26,6 +26,7 @@ from tillbell.web.edge.auth import Principal
 from tillbell.web.edge.paths import BASE
 
 HITS_MAX = 20  # of one kind
+APPLICATIONS_MAX = 200  # the newest, whose numbers and addresses are searched at once
 _TYPES = (
     *("application", "message", "delivery", "attempt", "endpoint", "event-type", "source"),
     *("callback", "transaction", "conflict", "order", "customer", "product", "subscription"),
@@ -169,12 +170,23 @@ async def _shipments(search: _Search) -> list[_Hit]:
 
 
 async def _documents(search: _Search, *, kind: type[ShopDocument]) -> list[_Hit]:
-    """Find a shop's records by id or uid; in one application also by number and e-mail address."""
-    records: Sequence[ShopDocument] = await _records(search, kind)
-    if not records and search.scope is not None:
+    """Find a shop's records by id or uid, or else by number and e-mail address."""
+    records: list[ShopDocument] = await _records(search, kind)
+    for app_id in () if records else await _applications_of(search):
         page, filter_ = Page(limit=HITS_MAX), ShopFilter(text=search.text)
-        records = await search.gateway.database.shop_records(kind, search.scope, filter_, page)
+        records += await search.gateway.database.shop_records(kind, app_id, filter_, page)
+        if len(records) >= HITS_MAX:
+            break
     return [_document_hit(record) for record in records]
+
+
+async def _applications_of(search: _Search) -> list[str]:
+    """Return the applications that are searched one by one."""
+    if search.scope is not None:
+        return [search.scope]
+    page = Page(APPLICATIONS_MAX)
+    applications = await search.gateway.database.list(Application, page=page)
+    return [each.id for each in applications if search.principal.may_see(each.id)]
 
 
 def _document_hit(record: ShopDocument) -> _Hit:
