@@ -10,6 +10,7 @@ done again does nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -31,9 +32,9 @@ from tillbell.rules.tables.changes import (
     ImportKind,
     Merged,
     RowGroup,
+    RowMerger,
     TableProblem,
     column_names,
-    merged,
     read_heading,
 )
 from tillbell.rules.tables.reader import TableError, TableReader, TableRow
@@ -41,6 +42,8 @@ from tillbell.rules.tables.reader import TableError, TableReader, TableRow
 IMPORT = "import"
 AT_ONCE = 1_000  # rows that are decided before the answer
 BATCH = 250  # records of one commit
+PARTS_AT_ONCE = 4  # of a large file: while one is written, the next is decided
+_TURN = 25  # records that are decided in one turn of the event loop: a few milliseconds
 PROBLEMS_MAX = 100  # that a report names; all are counted
 _COUNTS = ("rows", "created", "changed", "unchanged", "failed")
 
@@ -214,10 +217,13 @@ class Importer:
         paid = await self._paid(decision.app_id, batch)
         counts = Counter[str]()
         problems: list[TableProblem] = []
-        for group in batch.groups:
+        merger = RowMerger(batch.heading)
+        for number, group in enumerate(batch.groups, 1):
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
             records = stored.get((group.key, group.is_sku), ())
             before = records[0] if records else None
-            change = _merged(batch.heading, group, records)
+            change = _merged(merger, group, records)
             if change.problems:
                 problems += change.problems
                 counts["failed"] += len(group.rows)
@@ -290,30 +296,37 @@ class Importer:
         return self._ids.new("imp", self._decisions.clock.now())
 
     async def _step(self, task: Task) -> TaskProgress:
-        """Check or write one part. The cursor is `<check or write>:<number of the part>`."""
+        """Check or write some parts. The cursor is `<check or write>:<number of the first>`."""
         arguments = task.arguments
-        stage, _, number = (task.cursor or _first_cursor(arguments)).partition(":")
-        part_id = f"{arguments['file']}-{int(number):06}"
-        part = await self._database.get(ImportPart, part_id, task.scope)
+        stage, _, text = (task.cursor or _first_cursor(arguments)).partition(":")
+        first = int(text)
+        numbers = range(first, min(first + PARTS_AT_ONCE, arguments["parts"]))
+        parts = await asyncio.gather(*(self._part(task, stage, number) for number in numbers))
         report = _report_of(task)
+        for of_part, _ in parts:
+            report = report.with_(of_part)
+        following, is_last = _following(arguments, stage, first + len(numbers) - 1, report)
+        if is_last:
+            await self._discard(task)  # before it is stored that the task has ended
+        rows = sum(count for _, count in parts)
+        return TaskProgress(following, rows, is_last, report=_plain(report, stage))
+
+    async def _part(self, task: Task, stage: str, number: int) -> tuple[ImportReport, int]:
+        """Check or write one part; return what that did, and the number of its rows."""
+        arguments = task.arguments
+        part_id = f"{arguments['file']}-{number:06}"
+        part = await self._database.get(ImportPart, part_id, task.scope)
         heading = Heading(
             ImportKind(arguments["kind"]), tuple(arguments["columns"]), arguments["decimalComma"]
         )
         groups = _groups_of(heading, part) if part is not None else []
-        is_check = stage == "check"
         batch = _Batch(heading, groups, skips=True)
-        if is_check:
-            of_part = await self._previewed(task.scope, batch)
-            if not arguments["dryRun"]:
-                of_part = of_part.unwritten()
+        if stage == "check":
+            report = await self._previewed(task.scope, batch)
+            report = report if arguments["dryRun"] else report.unwritten()
         else:
-            of_part = await self._written(task.scope, batch, arguments["actor"])
-        report = report.with_(of_part)
-        following, is_last = _following(arguments, stage, int(number), report)
-        if is_last:
-            await self._discard(task)  # before it is stored that the task has ended
-        rows = sum(len(group.rows) for group in groups)
-        return TaskProgress(following, rows, is_last, report=_plain(report, stage))
+            report = await self._written(task.scope, batch, arguments["actor"])
+        return report, sum(len(group.rows) for group in groups)
 
     async def remove_ended(self) -> None:
         """Remove the files of tasks that were canceled or have failed."""
@@ -379,11 +392,11 @@ class _StoredFile:
         return await self._importer.begin_task(self._app_id, arguments)
 
 
-def _merged(heading: Heading, group: RowGroup, records: Sequence[ShopDocument]) -> Merged:
+def _merged(merger: RowMerger, group: RowGroup, records: Sequence[ShopDocument]) -> Merged:
     if len(records) > 1:
         text = "several products have it; name the `uid`"
         return Merged({}, [TableProblem(group.rows[0].number, "sku", text)])
-    return merged(heading, group, records[0] if records else None)
+    return merger.merged(group, records[0] if records else None)
 
 
 def _groups_of(heading: Heading, part: ImportPart) -> list[RowGroup]:

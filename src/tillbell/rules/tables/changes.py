@@ -90,10 +90,6 @@ class Heading(NamedTuple):
         """The table of its kind."""
         return _TABLES[self.kind]
 
-    def value(self, column: Column, cell: str) -> Any:
-        """Return the value of a cell; `NOTHING` if it is empty. `CellError` if it is wrong."""
-        return read(column, cell, has_decimal_comma=self.has_decimal_comma) if cell else NOTHING
-
 
 class RowGroup(NamedTuple):
     """The rows of one record. `key` is its uid; if `is_sku`, its stock keeping unit."""
@@ -198,30 +194,158 @@ def _cell(row: TableRow, position: int | None) -> str:
 # ── one record ───────────────────────────────────────────────────────────────────────────────────
 
 
-def merged(heading: Heading, group: RowGroup, before: ShopDocument | None) -> Merged:
-    """Return the data of a record after its rows. `before`: as it is stored; None: it is new."""
-    problems = list(_row_problems(heading, group, before))
-    if problems:
-        return Merged({}, problems)
-    stored = rows_of(heading.table, before) if before is not None else []
-    data = dict(before.data) if before is not None else {}
-    changed = set[str]()
-    for position, column in _own_columns(heading):
-        cell = _own_cell(group, position, column, problems)
-        if stored and cell == stored[0][_position(heading.table, column)]:
-            continue
-        try:
-            value = heading.value(column, cell)
-        except CellError as error:
-            problems.append(TableProblem(group.rows[0].number, column.name, str(error)))
-            continue
-        _set(data, column.path, value)
-        changed.add(column.path[0])
-    if heading.table.line:
-        _merge_lines(heading, group, stored, data, problems)
-    if not problems:
-        problems += _completed(heading, group, before, data, changed)
-    return Merged(data, problems)
+class _PlacedColumn(NamedTuple):
+    """A column of the file: where it stands there, and where in a row that an export writes."""
+
+    position: int
+    column: Column
+    exported_at: int
+
+
+class RowMerger:
+    """Merges the rows of records into their data. One serves many records of a file."""
+
+    def __init__(self, heading: Heading) -> None:
+        table, names = heading.table, heading.names
+        places = {column.name: number for number, column in enumerate(table.columns)}
+        is_stock = heading.kind is ImportKind.STOCK
+        own = {
+            c.name: c
+            for c in table.own
+            if not c.is_read_only and (not is_stock or c.name == _STOCK)
+        }
+        lines = {column.name: column for column in table.line}
+        self.heading = heading
+        self._own = [
+            _PlacedColumn(n, own[name], places[name]) for n, name in enumerate(names) if name in own
+        ]
+        self._lines = [
+            _PlacedColumn(n, lines[name], places[name])
+            for n, name in enumerate(names)
+            if name in lines
+        ]
+        self._line_names = {placed.column.path[0] for placed in self._lines}
+        self._mark = names.index(LINE) if LINE in names else None
+        self._mark_exported_at = places.get(LINE, 0)
+        self._amounts = [
+            column.name
+            for column in table.own
+            if column.kind is CellKind.AMOUNT and not column.is_read_only
+        ]
+        self._known: dict[tuple[str, str], Any] = {}  # values by column and cell
+
+    def merged(self, group: RowGroup, before: ShopDocument | None) -> Merged:
+        """Return the data of a record after its rows.
+
+        `before`: as it is stored; None: it is new.
+        """
+        problems = list(_row_problems(self.heading, group, before))
+        if problems:
+            return Merged({}, problems)
+        stored = rows_of(self.heading.table, before) if before is not None else []
+        data = dict(before.data) if before is not None else {}
+        changed = set[str]()
+        for position, column, exported_at in self._own:
+            cell = _own_cell(group, position, column, problems)
+            if stored and cell == stored[0][exported_at]:
+                continue
+            try:
+                value = self._value(column, cell)
+            except CellError as error:
+                problems.append(TableProblem(group.rows[0].number, column.name, str(error)))
+                continue
+            _set(data, column.path, value)
+            changed.add(column.path[0])
+        if self._lines:
+            self._merge_lines(group, stored, data, problems)
+        if not problems:
+            problems += self._completed(group, before, data, changed)
+        return Merged(data, problems)
+
+    def _value(self, column: Column, cell: str) -> Any:
+        """Return the value of a cell; `NOTHING` if it is empty. `CellError` if it is wrong.
+
+        Cells repeat from row to row. Values that may be changed are made anew.
+        """
+        if not cell:
+            return NOTHING
+        key = column.name, cell
+        value = self._known.get(key, NOTHING)
+        if value is NOTHING:
+            value = read(column, cell, has_decimal_comma=self.heading.has_decimal_comma)
+            if not isinstance(value, list | dict):
+                self._known[key] = value
+        return value
+
+    # ── lines ────────────────────────────────────────────────────────────────────────────────────
+
+    def _merge_lines(
+        self,
+        group: RowGroup,
+        stored: Sequence[Sequence[str]],
+        data: dict[str, Any],
+        problems: list[TableProblem],
+    ) -> None:
+        """Give an order the lines of its rows, if they differ from those that are stored."""
+        mark = self._mark
+        cells = [[row.cells[placed.position] for placed in self._lines] for row in group.rows]
+        if (
+            stored
+            and cells == [[row[placed.exported_at] for placed in self._lines] for row in stored]
+            and (mark is None or group.rows[0].cells[mark] == stored[0][self._mark_exported_at])
+        ):
+            return
+        if len(group.rows) == 1 and not any(cells[0]) and _cell(group.rows[0], mark) in ("", "0"):
+            data.pop(LINES, None)
+            if _cell(group.rows[0], mark) == "0":
+                data[LINES] = []
+            return
+        earlier = data.get(LINES)
+        lines = earlier if isinstance(earlier, list) else []
+        data[LINES] = [
+            self._line(row, lines[n] if n < len(lines) else None, problems)
+            for n, row in enumerate(group.rows)
+        ]
+
+    def _line(self, row: TableRow, earlier: Any, problems: list[TableProblem]) -> dict[str, Any]:
+        """Return a line. What the file has no column for stays, if it is the same product."""
+        line: dict[str, Any] = {}
+        for position, column, _ in self._lines:
+            try:
+                value = self._value(column, row.cells[position])
+            except CellError as error:
+                problems.append(TableProblem(row.number, column.name, str(error)))
+                continue
+            _set_member(line, column.path[0], value)
+        if not isinstance(earlier, dict) or earlier.get("productId") != line.get("productId"):
+            return line
+        return {n: v for n, v in earlier.items() if n not in self._line_names} | line
+
+    # ── amounts ──────────────────────────────────────────────────────────────────────────────────
+
+    def _completed(
+        self,
+        group: RowGroup,
+        before: ShopDocument | None,
+        data: dict[str, Any],
+        changed: set[str],
+    ) -> Iterator[TableProblem]:
+        """Make the amounts exact in their currency; yield what is missing or wrong."""
+        row = group.rows[0].number
+        for name in _REQUIRED.get(self.heading.kind, ()) if before is None else ():
+            if data.get(name) is None:
+                yield TableProblem(row, name, "is needed for a new record")
+        consent = data.get("consent")
+        if "consent" in changed and isinstance(consent, dict) and "isGiven" not in consent:
+            text = "is needed beside the other columns of consent"
+            yield TableProblem(row, "consent.isGiven", text)
+        currency = data.get("currency")
+        for name in self._amounts:
+            if data.get(name) is not None and ("currency" in changed or name in changed):
+                yield from _exact(data, name, currency, TableProblem(row, name, ""))
+        before_lines = before.data.get(LINES) if before is not None else None
+        if self.heading.table.line and data.get(LINES) is not before_lines:
+            yield from _completed_lines(group, data)
 
 
 def _row_problems(
@@ -240,14 +364,6 @@ def _row_problems(
         yield TableProblem(group.rows[0].number, name, "there is no such product")
 
 
-def _own_columns(heading: Heading) -> Iterator[tuple[int, Column]]:
-    """Yield the columns that are read and that all rows of a record repeat."""
-    by_name = {column.name: column for column in heading.table.own if not column.is_read_only}
-    for position, name in enumerate(heading.names):
-        if name in by_name and (heading.kind is not ImportKind.STOCK or name == _STOCK):
-            yield position, by_name[name]
-
-
 def _own_cell(group: RowGroup, position: int, column: Column, problems: list[TableProblem]) -> str:
     cell = group.rows[0].cells[position]
     for row in group.rows[1:]:
@@ -255,16 +371,6 @@ def _own_cell(group: RowGroup, position: int, column: Column, problems: list[Tab
             text = f"differs from row {group.rows[0].number} of the same order"
             problems.append(TableProblem(row.number, column.name, text))
     return cell
-
-
-def _position(table: RecordTable, column: Column) -> int:
-    return _POSITIONS[table.kind.__name__][column.name]
-
-
-_POSITIONS = {
-    table.kind.__name__: {column.name: number for number, column in enumerate(table.columns)}
-    for table in _TABLES.values()
-}
 
 
 def _set(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
@@ -286,95 +392,6 @@ def _set_member(members: dict[str, Any], name: str, value: Any) -> None:
         members.pop(name, None)
     else:
         members[name] = value
-
-
-# ── lines ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _merge_lines(
-    heading: Heading,
-    group: RowGroup,
-    stored: Sequence[Sequence[str]],
-    data: dict[str, Any],
-    problems: list[TableProblem],
-) -> None:
-    """Give an order the lines of its rows, if they differ from those that are stored."""
-    table = heading.table
-    by_name = {column.name: column for column in table.line}
-    columns = [(n, by_name[name]) for n, name in enumerate(heading.names) if name in by_name]
-    if not columns:
-        return
-    mark = heading.names.index(LINE) if LINE in heading.names else None
-    cells = [[row.cells[position] for position, _ in columns] for row in group.rows]
-    positions = [_position(table, column) for _, column in columns]
-    mark_position = _POSITIONS[table.kind.__name__][LINE]
-    if cells == [[row[position] for position in positions] for row in stored] and (
-        mark is None or group.rows[0].cells[mark] == stored[0][mark_position]
-    ):
-        return
-    if len(group.rows) == 1 and not any(cells[0]) and _cell(group.rows[0], mark) in ("", "0"):
-        data.pop(LINES, None)
-        if _cell(group.rows[0], mark) == "0":
-            data[LINES] = []
-        return
-    earlier = data.get(LINES)
-    lines = earlier if isinstance(earlier, list) else []
-    data[LINES] = [
-        _line(heading, row, columns, lines[n] if n < len(lines) else None, problems)
-        for n, row in enumerate(group.rows)
-    ]
-
-
-def _line(
-    heading: Heading,
-    row: TableRow,
-    columns: Sequence[tuple[int, Column]],
-    earlier: Any,
-    problems: list[TableProblem],
-) -> dict[str, Any]:
-    """Return a line. What the file has no column for stays, if it is the same product."""
-    line: dict[str, Any] = {}
-    for position, column in columns:
-        cell = row.cells[position]
-        try:
-            value = heading.value(column, cell)
-        except CellError as error:
-            problems.append(TableProblem(row.number, column.name, str(error)))
-            continue
-        _set_member(line, column.path[0], value)
-    is_same = isinstance(earlier, dict) and earlier.get("productId") == line.get("productId")
-    read_names = {column.path[0] for _, column in columns}
-    others = {n: v for n, v in earlier.items() if n not in read_names} if is_same else {}
-    return others | line
-
-
-# ── amounts ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def _completed(
-    heading: Heading,
-    group: RowGroup,
-    before: ShopDocument | None,
-    data: dict[str, Any],
-    changed: set[str],
-) -> Iterator[TableProblem]:
-    """Make the amounts exact in their currency; yield what is missing or wrong."""
-    row = group.rows[0].number
-    for name in _REQUIRED.get(heading.kind, ()) if before is None else ():
-        if data.get(name) is None:
-            yield TableProblem(row, name, "is needed for a new record")
-    consent = data.get("consent")
-    if "consent" in changed and isinstance(consent, dict) and "isGiven" not in consent:
-        yield TableProblem(row, "consent.isGiven", "is needed beside the other columns of consent")
-    own = [c for c in heading.table.own if c.kind is CellKind.AMOUNT and not c.is_read_only]
-    currency = data.get("currency")
-    for column in own:
-        name = column.name
-        if data.get(name) is not None and not changed.isdisjoint({name, "currency"}):
-            yield from _exact(data, name, currency, TableProblem(row, name, ""))
-    before_lines = before.data.get(LINES) if before is not None else None
-    if heading.table.line and data.get(LINES) is not before_lines:
-        yield from _completed_lines(group, data)
 
 
 def _completed_lines(group: RowGroup, data: dict[str, Any]) -> Iterator[TableProblem]:

@@ -119,6 +119,8 @@ class Preconditions:
             id_: StoredCallbackState(*state) for id_, *state in callback_states.rows()
         }
         self._orders = {(app_id, uid) for app_id, uid, id_ in orders.rows() if id_ is not None}
+        writes = [write.record for changes in group for write in changes.record_writes]
+        self._records = records.StoredRecordStates(db, writes)
         self._events = {(app_id, event_id) for app_id, event_id, _ in events.rows()}
 
     def _query_pairs(self, name: str, pairs: list[tuple[str, str]]) -> StatementResult:
@@ -180,9 +182,9 @@ class Preconditions:
                 yield "refunds"
 
     def _of_record(self, write: RecordWrite) -> Iterator[str]:
-        if records.version_of(self._db, write.record) != write.expected_version:
+        if self._records.version_of(write.record) != write.expected_version:
             yield "version"
-        if records.is_uid_taken(self._db, write.record):
+        if self._records.is_uid_taken(write.record):
             yield "uid"
 
     def _of_orders(self, changes: ChangeSet) -> Iterator[str]:

@@ -24,7 +24,7 @@ from tillbell.storage.operations.statistics import (
     remove_endpoint_rollups,
 )
 from tillbell.storage.ports.outbound import ALL, Page
-from tillbell.storage.session.connection import DbReader, json_rows
+from tillbell.storage.session.connection import DbReader, json_list, json_rows
 from tillbell.storage.session.transaction import DbTransaction
 
 R = TypeVar("R", bound=Record)
@@ -128,6 +128,46 @@ def is_uid_taken(db: DbTransaction, record: Record) -> bool:
     return record.uid is not None and db.query_one(statement, key) is not None
 
 
+class StoredRecordStates:
+    """Of records that are to be written: which version is stored, and who has their uids.
+
+    The shop's records are read with one statement for all of a kind.
+    """
+
+    def __init__(self, db: DbTransaction, records: Sequence[Record]) -> None:
+        self._db = db
+        self._versions: dict[tuple[type[Record], str, str], int] = {}
+        self._holders: dict[tuple[type[Record], str, str], str] = {}
+        groups: dict[tuple[type[ShopRecord], str], list[ShopRecord]] = {}
+        for record in records:
+            if isinstance(record, ShopRecord):
+                groups.setdefault((type(record), record.scope), []).append(record)
+        for (kind, scope), of_kind in groups.items():
+            self._read(kind, scope, of_kind)
+
+    def _read(self, kind: type[ShopRecord], scope: str, records: Sequence[ShopRecord]) -> None:
+        key = {"kind": kind.__name__, "scope": scope}
+        ids = key | {"ids": json_list(record.id for record in records)}
+        uids = key | {"uids": json_list(record.uid for record in records if record.uid is not None)}
+        for id_, doc in self._db.query("present_shop_records", ids):
+            self._versions[kind, scope, str(id_)] = decode(kind, doc).version
+        for uid, id_ in self._db.query("shop_record_ids_of_uids", uids):
+            self._holders[kind, scope, str(uid)] = str(id_)
+
+    def version_of(self, record: Record) -> int:
+        """Return the stored version of a record; 0: there is none."""
+        if not isinstance(record, ShopRecord):
+            return version_of(self._db, record)
+        return self._versions.get((type(record), record.scope, record.id), 0)
+
+    def is_uid_taken(self, record: Record) -> bool:
+        """Tell whether another record of its kind and scope has its uid."""
+        if not isinstance(record, ShopRecord):
+            return is_uid_taken(self._db, record)
+        key = type(record), record.scope, record.uid or ""
+        return self._holders.get(key, record.id) != record.id
+
+
 def store(db: DbTransaction, *records: Record) -> None:
     """Insert or replace records."""
     _store_shop_records(db, (record for record in records if isinstance(record, ShopRecord)))
@@ -154,7 +194,7 @@ def _store_shop_records(db: DbTransaction, records: Iterable[ShopRecord]) -> Non
         key = type(record).__name__, record.scope, record.id, record.uid
         rows.append((*key, placed.updated_at, *record.columns, msgspec.json.encode(placed)))
     if rows:
-        db.execute_each("put_shop_record", rows)
+        db.execute_bulk("put_shop_record", rows)
 
 
 @write()

@@ -1,16 +1,5 @@
 -- The shop's records: orders, products, customers, subscriptions, shipments (model/shop.py).
 
--- name: put_shop_record
-INSERT INTO shop_records
-    (kind, app_id, id, uid, updated_at, number, status, payment_status, customer_id, email, order_id,
-     doc)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-ON CONFLICT (kind, app_id, id) DO UPDATE SET
-    uid = excluded.uid, updated_at = excluded.updated_at, number = excluded.number,
-    status = excluded.status, payment_status = excluded.payment_status,
-    customer_id = excluded.customer_id, email = excluded.email, order_id = excluded.order_id,
-    doc = excluded.doc;
-
 -- name: shop_record_id_of_uid
 -- Another record with that uid. Index: shop_records_uid.
 SELECT id FROM shop_records WHERE kind = ?1 AND app_id = ?2 AND uid = ?3 AND id <> ?4;

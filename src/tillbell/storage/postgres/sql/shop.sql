@@ -1,6 +1,35 @@
+-- name: put_shop_record
+INSERT INTO shop_records
+    (kind, app_id, id, uid, updated_at, number, status, payment_status, customer_id, email, order_id,
+     doc)
+SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12
+FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[], ?6::text[], ?7::text[],
+    ?8::text[], ?9::text[], ?10::text[], ?11::text[], ?12::bytea[])
+    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12)
+ON CONFLICT (kind, app_id, id) DO UPDATE SET
+    uid = excluded.uid, updated_at = excluded.updated_at, number = excluded.number,
+    status = excluded.status, payment_status = excluded.payment_status,
+    customer_id = excluded.customer_id, email = excluded.email, order_id = excluded.order_id,
+    doc = excluded.doc;
+
 -- name: present_shop_record
 -- What a record's change rests on; its removal waits for this commit. Index: primary key.
 SELECT doc FROM shop_records WHERE kind = ?1 AND app_id = ?2 AND id = ?3 FOR UPDATE;
+
+-- name: present_shop_records
+-- The same for many; `ids` is a JSON list. Index: primary key.
+SELECT s.id, s.doc FROM json_each(:ids) w
+CROSS JOIN LATERAL (
+    SELECT id, doc FROM shop_records
+    WHERE kind = :kind AND app_id = :scope AND id = w.value OFFSET 0 FOR UPDATE) s;
+
+-- name: shop_record_ids_of_uids
+-- Who has these uids; `uids` is a JSON list. Index: shop_records_uid.
+SELECT s.uid, s.id FROM json_each(:uids) w
+CROSS JOIN LATERAL (
+    SELECT uid, id FROM shop_records
+    WHERE kind = :kind AND app_id = :scope AND uid = w.value OFFSET 0) s;
 
 -- name: shop_record
 -- By id or uid, an id first. Indexes: primary key, shop_records_uid.

@@ -1,6 +1,27 @@
+-- name: put_shop_record
+INSERT INTO shop_records
+    (kind, app_id, id, uid, updated_at, number, status, payment_status, customer_id, email, order_id,
+     doc)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+ON CONFLICT (kind, app_id, id) DO UPDATE SET
+    uid = excluded.uid, updated_at = excluded.updated_at, number = excluded.number,
+    status = excluded.status, payment_status = excluded.payment_status,
+    customer_id = excluded.customer_id, email = excluded.email, order_id = excluded.order_id,
+    doc = excluded.doc;
+
 -- name: present_shop_record
 -- What a record's change rests on. Index: primary key.
 SELECT doc FROM shop_records WHERE kind = ?1 AND app_id = ?2 AND id = ?3;
+
+-- name: present_shop_records
+-- The same for many; `ids` is a JSON list. Index: primary key.
+SELECT s.id, s.doc FROM json_each(:ids) w
+{ordered_join} shop_records s ON s.kind = :kind AND s.app_id = :scope AND s.id = w.value;
+
+-- name: shop_record_ids_of_uids
+-- Who has these uids; `uids` is a JSON list. Index: shop_records_uid.
+SELECT s.uid, s.id FROM json_each(:uids) w
+{ordered_join} shop_records s ON s.kind = :kind AND s.app_id = :scope AND s.uid = w.value;
 
 -- name: shop_record
 -- By id or uid, an id first. Indexes: primary key, shop_records_uid.
