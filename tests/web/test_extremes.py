@@ -32,6 +32,7 @@ ITEM = 0  # a step into a list
 # Members that are needed, where their shape does not say which texts are valid.
 TEXTS = {
     "name": "n",
+    "uid": "record-1",
     "kind": "failed",
     "amount": "1.00",
     "carrier": "dhl",

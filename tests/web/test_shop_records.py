@@ -306,6 +306,43 @@ def test_a_wrong_order_is_refused_with_the_place(
     assert records.shop.get("order")["data"] == []
 
 
+def test_many_orders_are_put_in_one_commit_or_none(records: Records) -> None:
+    shop = records.shop
+    shop.begin(uid="pay-1", orderId="M-2", amount="20.00")
+    shop.tell(paid("pay-1", "20.00"))
+    records.types()
+    orders = [
+        {**ORDER, "uid": "M-1", "updatedAt": "2026-05-01T12:00:00Z"},
+        {"uid": "M-2", "amount": "20", "currency": "EUR"},
+        {"uid": "M-3", "amount": "30", "currency": "EUR", "status": "pending"},
+    ]
+    wrong = [{**orders[2], "uid": "M-4"}, {**orders[2], "uid": "M-5", "amount": "1.234"}]
+    for refused, place in [
+        (wrong, ["body", "data", "1", "amount"]),
+        ([orders[0], orders[0]], ["body", "data", "1", "uid"]),
+        ([{**orders[0], "nmber": 1}], ["body", "data", "0", "nmber"]),
+    ]:
+        answer = shop.http.put(f"{shop.path}/order", json={"data": refused})
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["loc"] == place
+    assert records.types() == []
+    assert records.put("order", {"data": orders}) == {"created": 3, "changed": 0, "unchanged": 0}
+    assert sorted(records.types()) == ["created", "created", "created", "paid"]
+    assert shop.get("order/M-2")["paymentStatus"] == "paid"
+    assert shop.get("order/M-1")["amount"] == "149.90"
+
+    assert records.put("order", {"data": orders}) == {"created": 0, "changed": 0, "unchanged": 3}
+    assert records.types() == []
+    late = {**orders[0], "status": "cancelled", "updatedAt": "2026-05-01T11:00:00Z"}
+    changed = [late, {**orders[2], "status": "cancelled"}]
+    assert records.put("order", {"data": changed}) == {"created": 0, "changed": 1, "unchanged": 1}
+    assert records.types() == ["cancelled"]
+    own_id = shop.get("order/M-3")["id"]
+    again = {"uid": own_id, "amount": "31", "currency": "EUR", "status": "cancelled"}
+    assert records.put("order", {"data": [again]})["changed"] == 1
+    assert shop.get("order/M-3")["amount"] == "31.00"
+
+
 def test_an_older_version_moves_nothing_back(records: Records) -> None:
     newest = {**ORDER, "status": "paid", "updatedAt": "2026-05-01T12:00:00Z"}
     records.put("order/o1", newest, 201)

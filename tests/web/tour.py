@@ -463,7 +463,22 @@ def _records(tour: Tour) -> None:
     tour.served.wait_for_task(ask("POST", "/app/shop/customer/cus-1001/erase", also)["id"])
 
 
+def _many(tour: Tour) -> None:
+    priced = {"amount": "49.90", "currency": "EUR"}
+    for path, named in (
+        ("order", {"uid": "ORD-2002", "number": "1002", **priced}),
+        (
+            "product",
+            {"uid": "course-2", "name": "Advanced course", "price": "49.90", "currency": "EUR"},
+        ),
+        ("customer", {"uid": "cus-1002", "name": "Grace Hopper", "email": "grace@example.com"}),
+        ("subscription", {"uid": "box-1002", "plan": "Monthly box", "status": "active", **priced}),
+    ):
+        tour.ask("PUT", f"/app/shop/{path}", {"data": [named]})
+
+
 def _subscriptions_and_parcels(tour: Tour, buyer: dict[str, str]) -> None:
+    _many(tour)
     ask = tour.ask
     box: dict[str, Any] = {
         "plan": "Monthly box",

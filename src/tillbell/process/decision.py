@@ -101,9 +101,7 @@ class Decision:
         order_reference: str = BY_ORDER_ID,
     ) -> None:
         self.app_id = app_id
-        self.order_reference = (
-            order_reference  # the application's: what of a payment names its order
-        )
+        self.order_reference = order_reference  # what of a payment names its order
         self.now = now
         self.callback = by.callback
         self._actor = by.actor
@@ -119,6 +117,7 @@ class Decision:
         self._removed_records: list[Record] = []
         self._absent_orders: list[tuple[str, str]] = []
         self._payments_read: list[PaymentsRead] = []
+        self._unpaid: set[str] = set()
         self._drafts: list[MessageDraft] = []
         self._told: dict[tuple[type[Record], str], list[int]] = {}  # drafts about a record
         self._told_data: dict[int, dict[str, Any]] = {}  # `data` of each of these drafts
@@ -322,6 +321,14 @@ class Decision:
         """Rest on these being the transactions that name an order, as they are."""
         versions = frozenset((transaction.id, transaction.version) for transaction in transactions)
         self._payments_read.append(PaymentsRead(self.app_id, uid, versions))
+
+    def expect_unpaid(self, uids: Iterable[str]) -> None:
+        """Know of orders that no transaction names them. Those that are made rest on it."""
+        self._unpaid.update(uids)
+
+    def is_unpaid(self, uid: str) -> bool:
+        """Tell whether it is known of an order that no transaction names it."""
+        return uid in self._unpaid
 
     def publish_about(self, record: ShopDocument, type_: str, data: dict[str, Any]) -> None:
         """Publish a message about a record that is written; the record will name it.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tillbell.deliver.tasks import TaskProgress, TaskRunner
@@ -20,11 +20,11 @@ from tillbell.errors import Invalid, Problem
 from tillbell.ids import IdMaker
 from tillbell.model.imports import ImportPart
 from tillbell.model.records import Task, TaskStatus
-from tillbell.model.shop import Order, ShopDocument
+from tillbell.model.shop import ShopDocument
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import Decisions
-from tillbell.process.order_payments import create_document
-from tillbell.process.shop_documents import News, new_document, rewrite
+from tillbell.process.order_payments import create_document, expect_payments_of_new
+from tillbell.process.shop_documents import News, rewrite
 from tillbell.rules.tables.changes import (
     Grouper,
     HeaderError,
@@ -213,8 +213,11 @@ class Importer:
 
     async def _decide(self, decision: Decision, batch: _Batch) -> ImportReport:
         """Write the records of a batch; `_RowsAreWrong` if a row is and none may be."""
+        kind = batch.heading.table.kind
+        assert issubclass(kind, ShopDocument), "parcels are not imported"
         stored = await self._stored(decision.app_id, batch)
-        paid = await self._paid(decision.app_id, batch)
+        uids = [group.key for group in batch.groups]
+        await expect_payments_of_new(self._database, decision, kind, uids)
         counts = Counter[str]()
         problems: list[TableProblem] = []
         merger = RowMerger(batch.heading)
@@ -229,7 +232,8 @@ class Importer:
                 counts["failed"] += len(group.rows)
             elif before is None:
                 self._decisions.check_accepting()
-                await self._create(decision, batch.heading, group.key, change.data, paid)
+                news = News(change.data)
+                await create_document(self._database, decision, kind, group.key, news)
                 counts["created"] += 1
             else:
                 news = News(change.data)
@@ -240,28 +244,6 @@ class Importer:
         if problems and not batch.skips:
             raise _RowsAreWrong(report)
         return report
-
-    async def _create(
-        self,
-        decision: Decision,
-        heading: Heading,
-        uid: str,
-        data: Mapping[str, Any],
-        paid: Collection[str],
-    ) -> None:
-        """Write a record that is new. `paid`: the orders that may have payments."""
-        kind = heading.table.kind
-        assert issubclass(kind, ShopDocument), "parcels are not imported"
-        if kind is Order and uid not in paid:
-            decision.expect_payments(uid, ())
-            rewrite(decision, new_document(decision, kind, uid), data, News(data))
-        else:
-            await create_document(self._database, decision, kind, uid, News(data))
-
-    async def _paid(self, app_id: str, batch: _Batch) -> Collection[str]:
-        if batch.heading.table.kind is not Order:
-            return ()
-        return await self._database.paid_orders(app_id, [group.key for group in batch.groups])
 
     async def _stored(
         self, app_id: str, batch: _Batch

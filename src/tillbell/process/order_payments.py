@@ -10,12 +10,19 @@ commit looks for uids only, so what may be our own id of an order is read in any
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypeVar
 
 from tillbell.model.shop import Order, OrderPayment, ShopDocument
 from tillbell.model.transactions import Transaction
 from tillbell.process.decision import Decision
-from tillbell.process.shop_documents import PREFIXES, News, mark_of, new_document, rewrite
+from tillbell.process.shop_documents import (
+    PREFIXES,
+    News,
+    mark_of,
+    new_document,
+    rewrite,
+)
 from tillbell.rules.orders import order_paid_by, payment_of
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import TransactionFilter
@@ -49,8 +56,22 @@ async def pay_orders(database: Database, decision: Decision, *, has_orders: bool
             rewrite(decision, order, _named(order, after), payments=payments)
 
 
+async def expect_payments_of_new(
+    database: Database, decision: Decision, kind: type[ShopDocument], uids: Collection[str]
+) -> None:
+    """Find out for many records at once which of them no payment names, if they are new orders."""
+    if kind is not Order:
+        return
+    paid = await database.paid_orders(decision.app_id, uids)
+    decision.expect_unpaid(uid for uid in uids if uid not in paid)
+
+
 async def create_document(
-    database: Database, decision: Decision, kind: type[D], uid: str, news: News
+    database: Database,
+    decision: Decision,
+    kind: type[D],
+    uid: str,
+    news: News,
 ) -> D:
     """Write a record that is new; an order with the payments that came before it.
 
@@ -74,7 +95,7 @@ async def _earlier_payments(
     Few orders have any, so at first none are presumed, and the commit checks that. Those that name
     it in their metadata are not found: only ids and references are looked up.
     """
-    if decision.is_first_try:
+    if decision.is_first_try or decision.is_unpaid(uid):
         decision.expect_payments(uid, ())
         return {}
     filter_ = TransactionFilter(reference=uid)

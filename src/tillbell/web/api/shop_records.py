@@ -171,6 +171,7 @@ def news_of(body: In) -> News:
     """Return the members that a body names as the record keeps them; null stays None."""
     members = _plain(body.model_dump(by_alias=True, exclude_unset=True))
     members.pop("updatedAt", None)
+    members.pop("uid", None)
     at: datetime | None = getattr(body, "updated_at", None)
     return News(members, from_datetime(at) if at is not None else None)
 

@@ -5,13 +5,16 @@ A kind says what differs in a `ShopResource`; `shop_router` makes its routes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Response
+from pydantic import Field, create_model
 
 from tillbell.app import Gateway
+from tillbell.errors import Invalid, Problem
 from tillbell.model.shop import Customer, Product, ShopDocument, ShopRecord
 from tillbell.process.shop_documents import News
 from tillbell.web.api.routes import (
@@ -35,6 +38,10 @@ from tillbell.web.edge.patterns import LABEL
 S = TypeVar("S", bound=ShopRecord)
 D = TypeVar("D", bound=ShopDocument)
 Doc = dict[str, Any]
+Checked = Callable[[Doc], Doc]
+
+MANY_MAX = 500  # records that are put at once
+_TURN = 25  # bodies that are checked in one turn of the event loop
 
 
 class Words(NamedTuple):
@@ -58,6 +65,14 @@ class Shapes(NamedTuple):
     detail: type[Out]
 
 
+class PutCountsOut(Out):
+    """What was done with many records."""
+
+    created: int = Field(description="How many were new.")
+    changed: int = Field(description="How many were there and are different now.")
+    unchanged: int = Field(description="How many were so already, or are older than what is known.")
+
+
 class Put(NamedTuple, Generic[S]):
     """A record after it was put, and whether it is new."""
 
@@ -67,7 +82,11 @@ class Put(NamedTuple, Generic[S]):
 
 @dataclass(frozen=True, kw_only=True)
 class ShopResource(Generic[S]):
-    """What the routes of a kind do. `put` and `patch` take the id, the body and the key's id."""
+    """What the routes of a kind do. `put` and `patch` take the id, the body and the key's id.
+
+    `checked` returns members with exact amounts, or raises `Invalid`. A kind without it is put
+    one by one.
+    """
 
     kind: type[S]
     words: Words
@@ -75,6 +94,7 @@ class ShopResource(Generic[S]):
     shape_of: Callable[[S], Out]
     detail_of: Callable[[Gateway, S], Awaitable[Out]]
     put: Callable[[Gateway, str, str, Any, str], Awaitable[Put[S]]]
+    checked: Checked | None = None
     patch: Callable[[Gateway, str, str, Any, str], Awaitable[S]]
 
 
@@ -82,7 +102,7 @@ def document_resource(
     kind: type[D],
     words: Words,
     shapes: Shapes,
-    checked: Callable[[Doc], Doc],
+    checked: Checked,
     timeline: Callable[[Gateway, D], Awaitable[list[TimelineEntry]]],
 ) -> ShopResource[D]:
     """Return the resource of a kind whose members are the shop's.
@@ -117,14 +137,35 @@ def document_resource(
         shape_of=shape_of,
         detail_of=detail_of,
         put=put,
+        checked=checked,
         patch=patch,
     )
 
 
-def checked_news(body: In, checked: Callable[[Doc], Doc]) -> News:
+def checked_news(body: In, checked: Checked) -> News:
     """Return what a body says of a record, checked as a whole."""
     news = news_of(body)
     return news._replace(data=checked(dict(news.data)))
+
+
+async def _checked_many(bodies: Mapping[str, In], checked: Checked) -> dict[str, News]:
+    """Return what bodies say of records, by their uids; `Invalid` with all that is wrong."""
+    news, problems = {}, list[Problem]()
+    for number, (uid, body) in enumerate(bodies.items()):
+        try:
+            news[uid] = checked_news(body, checked)
+        except Invalid as error:
+            problems += [_within(problem, number) for problem in error.problems]
+        if number % _TURN == 0:
+            await asyncio.sleep(0)
+    if problems:
+        raise Invalid(*problems)
+    return news
+
+
+def _within(problem: Problem, number: int) -> Problem:
+    """Return a problem of a body as that of a member of `data`."""
+    return replace(problem, loc=("body", "data", number, *problem.loc[1:]))
 
 
 class Caller(NamedTuple):
@@ -148,6 +189,8 @@ def shop_router(of: ShopResource[S]) -> APIRouter:
     router = resource(f"/app/{{app_id}}/{of.words.noun}", of.words.noun.capitalize())
     _add_reads(router, of)
     _add_writes(router, of)
+    if of.checked is not None and issubclass(of.kind, ShopDocument):
+        _add_write_of_many(router, of, of.kind, of.checked)
     return router
 
 
@@ -194,6 +237,41 @@ def _add_writes(router: APIRouter, of: ShopResource[S]) -> None:
     put_route(upsert)
     text = of.words.patch.format(phrase=phrase)
     router.patch(f"/{{{noun}_id}}", response_model=shape, description=text)(patch)
+
+
+def _add_write_of_many(
+    router: APIRouter, of: ShopResource[S], kind: type[ShopDocument], checked: Checked
+) -> None:
+    noun = of.words.noun
+    about = f"{of.words.phrase.capitalize()} to create or replace, with its uid."
+    uid = Field(pattern=LABEL, max_length=256, description="Your id of it.")
+    members: dict[str, Any] = {"uid": (str, uid)}
+    named: Any = create_model(
+        f"Named{noun.capitalize()}In", __base__=of.shapes.put, __doc__=about, **members
+    )
+    about = f"{of.words.many.capitalize()} to create or replace, each of them once."
+    data = Field(min_length=1, max_length=MANY_MAX, description=about)
+    members = {"data": (list[named], data)}
+    many = create_model(f"{noun.capitalize()}sIn", __base__=In, __doc__=about, **members)
+
+    async def upsert_many(body: Any, caller: CallerOf) -> Any:
+        bodies: dict[str, In] = {}
+        for number, member in enumerate(body.data):
+            if member.uid in bodies:
+                text = f"{member.uid!a} is there twice"
+                raise Invalid(Problem(("body", "data", number, "uid"), text, "duplicate_uid"))
+            bodies[member.uid] = member
+        news = await _checked_many(bodies, checked)
+        put_many = caller.gateway.shop_records.put_many
+        counts = await put_many(caller.app_id, kind, news, caller.key_id)
+        return PutCountsOut.model_validate(counts._asdict())
+
+    upsert_many.__annotations__["body"] = many
+    text = (
+        f"Replace or create up to {MANY_MAX} {of.words.many} in one commit: all of them, or none. "
+        "What changes nothing publishes nothing."
+    )
+    router.put("", response_model=PutCountsOut, description=text)(upsert_many)
 
 
 def _record_id(words: Words) -> Any:
