@@ -27,6 +27,7 @@ from tillbell.model.callbacks import Outcome, References, TransactionNotice
 from tillbell.model.transactions import (
     NEGATIVE,
     TERMINAL,
+    Direction,
     Transaction,
     TransactionKind,
     TransactionStatus,
@@ -281,23 +282,22 @@ class PaymentDecider:
     def _ends_attempt_only(self, context: NoticeContext, payment: Transaction) -> bool:
         """Tell whether a negative status ends an attempt, and leaves the payment as it is."""
         notice, report = context.notice, context.report
+        ends_attempt = notice.ends_attempt and payment.direction is Direction.PAY_IN
         if is_other_attempt(payment, report):
-            return notice.ends_attempt or has_open_attempt(payment)
-        if notice.ends_attempt and (
-            notice.psp_transaction_id is None or _is_older(notice, payment)
-        ):
+            return ends_attempt or has_open_attempt(payment)
+        if ends_attempt and (notice.psp_transaction_id is None or _is_older(notice, payment)):
             return True  # whichever attempt or try it was, it is not the one that has captured
         is_open = payment.status not in TERMINAL
         attempt = attempt_of(payment, report)
         if attempt is not None and attempt.captured:
             is_another = notice.capture_id is not None and notice.capture_id not in attempt.captures
-            if notice.ends_attempt and is_another:
+            if ends_attempt and is_another:
                 return True  # that capture was refused, others were not
             # What was not captured may expire. What was captured stays.
             is_part = attempt.captured < (attempt.authorized or payment.amount)
             is_rest = notice.status is TransactionStatus.CANCELLED
-            return is_open or (is_rest and (notice.ends_attempt or is_part))
-        return notice.ends_attempt and is_open
+            return is_open or (is_rest and (ends_attempt or is_part))
+        return ends_attempt and is_open
 
     def _end_attempt(self, context: NoticeContext, payment: Transaction) -> None:
         """Note that an attempt has ended. If none is open, the payment ends after a time."""
@@ -351,7 +351,9 @@ class PaymentDecider:
 
 
 def _is_older(notice: TransactionNotice, payment: Transaction) -> bool:
-    """Tell whether a notice is older than the payment's last status, by the provider's time."""
+    """Tell whether a notice is older than the payment's last status, as the provider counts."""
+    if notice.sequence is not None and payment.news_sequence is not None:
+        return notice.sequence < payment.news_sequence
     if notice.occurred_at is None or payment.news_at is None:
         return False
     return notice.occurred_at < payment.news_at

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tillbell.model.callbacks import References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import TransactionStatus
+from tillbell.model.transactions import NEGATIVE, TransactionStatus
 from tillbell.providers.kit import networks
 from tillbell.providers.kit.base import (
     Confidence,
@@ -71,6 +71,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     change = _state_change(body)
     meaning = _meaning(change, setup)
     is_transaction = change.subject == "transaction"
+    is_negative = meaning is not None and meaning.status in NEGATIVE
     notice = TransactionNotice(
         # A merchant may have taken the session's id for its own reference.
         References(
@@ -82,6 +83,9 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         substate=meaning.substate if meaning else None,
         psp_transaction_id=change.id if is_transaction else None,
         psp_reference=text(body, "session_id"),
+        ends_attempt=is_negative,
+        # An abortion or a failure is not the last word: whatever else was told came after it.
+        sequence=int(not is_negative) if is_transaction else None,
     )
     return ParsedNotices(
         (notice,), networks.dedupe_key(f"{change.subject}|{change.id}|{change.state}", setup)
@@ -133,4 +137,5 @@ PROVIDER = Provider(
         "come in any order, and aborted or failed need not be final."
     ),
     statuses=statuses(TRANSACTION_STATES),
+    payer_may_retry=True,
 )

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from tillbell.model.callbacks import References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import TransactionStatus
+from tillbell.model.transactions import NEGATIVE, TransactionStatus
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
     CallbackAnswer,
@@ -73,6 +73,12 @@ LOOK_UP: Mapping[str, TransactionStatus] = {
     "WFA": TransactionStatus.ON_HOLD,  # waits for the first approval
     "WLA": TransactionStatus.ON_HOLD,  # waits for the last approval
 }
+# The same with the transaction's type before it, which tells what is reserved from what is taken.
+LOOK_UP_BY_TYPE: Mapping[str, TransactionStatus] = {
+    f"{type_} {word}": status
+    for type_ in ("SALE", "PREAUTH", "POSTAUTH")
+    for word, status in LOOK_UP.items()
+} | {"PREAUTH AP": TransactionStatus.PENDING}
 AUTHORIZE, FINAL = "authorize-on-callback", "callback-is-final"
 _COVERED = ("merchantpaymentid", "customerid", "sessiontoken", "responsecode", "random")
 
@@ -118,6 +124,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         user_id=reading.text(fields, "customerid"),
         # It is not charged yet. Only the look-up can say whether it will be.
         is_hint=substate == "authenticated",
+        ends_attempt=status in NEGATIVE,
         details=card_details(
             reading.text(fields, "cardbin"),
             reading.text(fields, "panlast4"),
@@ -232,5 +239,7 @@ PROVIDER = Provider(
         "look-up; of a pre-authorization that says AP too, as if it were charged. The format of "
         "the optional server notification is unknown; the same fields are taken there."
     ),
-    statuses=LOOK_UP,
+    statuses={**LOOK_UP, **LOOK_UP_BY_TYPE},
+    authorizing=frozenset({"PREAUTH AP"}),
+    payer_may_retry=True,
 )

@@ -67,9 +67,17 @@ WORDS = table(
         "payment failed": FAILED,
     }
 )
-# Without `Error`: the API says that also of an order that was already paid.
+# The last step of an order and its result. Without `Error`: the API says that also of an order that
+# was already paid. A refund and a void name no amount: KOPA takes back the whole.
 LOOK_UP: Mapping[str, TransactionStatus] = {
-    "Approved": TransactionStatus.APPROVED,
+    "Auth Approved": TransactionStatus.APPROVED,
+    "PreAuth Approved": TransactionStatus.PENDING,
+    "PostAuth Approved": TransactionStatus.APPROVED,
+    "Void Approved": TransactionStatus.CANCELLED,
+    "Refund Approved": TransactionStatus.CANCELLED,
+    "Auth Declined": TransactionStatus.DECLINED,
+    "PreAuth Declined": TransactionStatus.DECLINED,
+    "Approved": TransactionStatus.APPROVED,  # of something that answers with the result alone
     "Declined": TransactionStatus.DECLINED,
 }
 # Settings with the page that the payer sees next.
@@ -110,6 +118,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         message=reading.text(fields, "errmsg"),
         psp_transaction_id=id_,
         occurred_at=reading.unix_seconds(fields.get("transdate")),
+        ends_attempt=meaning in (DECLINED, FAILED),
     )
     # An unproven callback must not make a later one a duplicate, so only the same bytes repeat it.
     is_signed = _signature(setup.config) is not None
@@ -243,4 +252,7 @@ PROVIDER = Provider(
         "token in it proves nothing."
     ),
     statuses=LOOK_UP,
+    authorizing=frozenset({"PreAuth Approved"}),
+    lookup={"status": "/trantype /response"},
+    payer_may_retry=True,
 )

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from tillbell.model.callbacks import References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import TransactionStatus
+from tillbell.model.transactions import NEGATIVE, TransactionStatus
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
     Confidence,
@@ -110,6 +110,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         ),
         psp_transaction_id=id_,
         details=_details(fields),
+        ends_attempt=meaning is not None and meaning.status in NEGATIVE,
     )
     return ParsedNotices((notice,), f"{id_}|{word}")
 
@@ -162,4 +163,5 @@ PROVIDER = Provider(
         "concluded, not documented. All statuses, the repeats and the wanted answer are not known."
     ),
     statuses=statuses(WORDS),
+    payer_may_retry=True,
 )
