@@ -469,6 +469,9 @@ async def test_news_that_answers_a_look_up_closes_what_it_asked(payments: Paymen
         await payments.tell(psp, linked("refunded", REFUND, own_id, amount=amount))
     await payments.gateway.status_checker.check_due()  # without another hint
     assert await payments.conflicts("refunded") == []
+    for wait_s in (301, 3_601):  # its answer may have been old: it is asked twice more
+        await payments.pass_time(wait_s)
+        await payments.gateway.status_checker.check_due()
     assert (await payments.read("refunded")).check_at is None
 
 

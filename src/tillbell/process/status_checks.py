@@ -36,6 +36,7 @@ from tillbell.process.provider_lookup import (
     LookupResult,
     ProviderLookup,
     is_of_attempt,
+    lookup_pointers,
 )
 from tillbell.process.transaction_steps import (
     ReportedCapture,
@@ -79,6 +80,7 @@ from tillbell.rules.payments.linked import (
     is_expected,
     may_be_uncredited,
 )
+from tillbell.rules.payments.standing import taken_back
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.rules.payments.trust import accepts_late_success
 from tillbell.storage.ports.outbound import Page
@@ -88,6 +90,7 @@ SCHEDULE: tuple[Micros, ...] = (5 * MINUTE, HOUR, DAY, DAY, DAY, DAY, DAY)
 BATCH_SIZE = 100
 CONCURRENCY = 16  # look-ups at the same time
 ATTEMPTS_ASKED = 4  # of one payment, beside the one that it holds
+AFTER_HINT = 5 * MINUTE, HOUR  # how long before look-up 1, 2 after a hint about what has ended
 NO_AMOUNT = "The look-up says Approved and no amount: name where it is (setting lookup)."
 CONFIRMED = "confirmed"  # the trust of a step that the provider's look-up has confirmed
 
@@ -176,6 +179,10 @@ class StatusChecker:
             reason = ATTEMPTS_ENDED if is_refused else "no_news"
             details = NoticeDetails(reason=reason, message=message)
             transaction = decision.advance(transaction, transaction.if_silent, details)
+        if transaction.status in TERMINAL:
+            current = decision.as_current(transaction)
+            _schedule_repeat(decision, stored, current, _repeats(compiled, lookup))
+            return
         is_asked = any(c.kind != STUCK for c in await self._steps.open_conflicts(transaction))
         _schedule_next(decision, transaction, is_asked=is_asked or bool(decision.opened_conflicts))
 
@@ -555,6 +562,8 @@ def _authorize(decision: Decision, payment: Transaction, lookup: LookupResult) -
 def _ends_attempt_only(
     compiled: CompiledSource | None, payment: Transaction, report: AttemptReport
 ) -> bool:
+    if payment.direction is Direction.PAY_OUT:
+        return False  # it has no attempts
     if compiled is not None and compiled.provider.payer_may_retry:
         return True
     return has_open_attempt(with_report(payment, report))
@@ -602,16 +611,42 @@ def _question_about_open(transaction: Transaction) -> MoneyConflict:
     return conflict._replace(amount=transaction.amount, currency=transaction.currency)
 
 
+def _repeats(
+    compiled: CompiledSource | None, lookup: LookupResult | LookupFailure | None
+) -> tuple[Micros, ...]:
+    """Return after how long one that has ended is looked up again until something new is told.
+
+    A look-up may fail, or its answer may be older than the hint that it was made for.
+    """
+    if isinstance(lookup, LookupFailure):
+        return () if lookup.is_unmapped else SCHEDULE
+    tells_refunds = compiled is not None and "refunded" in lookup_pointers(compiled)
+    return AFTER_HINT if lookup is not None and tells_refunds else ()
+
+
+def _schedule_repeat(
+    decision: Decision, before: Transaction, after: Transaction, repeats: tuple[Micros, ...]
+) -> None:
+    """Set when a transaction that has ended is looked up again; none if all is told."""
+    if _told(before) != _told(after):
+        place, checks = 0, len(repeats)  # there may be more: it is asked once
+    else:
+        place, checks = after.checks, after.checks + 1
+    next_at = decision.now + repeats[place] if place < len(repeats) else None
+    if after.check_at is not None or next_at is not None:
+        scheduled = after._replace(check_at=next_at, checks=checks, if_silent=None)
+        decision.update_transaction(after, scheduled)
+
+
+def _told(transaction: Transaction) -> tuple[TransactionStatus, int, int]:
+    return transaction.status, transaction.captured, taken_back(transaction)
+
+
 def _schedule_next(decision: Decision, transaction: Transaction, *, is_asked: bool) -> None:
     """Set the time of the next check; after the last one open a conflict for a person.
 
     `is_asked`: a person is asked about it already. Then it is checked daily until that is answered.
     """
-    if transaction.status in TERMINAL:
-        if transaction.check_at is not None:
-            ended = transaction._replace(check_at=None, if_silent=None)
-            decision.update_transaction(transaction, ended)
-        return
     checks = transaction.checks + 1
     next_at = decision.now + SCHEDULE[checks] if checks < len(SCHEDULE) else None
     if next_at is None and is_asked:
