@@ -100,7 +100,7 @@ def test_no_list_is_sorted_before_it_is_cut(connection: apsw.Connection, name: s
 
 # What only one of them needs: a copy while it is in use, a file of its own; settings that stay,
 # locks; other processes, partitions.
-PRIVATE = {"begin_reading", "configure", "configure_reader", "lock_keys"} | {
+PRIVATE = {"begin_reading", "configure", "configure_reader", "copy_anew", "lock_keys"} | {
     "begin_configured",
     "begin_read",
     "configure_connection",
