@@ -31,6 +31,16 @@ from tillbell.web.pages.notes import note_after
 from tillbell.web.pages.page import SitePage, Visit, redirect
 
 ONCE = "once"  # the field with the idempotency key
+# How the checks of values begin → the whole text for people, or another beginning.
+_PLAIN_WORDS = {
+    "Field required": "Fill this in.",
+    "String should have at least 1 character": "Fill this in.",
+    "Input should be a valid integer": "It should be a whole number, such as 30.",
+    "Input should be a valid dictionary": "It should be a JSON object, such as {}.",
+    "Input should": "It should",
+    "String should": "It should",
+    "Value should": "It should",
+}
 
 
 class FormChoice(NamedTuple):
@@ -330,5 +340,18 @@ def _problems(form: ActForm, answer: ApiAnswer) -> _Problems:
         if name is None:
             others.append(f"{'.'.join(loc)}: {problem['msg']}" if loc else str(problem["msg"]))
         else:
-            of_fields.setdefault(name, str(problem["msg"]))
+            of_fields.setdefault(name, _plain(str(problem["msg"])))
     return _Problems(of_fields, others)
+
+
+def _plain(text: str) -> str:
+    """Return what the checks of the API say of a value in words for people.
+
+    >>> _plain("String should have at most 256 characters")
+    'It should have at most 256 characters'
+    """
+    begin = next((words for words in _PLAIN_WORDS if text.startswith(words)), None)
+    if begin is None:
+        return text
+    words = _PLAIN_WORDS[begin]
+    return words if words.endswith(".") else words + text.removeprefix(begin)

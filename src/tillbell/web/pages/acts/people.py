@@ -33,7 +33,7 @@ _HINTS = {
     Role.VIEWER: "read",
 }
 _APPLICATIONS_SHOWN = 12
-_IN = "role-in-"  # with an application's id, the field of the role in it
+_IN = "appRoles."  # with an application's id, the field of the role in it
 _WORKS = "It works once. It is shown here and never again: send it by a way that you trust."
 
 
