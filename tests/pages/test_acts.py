@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from tests.pages import worlds
 from tests.pages.browser import Visitor
@@ -85,55 +85,70 @@ def test_what_the_api_refuses_is_said_beside_the_field(visitor: Visitor, world: 
     page.get_by_text("Nothing has happened yet.").wait_for()
     assert "1000" in page.locator("#reason-e").inner_text()
     assert len(page.get_by_label("Reason").input_value()) == 1_001
-    [noticed] = visitor.noticed
-    assert "422" in noticed
+    page.get_by_label("Reason").fill("x" * 300_000)
+    page.get_by_role("button", name="Release").click()
+    page.get_by_text("Go back and write less.").wait_for()
+    assert [status for each in visitor.noticed for status in ("422", "413") if status in each] == [
+        "422",
+        "413",
+    ]
     visitor.noticed.clear()
 
 
-def test_a_form_that_is_sent_twice_acts_once(visitor: Visitor, world: World) -> None:
-    """By a double click; after a failure that leaves much open; from an old page."""
-    served, api = world.served, world.served.http
-
-    def named(name: str) -> int:
-        return sum(app["name"] == name for app in api.get("/app?limit=250").json()["data"])
-
+def _add_application(visitor: Visitor, name: str) -> Locator:
+    """Fill the form of a new application; return its button."""
     page = visitor.open("/settings/applications/new")
-    page.get_by_label("Name", exact=True).fill("Double")
-    page.get_by_role("button", name="Add the application").dblclick()
-    page.wait_for_url("**/?app=*")
-    assert named("Double") == 1
+    page.get_by_label("Name", exact=True).fill(name)
+    return page.get_by_role("button", name="Add the application")
 
-    create = served.gateway.applications.create
+
+def _applications(world: World, name: str) -> int:
+    listed = world.served.http.get("/app?limit=250").json()["data"]
+    return sum(app["name"] == name for app in listed)
+
+
+def test_a_double_click_acts_once(visitor: Visitor, world: World) -> None:
+    _add_application(visitor, "Double").dblclick()
+    visitor.page.wait_for_url("**/?app=*")
+    assert _applications(world, "Double") == 1
+
+
+def test_a_form_acts_once_after_a_failure_that_leaves_much_open(
+    visitor: Visitor, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applications = world.served.gateway.applications
+    create = applications.create
 
     async def create_and_fail(fields: Any) -> None:
         await create(fields)
         raise StoreUnavailable
 
-    visitor.open("/settings/applications/new")
-    page.get_by_label("Name", exact=True).fill("Lost")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(served.gateway.applications, "create", create_and_fail)
-        page.get_by_role("button", name="Add the application").click()
-        page.get_by_text("Perhaps it has happened.").wait_for()
+    monkeypatch.setattr(applications, "create", create_and_fail)
+    _add_application(visitor, "Lost").click()
+    visitor.page.get_by_text("Perhaps it has happened.").wait_for()
+    monkeypatch.undo()
+    visitor.page.get_by_role("button", name="Add the application").click()
+    visitor.page.get_by_text("Look at Applications whether it was done.").wait_for()
     visitor.noticed.clear()
-    page.get_by_role("button", name="Add the application").click()
-    page.get_by_text("Look at Applications whether it was done.").wait_for()
-    visitor.noticed.clear()
-    assert named("Lost") == 1
+    assert _applications(world, "Lost") == 1
 
+
+def test_an_old_page_with_other_values_says_that_it_was_sent(
+    visitor: Visitor, world: World
+) -> None:
     set_once = "field => field.value = 'of-a-page-that-the-browser-kept'"
-    for name in ("First", "Second"):
-        visitor.open("/settings/applications/new")
-        page.locator("[name=once]").evaluate(set_once)
-        page.get_by_label("Name", exact=True).fill(name)
-        page.get_by_role("button", name="Add the application").click()
-        if name == "First":
-            page.wait_for_url("**/?app=*")
-    page.get_by_text("This form was sent before with other values").wait_for()
+    button = _add_application(visitor, "First")
+    visitor.page.locator("[name=once]").evaluate(set_once)
+    button.click()
+    visitor.page.wait_for_url("**/?app=*")
+    button = _add_application(visitor, "Second")
+    visitor.page.locator("[name=once]").evaluate(set_once)
+    button.click()
+    visitor.page.get_by_text("This form was sent before with other values").wait_for()
     visitor.noticed.clear()
-    page.get_by_role("button", name="Add the application").click()
-    page.wait_for_url("**/?app=*")
-    assert (named("First"), named("Second")) == (1, 1)
+    button.click()
+    visitor.page.wait_for_url("**/?app=*")
+    assert (_applications(world, "First"), _applications(world, "Second")) == (1, 1)
 
 
 def test_a_source_is_set_up_tested_and_mended(visitor: Visitor, world: World) -> None:

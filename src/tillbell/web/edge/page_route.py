@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tillbell import __version__
-from tillbell.errors import MethodNotAllowed
+from tillbell.errors import MethodNotAllowed, TooLarge
 from tillbell.web.edge.asgi_types import (
     App,
     HttpAnswer,
@@ -53,7 +53,12 @@ class PageRoute:
             return _description(scope)
         if is_upload(scope["method"], scope["path"]) and not is_form(scope):
             return await self._collect(scope, receive)
-        body = await read_body(scope, receive, FORM_BYTES_MAX)
+        try:
+            body = await read_body(scope, receive, FORM_BYTES_MAX)
+        except TooLarge as error:
+            if scope["method"] != "POST" or not wants_html(scope):
+                raise
+            return await self._collect(scope, _failing(error))
         return await self._collect(scope, replay_body(body, receive))
 
     async def _collect(self, scope: Scope, receive: Receive) -> HttpAnswer:
@@ -75,6 +80,15 @@ class PageRoute:
             if name in inner:
                 scope[name] = inner[name]
         return HttpAnswer(status, headers, b"".join(parts), inner.get(STREAM))
+
+
+def _failing(error: TooLarge) -> Receive:
+    """Return a `receive` that says why there is no body, so that the answer is a page."""
+
+    async def receive() -> Scope:
+        raise error
+
+    return receive
 
 
 def _description(scope: Scope) -> HttpAnswer:

@@ -27,6 +27,7 @@ _TITLES = {
 _ADVICE = {
     403: "An owner or admin may give you the role, in Settings → People.",
     404: "It may have been deleted, or the link is incomplete.",
+    413: "Nothing has happened. Go back and write less.",
     422: "Change what is marked, or begin again without a filter.",
     503: "Nothing is lost: what was accepted is stored. Try again in a few seconds.",
 }
