@@ -149,6 +149,51 @@ def p24_states(n: int) -> list[State]:
     ]
 
 
+# ── ForumPay, Brite, Neosurf ─────────────────────────────────────────────────────────────────────
+
+
+def forumpay_states(n: int) -> list[State]:
+    """The first payment of an order is given up, and another one is paid."""
+    words = ("waiting", "cancelled", "waiting", "processing", "underpayment", "confirmed")
+    return [
+        State(
+            {"status": word, "invoice_amount": "100.00", "invoice_currency": "EUR"},
+            10_000 * (word == "confirmed"),
+            (Event({"payment_id": f"{'ab'[place > 1]}{n}", "reference_no": f"{n}"}),),
+        )
+        for place, word in enumerate(words)
+    ]
+
+
+def brite_states(n: int) -> list[State]:
+    def state(word: int, own_id: str) -> State:
+        fields = {
+            "transaction_id": f"{own_id}{n}",
+            "session_id": f"{n}",
+            "transaction_state": word,
+        }
+        answer = {"status": word, "amount": "100.00", "currency": "EUR"}
+        return State(answer, 10_000 * (word == 5), (Event(fields),))
+
+    return [state(1, "a"), state(3, "a"), state(1, "b"), state(4, "b"), state(5, "b")]
+
+
+def neosurf_states(n: int) -> list[State]:
+    def state(word: str, own_id: str) -> State:
+        fields = {
+            "transactionId": f"{own_id}{n}",
+            "merchantTransactionId": f"{n}",
+            "status": word,
+            "amount": "10000",
+            "currency": "eur",
+        }
+        answer = {"status": word, "amount": "100.00", "currency": "EUR"}
+        return State(answer, 10_000 * (word == "ok"), (Event(fields),))
+
+    return [state("pending", "a"), state("ko", "a"), state("pending", "b"), state("ok", "b")]
+
+
+INVOICE = {"lookup": {"amount": "/invoice_amount", "currency": "/invoice_currency"}}
 LIVES: Mapping[str, AskedLife] = {
     "klarna": AskedLife(
         klarna_states,
@@ -157,6 +202,9 @@ LIVES: Mapping[str, AskedLife] = {
     ),
     "mercadopago": AskedLife(mercado_states, lambda n: {"psp_transaction_id": f"{n}"}),
     "przelewy24": AskedLife(p24_states, lambda _: {}),
+    "forumpay": AskedLife(forumpay_states, lambda _: {}, INVOICE),
+    "brite": AskedLife(brite_states, lambda _: {}),
+    "neosurf": AskedLife(neosurf_states, lambda _: {}),
 }
 
 

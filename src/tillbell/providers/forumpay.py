@@ -101,4 +101,5 @@ PROVIDER = Provider(
         "it comes from are not known."
     ),
     statuses=statuses(STATES),
+    payer_may_retry=True,
 )

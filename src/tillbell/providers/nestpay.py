@@ -238,4 +238,5 @@ PROVIDER = Provider(
     masked=("cavv", "md", "cardHolderName", "BillToName"),
     note="The hash does not cover the names of fields, so an approval must be confirmed.",
     statuses=statuses(RESPONSES),
+    payer_may_retry=True,
 )

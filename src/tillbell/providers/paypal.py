@@ -441,4 +441,5 @@ PROVIDER = Provider(
         "FAILED": TransactionStatus.FAILED,
         "VOIDED": TransactionStatus.CANCELLED,
     },
+    payer_may_retry=True,
 )

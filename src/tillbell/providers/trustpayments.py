@@ -291,4 +291,5 @@ PROVIDER = Provider(
         "settled only where it has settlebaseamount."
     ),
     statuses=statuses(_CLEAR, ERRORS),
+    payer_may_retry=True,
 )

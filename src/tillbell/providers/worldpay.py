@@ -379,4 +379,5 @@ PROVIDER = Provider(
         "from its maker."
     ),
     statuses=statuses(WORDS),
+    payer_may_retry=True,
 )

@@ -240,4 +240,5 @@ PROVIDER = Provider(
         "test from live. The repeats are not known."
     ),
     statuses=statuses(WORDS),
+    payer_may_retry=True,
 )
