@@ -13,4 +13,5 @@ WHERE app_id = ?1 AND id = ?2;
 -- name: erase_order_key
 -- Index: primary key.
 UPDATE deliveries SET order_key = ?3
-WHERE app_id = ?1 AND id > 'dlv_' || substr(?2::text, 5) AND id < 'dlv_' || substr(?2::text, 5) || '~';
+WHERE app_id = ?1 AND id > 'dlv_' || substr(?2::text, 5) AND id < 'dlv_' || substr(?2::text, 5) || '~'
+  AND (id, app_id) > ('dlv_' || substr(?2::text, 5), '');

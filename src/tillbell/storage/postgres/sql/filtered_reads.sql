@@ -48,12 +48,13 @@ ORDER BY id {order} LIMIT :limit OFFSET :skip;
 -- form {rows} end: d.id
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- One message after the other (OFFSET keeps it so). Index: primary keys.
+-- One message after the other (OFFSET keeps it so). Index: primary keys; see deliveries_of_app.
 SELECT {rows}
 FROM messages m
 CROSS JOIN LATERAL (
     SELECT * FROM deliveries WHERE app_id = m.app_id
-    AND id > 'dlv_' || substr(m.id, 5) AND id < 'dlv_' || substr(m.id, 5) || '~' OFFSET 0) d
+    AND id > 'dlv_' || substr(m.id, 5) AND id < 'dlv_' || substr(m.id, 5) || '~'
+    AND (id, app_id) > ('dlv_' || substr(m.id, 5), '') OFFSET 0) d
 WHERE m.app_id = :app_id AND m.id >= :first AND m.id <= :last
   AND d.id > :low AND d.id < :high AND {where}
 ORDER BY m.id {order}, d.id {order} LIMIT :limit OFFSET :skip;

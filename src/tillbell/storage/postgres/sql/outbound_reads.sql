@@ -122,12 +122,13 @@ CROSS JOIN LATERAL (
     WHERE app_id = w ->> 0 AND message_id = w ->> 1 AND variant = '' OFFSET 0) b;
 
 -- name: deliveries_of_messages
--- `messages` is JSON: [[application, message], …]. Index: primary key.
+-- `messages` is JSON: [[application, message], …]. Index: primary key; see deliveries_of_app.
 SELECT {delivery}
 FROM jsonb_array_elements(:messages::jsonb) AS w
 CROSS JOIN LATERAL (
     SELECT * FROM deliveries WHERE app_id = w ->> 0
     AND id > 'dlv_' || substr(w ->> 1, 5) AND id < 'dlv_' || substr(w ->> 1, 5) || '~'
+    AND (id, app_id) > ('dlv_' || substr(w ->> 1, 5), '')
     ORDER BY id OFFSET 0) d;
 
 -- name: ended_attempts

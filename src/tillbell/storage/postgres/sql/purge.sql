@@ -19,7 +19,8 @@ WHERE (
     SELECT bool_or(d.variant = stale.variant AND d.state = 'sending' AND d.due_at > ?2)
     FROM deliveries d
     WHERE d.app_id = stale.app_id AND d.id > 'dlv_' || substr(stale.message_id, 5)
-      AND d.id < 'dlv_' || substr(stale.message_id, 5) || '~') IS NOT TRUE
+      AND d.id < 'dlv_' || substr(stale.message_id, 5) || '~'
+      AND (d.id, d.app_id) > ('dlv_' || substr(stale.message_id, 5), '')) IS NOT TRUE
 ORDER BY message_id, variant LIMIT ?3;
 
 -- name: messages_without_body
@@ -27,6 +28,7 @@ ORDER BY message_id, variant LIMIT ?3;
 SELECT {delivery}, m.event_type
 FROM deliveries d {message_of_delivery}
 WHERE d.app_id = ?1 AND d.id > 'dlv_' || substr(?2, 5) AND d.id < 'dlv_' || substr(?2, 5) || '~'
+  AND (d.id, d.app_id) > ('dlv_' || substr(?2, 5), '')
   AND d.variant = ?3 AND d.state IN ('waiting', 'sending')
 FOR UPDATE OF d;
 
@@ -51,7 +53,8 @@ SELECT m.app_id, m.id FROM apps JOIN messages m ON m.app_id = apps.app_id AND m.
 WHERE NOT (SELECT EXISTS (
     SELECT 1 FROM deliveries d
     WHERE d.app_id = m.app_id
-      AND d.id > 'dlv_' || substr(m.id, 5) AND d.id < 'dlv_' || substr(m.id, 5) || '~'))
+      AND d.id > 'dlv_' || substr(m.id, 5) AND d.id < 'dlv_' || substr(m.id, 5) || '~'
+      AND (d.id, d.app_id) > ('dlv_' || substr(m.id, 5), '')))
 LIMIT ?2;
 
 -- name: delete_message
