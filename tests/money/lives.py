@@ -131,7 +131,8 @@ class PlayedLife(NamedTuple):
 async def play(payments: PaymentHarness, provider: str, life: Life, most: int = 6) -> None:
     """Play a life in several orders, each event twice, and compare the books with its end.
 
-    Each order has a payment of its own. Those payments live at the same time.
+    Each order has a payment of its own. Those payments live at the same time. The events of one
+    more payment come at the same moment.
     """
     at = await account(payments, provider, **life.config)
     played = [
@@ -143,6 +144,7 @@ async def play(payments: PaymentHarness, provider: str, life: Life, most: int = 
     for place in range(len(life.events(0))):
         for _ in range(2):
             await at.send_all([one.events[one.order[place]] for one in played])
+    played.append(await _play_at_once(at, life))
     await at.send_all([event for one in played for event in one.events])  # all again
     for one in played:
         children = await payments.children(one.payment_id)
@@ -156,3 +158,14 @@ async def play(payments: PaymentHarness, provider: str, life: Life, most: int = 
         ends: tuple[object, ...] = (life.balance, life.status, linked, [])
         assert seen == ends, (life.name, one.order, seen)
         assert all(child.status in TERMINAL for child in children)
+
+
+async def _play_at_once(at: Account, life: Life) -> PlayedLife:
+    """Play a life whose events come at the same moment, each twice."""
+    number = 2_000
+    events = life.events(number)
+    payment = await at.payments.create(f"{number}", amount=life.amount)
+    for event in events[: life.first]:
+        await at.send(event)
+    await at.send_all([event for event in events[life.first :] for _ in range(2)])
+    return PlayedLife(payment.id, tuple(range(len(events))), events)

@@ -21,7 +21,7 @@ from tillbell.testing.exchange import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
 
-LIVES_PLAYED = 100 if IS_WHOLE else 6  # of each provider
+LIVES_PLAYED = 100 if IS_WHOLE else 3  # of each provider
 MOODS = ("fresh", "fresh", "fresh", "old", "failing", "slow")
 HOUR_S, DAY_S = 3_601, 86_401
 
