@@ -61,7 +61,51 @@ def brite(n: int, state: int, own_id: str = "a") -> Event:
     return Event(fields)
 
 
+def mozarto(n: int, word: str) -> Event:
+    fields = {
+        "transaction_id": f"m{n}",
+        "psp_transaction_id": f"p{n}",
+        "transaction_status": word,
+        "status": word.lower(),
+        "amount": "100.00",
+        "currency": "EUR",
+        "merchantReference": f"{n}",
+    }
+    return Event(fields)
+
+
+def zenofy(n: int, word: str) -> Event:
+    fields = {
+        "event": f"order_{word}",
+        "orderId": f"{n}",
+        "status": word.upper(),
+        "totalAmount": 100.0,
+        "currency": "EUR",
+        "paymentReference": f"P{n}",
+    }
+    return Event(fields)
+
+
 LIVES = [
+    (
+        "mozarto",
+        Life(
+            "pending, held, approved",
+            lambda n: [mozarto(n, "Pending"), mozarto(n, "On Hold"), mozarto(n, "Approved")],
+            10_000,
+            config=BELIEVED,
+        ),
+    ),
+    (
+        "zenofy",
+        Life(
+            "paid and refunded",
+            lambda n: [zenofy(n, "paid"), zenofy(n, "refunded")],
+            0,
+            children=("Approved",),
+            config=BELIEVED,
+        ),
+    ),
     (
         "kopa",
         Life(
