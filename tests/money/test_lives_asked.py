@@ -17,6 +17,8 @@ from tests.money.payment_harness import PaymentHarness
 from tests.money.test_lives_gateways import klarna, klarna_dispute
 from tests.money.test_lives_looked_up import mercado
 from tests.scale import IS_WHOLE, seed, soak
+from tillbell.errors import ConflictError
+from tillbell.process.manual.audited import ActionReason
 from tillbell.testing.exchange import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
@@ -257,3 +259,26 @@ async def play(server: ProviderServer, shop: Account, chance: random.Random) -> 
         await shop.payments.gateway.status_checker.check_due()
     server.mood = "fresh"
     return log
+
+
+async def test_a_word_of_a_look_up_that_is_not_known_cannot_be_accepted(
+    payments: PaymentHarness,
+) -> None:
+    server = ProviderServer(
+        payments, 77, [State(mercado(word), 0) for word in ("approved", "charged_back")]
+    )
+    shop = await account(payments, "mercadopago", lookupUrl=server.url)
+    await payments.create("77", psp_transaction_id="77")
+    about = {"action": "payment.updated", "type": "payment", "data": {"id": "77"}}
+    for server.place in range(2):
+        await shop.send(Event({**about, "live_mode": True}))
+        await payments.gateway.status_checker.check_due()
+
+    (conflict,) = await payments.conflicts()
+    with pytest.raises(ConflictError, match="reverse"):
+        await payments.accept(conflict.id)
+    await payments.gateway.manual_actions.reverse(
+        payments.app_id, "77", 10_000, ActionReason("key_1", "charged back")
+    )
+    await payments.keep(conflict.id)
+    assert (await payments.balance("77"), await payments.conflicts()) == (0, [])

@@ -43,7 +43,12 @@ from tillbell.rules.payments.attempts import (
     with_report,
 )
 from tillbell.rules.payments.booking import NoticeDetails, conflict_data, linked_transaction
-from tillbell.rules.payments.conflicts import AMBIGUOUS, UNCONFIRMED_LINKED, is_question_about
+from tillbell.rules.payments.conflicts import (
+    AMBIGUOUS,
+    UNCONFIRMED,
+    UNCONFIRMED_LINKED,
+    is_question_about,
+)
 from tillbell.rules.payments.linked import (
     BY_CONFLICT,
     LOOK_UP,
@@ -163,6 +168,8 @@ class ConflictResolver:
         status = conflict.status
         if _is_about_linked(conflict, transaction):  # and a look-up has counted it
             return self._book_counted(decision, transaction, conflict, act)
+        if _says_nothing_known(conflict, transaction):
+            raise ConflictError(_NOTHING_KNOWN, code="amount_unknown")
         if status is TransactionStatus.APPROVED:
             return await self._approve(decision, transaction, conflict, act)
         if transaction.status is status:
@@ -363,6 +370,18 @@ class ConflictResolver:
 
 
 _NO_AMOUNT = "The provider names no amount: say how much it is (`amount`)."
+
+
+_NOTHING_KNOWN = (
+    "The look-up says nothing that can be booked: keep this, and record what went back (`reverse`)."
+)
+
+
+def _says_nothing_known(conflict: MoneyConflict, transaction: Transaction) -> bool:
+    """Tell whether a look-up of a transaction that has ended said a word that is not mapped."""
+    is_of_lookup = conflict.kind == UNCONFIRMED and conflict.callback_id is None
+    is_same = conflict.status is conflict.current is transaction.status
+    return is_of_lookup and is_same and conflict.amount is None and transaction.status in TERMINAL
 
 
 def _invalid(member: str, problem: str) -> Invalid:
