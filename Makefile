@@ -91,6 +91,9 @@ guard: dev build/reference/.venv/.run-ready  ## fail if a hot route takes a tent
 bench: dev  ## measure the figures of docs/benchmarks.md
 	@$(PY) -m bench $(ARGS)
 
+flames: dev  ## draw docs/flames/*.svg, where the time goes under load; needs py-spy on the PATH
+	@$(PY) -m bench flames $(ARGS)
+
 scale: dev  ## measure claims on PostgreSQL with growing backlogs; ARGS="--sizes …"
 	@$(PY) -m bench scale $(ARGS)
 
@@ -101,4 +104,4 @@ faults: dev  ## a cluster on PostgreSQL with kills, lost networks and restarts; 
 	@$(PY) -m tests.faults $(ARGS)
 
 .PHONY: help setup dev demo serve test postgres browser slow soak check fix audit pages shots wheel sbom guard
-.PHONY: bench scale crash faults
+.PHONY: bench flames scale crash faults

@@ -11,7 +11,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import against, page, postgres, processes, rivals, shop, start, table
+from bench import against, flames, page, postgres, processes, rivals, shop, start, table
 from bench.cases import ON_POSTGRES, ON_SQLITE, PROCESSES
 from bench.dashboard import open_pages
 from bench.dashboard import run as pages
@@ -34,6 +34,7 @@ GROUPS = {
 OWN = {
     "against": against.main,
     "dashboards": open_pages.main,
+    "flames": flames.main,
     "pages": pages.main,
     "scale": run.main,
     "shop": shop.main,

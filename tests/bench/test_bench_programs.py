@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import against, figures, lines, message, page, table
+from bench import against, figures, flames, lines, message, page, table
 from tests import scale
 
 ROOT = Path(__file__).resolve().parents[2]
+SVG = "http://www.w3.org/2000/svg"
 
 
 def test_a_payload_carries_its_number_and_every_byte_counts() -> None:
@@ -47,6 +49,23 @@ def test_a_ratio_above_one_says_that_this_checkout_is_faster() -> None:
     assert against.best_ratio(turns[1:]) == 2.0
     slower = [against.Turn(turn.present, turn.reference) for turn in turns]
     assert against.best_ratio(slower) == 0.75
+
+
+def test_a_flame_graph_shows_shares_without_waits_and_folders() -> None:
+    stacks = flames.stacks_of(
+        "run (asyncio/runners.py:86);send (tillbell/http/client.py:9) 3\n"
+        "run (asyncio/runners.py:86);<lambda> (/home/someone/site/hook.py:1) 1\n"
+        "run (threading.py:971);_worker (concurrent/futures/thread.py:69) 96\n"
+    )
+    drawn = flames.svg("publish", stacks)
+    titles = [title.text for title in ET.fromstring(drawn).iter(f"{{{SVG}}}title")]
+    assert titles == [
+        "all: 100.0%",
+        "run (asyncio/runners.py:86): 100.0%",
+        "<lambda> (hook.py:1): 25.0%",
+        "send (tillbell/http/client.py:9): 75.0%",
+    ]
+    assert "/home" not in drawn
 
 
 def test_cases_that_did_not_run_leave_no_lines() -> None:
