@@ -28,15 +28,26 @@ _DATE = re.compile(
 )
 _MONTH_STARTS = frozenset(_MONTHS.split("|"))
 _WORDS = frozenset({"true", "false", NULL})
+# Begins with a letter, and not like an exponent, a month, a truth value or null. Most texts do; the
+# rest is looked at more closely.
+_PLAIN = re.compile(
+    r"(?:[bcghiklpqruvwxyzBCGHIKLPQRUVWXYZ]|[oO](?![cC])|[sSdD](?![eE])|[aA](?![pPuU])"
+    r"|[mM](?![aA])|[fF](?![aAeE])|[jJ](?![aAuU])|[nN](?![oOuU])|[tT](?![rR]))(?:.*\S)?",
+    re.DOTALL,
+)
 
 
-@lru_cache(maxsize=4_096)  # statuses, products and customers come again and again
 def text_cell(text: str) -> str:
     """Return a text as a cell, for columns of names, ids and other texts.
 
     >>> [text_cell(text) for text in ("Ada", "=1+1", "007", "1001", "1-2", "SEP-1", "'a", "")]
     ['Ada', "'=1+1", "'007", '1001', "'1-2", "'SEP-1", "''a", "'"]
     """
+    return text if _PLAIN.fullmatch(text) is not None else _marked_if_changed(text)
+
+
+@lru_cache(maxsize=4_096)  # products and customers come again and again
+def _marked_if_changed(text: str) -> str:
     return f"'{text}" if not text or _is_changed(text) else text
 
 
@@ -77,8 +88,9 @@ def unmarked(written: str) -> str:
 
 
 def _is_exact(text: str) -> bool:
-    digits = len(text) - text.count(".") - text.count("-")
-    return digits <= _EXACT_DIGITS and _EXACT.fullmatch(text) is not None
+    if _EXACT.fullmatch(text) is None:
+        return False
+    return len(text) - text.count(".") - text.count("-") <= _EXACT_DIGITS
 
 
 def _is_changed(text: str) -> bool:

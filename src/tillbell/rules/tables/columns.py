@@ -62,11 +62,21 @@ Data = Mapping[str, Any]
 # ── written ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def writer_of(column: Column) -> Callable[[Any], str]:
-    """Return the function that writes a value, which is not None, as a cell of a column."""
-    write = _TEXT_WRITERS.get(column.kind, text_cell)
-    write_other = _tags_cell if column.kind is CellKind.TAGS else cell
-    return lambda value: write(value) if isinstance(value, str) else write_other(value)
+class CellWriter(NamedTuple):
+    """What writes the values of a member as cells: those that are text, and others but None."""
+
+    name: str
+    text: Callable[[str], str]
+    other: Callable[[Any], str]
+
+
+def writer_of(column: Column) -> CellWriter:
+    """Return what writes the values of a column."""
+    return CellWriter(
+        name=column.path[-1],
+        text=_TEXT_WRITERS.get(column.kind, text_cell),
+        other=_tags_cell if column.kind is CellKind.TAGS else cell,
+    )
 
 
 def _plain_cell(text: str) -> str:

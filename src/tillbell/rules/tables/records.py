@@ -6,7 +6,7 @@ the order's own cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from tillbell.model.shipments import Shipment
 from tillbell.model.shop import Customer, Order, Product, ShopDocument, ShopRecord, Subscription
 from tillbell.rules.orders import PAYMENT_STATES, STATES
 from tillbell.rules.tables.cells import NULL, text_cell
-from tillbell.rules.tables.columns import CellKind, Column, writer_of
+from tillbell.rules.tables.columns import CellKind, CellWriter, Column, writer_of
 
 UID = "uid"
 LINES = "items"
@@ -261,19 +261,21 @@ def rows_of(
 
 def line_cells(table: RecordTable, line: Any) -> list[str]:
     """Return the cells of an order's line."""
-    members = line if isinstance(line, dict) else {}
+    return _members_cells(line if isinstance(line, dict) else {}, _WRITERS[table.kind].line)
+
+
+def _members_cells(members: Mapping[str, Any], writers: _Members) -> list[str]:
+    """Return the cells of an object in a record: null is not the same as none."""
+    get = members.get
     return [
-        _null(members, name) if (value := members.get(name)) is None else write(value)
-        for name, write in _WRITERS[table.kind].line
+        ("" if name not in members else NULL)
+        if (value := get(name)) is None
+        else (text(value) if isinstance(value, str) else other(value))
+        for name, text, other in writers
     ]
 
 
-def _null(members: Mapping[str, Any], name: str) -> str:
-    """Return the cell of a member of an object that has no value: null is not the same as none."""
-    return NULL if name in members else ""
-
-
-_Members = tuple[tuple[str, Callable[[Any], str]], ...]
+_Members = tuple[CellWriter, ...]
 
 
 class _Part(NamedTuple):
@@ -296,31 +298,30 @@ def _cells(parts: tuple[_Part, ...], document: Mapping[str, Any]) -> list[str]:
         if not isinstance(values, dict):
             cells += [""] * len(members)
             continue
-        get = values.get
         if parent:
-            cells += [
-                _null(values, name) if (value := get(name)) is None else write(value)
-                for name, write in members
-            ]
-        else:
-            cells += [
-                "" if (value := get(name)) is None else write(value) for name, write in members
-            ]
+            cells += _members_cells(values, members)
+            continue
+        get = values.get
+        cells += [
+            ""
+            if (value := get(name)) is None
+            else (text(value) if isinstance(value, str) else other(value))
+            for name, text, other in members
+        ]
     return cells
 
 
 def _parts(columns: Iterable[Column]) -> tuple[_Part, ...]:
     by_parent = groupby(columns, key=lambda column: ".".join(column.path[:-1]))
     return tuple(
-        _Part(parent, tuple((c.path[-1], writer_of(c)) for c in group))
-        for parent, group in by_parent
+        _Part(parent, tuple(writer_of(column) for column in group)) for parent, group in by_parent
     )
 
 
 _WRITERS = {
     table.kind: _Writers(
         _parts(column for column in table.own if not column.is_read_only),
-        tuple((column.path[0], writer_of(column)) for column in table.line),
+        tuple(writer_of(column) for column in table.line),
         _parts(column for column in table.own if column.is_read_only),
     )
     for table in TABLES.values()
