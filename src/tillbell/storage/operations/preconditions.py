@@ -111,6 +111,10 @@ class Preconditions:
         orders = self._query_pairs(
             "orders_of_uids", [order for changes in group for order in changes.absent_orders]
         )
+        payments = db.query_bulk_later(
+            "payments_of_orders",
+            sorted({(app_id, uid) for c in group for app_id, uid, _ in c.payments_read}),
+        )
         events = find_event_ids(db, (p.message for changes in group for p in changes.publications))
         self.transactions = {
             id_: StoredTransactionState(*state) for id_, *state in transaction_states.rows()
@@ -121,6 +125,9 @@ class Preconditions:
         self._orders = {(app_id, uid) for app_id, uid, id_ in orders.rows() if id_ is not None}
         writes = [write.record for changes in group for write in changes.record_writes]
         self._records = records.StoredRecordStates(db, writes)
+        self._payments: dict[tuple[str, str], set[tuple[str, int]]] = {}
+        for app_id, uid, id_, version in payments.rows():
+            self._payments.setdefault((app_id, uid), set()).add((str(id_), int(version)))
         self._events = {(app_id, event_id) for app_id, event_id, _ in events.rows()}
 
     def _query_pairs(self, name: str, pairs: list[tuple[str, str]]) -> StatementResult:
@@ -192,8 +199,7 @@ class Preconditions:
         if not self._orders.isdisjoint(changes.absent_orders):
             yield "order"
         for app_id, uid, versions in changes.payments_read:
-            rows = self._db.query("payments_of_order", (app_id, uid))
-            if {(str(id_), int(version)) for id_, version in rows} != versions:
+            if self._payments.get((app_id, uid), set()) != versions:
                 yield "version"
 
     def _of_items(self, changes: ChangeSet) -> Iterator[str]:

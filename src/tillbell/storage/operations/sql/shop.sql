@@ -41,15 +41,10 @@ ORDER BY updated_at DESC LIMIT 1;
 -- form {order} ascending: ASC
 -- form {by} any: s.kind = :kind
 -- form {by} status: s.kind = :kind AND s.status = :status
+-- form {by} payment_status: s.kind = :kind AND s.payment_status = :payment_status
 -- form {by} order_id: s.kind = :kind AND s.order_id = :order_id
--- Indexes: shop_records_scope, shop_records_status, shop_records_order.
+-- Indexes: shop_records_scope, shop_records_status, shop_records_payment, shop_records_order.
 SELECT doc FROM shop_records s
 WHERE s.app_id = :scope AND {by}
   AND (s.updated_at, s.id) > (:low_at, :low_id) AND (s.updated_at, s.id) < (:high_at, :high_id)
 ORDER BY s.updated_at {order}, s.id {order} LIMIT :limit;
-
--- name: payments_of_order
--- What names an order, in a commit that makes it. Indexes: transactions_order,
--- transactions_merchant.
-SELECT t.id, t.version FROM transactions t WHERE t.app_id = ?1 AND t.order_id = ?2
-UNION SELECT t.id, t.version FROM transactions t WHERE t.app_id = ?1 AND t.merchant_reference = ?2;

@@ -31,6 +31,17 @@ CROSS JOIN LATERAL (
     SELECT uid, id FROM shop_records
     WHERE kind = :kind AND app_id = :scope AND uid = w.value OFFSET 0) s;
 
+-- name: payments_of_orders
+-- What names orders, in a commit that makes them; a payment may be there twice. Indexes:
+-- transactions_order, transactions_merchant.
+SELECT wanted.app_id, wanted.uid, t.id, t.version
+FROM unnest(?1::text[], ?2::text[]) AS wanted (app_id, uid)
+CROSS JOIN LATERAL (
+    SELECT id, version FROM transactions
+    WHERE app_id = wanted.app_id AND order_id = wanted.uid
+    UNION ALL SELECT id, version FROM transactions
+    WHERE app_id = wanted.app_id AND merchant_reference = wanted.uid OFFSET 0) t;
+
 -- name: shop_record
 -- By id or uid, an id first. Indexes: primary key, shop_records_uid.
 SELECT s.doc FROM (

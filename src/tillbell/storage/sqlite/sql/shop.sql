@@ -23,6 +23,13 @@ SELECT s.id, s.doc FROM json_each(:ids) w
 SELECT s.uid, s.id FROM json_each(:uids) w
 {ordered_join} shop_records s ON s.kind = :kind AND s.app_id = :scope AND s.uid = w.value;
 
+-- name: payments_of_orders
+-- What names orders, in a commit that makes them; a payment may be there twice. Indexes:
+-- transactions_order, transactions_merchant.
+SELECT t.app_id, wanted.column2, t.id, t.version FROM (VALUES (?1, ?2)) AS wanted
+CROSS JOIN transactions t ON t.app_id = wanted.column1
+    AND (t.order_id = wanted.column2 OR t.merchant_reference = wanted.column2);
+
 -- name: shop_record
 -- By id or uid, an id first. Indexes: primary key, shop_records_uid.
 SELECT doc FROM shop_records
