@@ -33,6 +33,7 @@ def shop_records(
         "kind": kind.__name__,
         "scope": app_id,
         "status": filter_.status,
+        "payment_status": filter_.payment_status,
         "order_id": filter_.order_id,
         "text": filter_.text,
         "small_text": filter_.text.lower() if filter_.text is not None else None,
@@ -80,4 +81,6 @@ def order_sums(db: DbReader, app_id: str, buyers: Sequence[Buyer]) -> list[SumOf
 def _by(filter_: ShopFilter) -> str:
     if filter_.order_id is not None:
         return "order_id"
+    if filter_.payment_status is not None:
+        return "payment_status"
     return "status" if filter_.status is not None else "any"

@@ -13,10 +13,14 @@ S = TypeVar("S", bound=ShopRecord)
 
 
 class ShopFilter(NamedTuple):
-    """Which records are listed. `text` is any id, number or e-mail address; it goes alone."""
+    """Which records are listed. `text` is any id, number or e-mail address; it goes alone.
+
+    At most one of `status`, `payment_status` and `order_id` is given.
+    """
 
     text: str | None = None
     status: str | None = None
+    payment_status: str | None = None
     order_id: str | None = None
     since: Micros | None = None  # changed at that time or later
 

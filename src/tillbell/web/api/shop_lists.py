@@ -1,7 +1,7 @@
 """Lists of the shop's records with a filter, by their last change.
 
-The store finds records by one status, by one text that names them, and by the time of their last
-change. What a filter asks beyond that is looked at record by record.
+The store finds records by one status or payment status, by one text that names them, and by the
+time of their last change. What a filter asks beyond that is looked at record by record.
 """
 
 from __future__ import annotations
@@ -70,6 +70,9 @@ def _in_store(wanted: ListFilter, text: str) -> ShopFilter:
     name = text or next(filter(None, (_only_value(wanted, field) for field in _NAMES)), None)
     if name:
         return ShopFilter(text=name, since=wanted.after)
+    if status is None:
+        payment_status = _only_value(wanted, "payment")
+        return ShopFilter(payment_status=payment_status, since=wanted.after)
     return ShopFilter(status=status, since=wanted.after)
 
 
