@@ -1,8 +1,9 @@
 """`python -m bench shop`: the shop's records of one application.
 
 How many rows a second are imported and exported, and in how much memory; how many records a second
-are put over HTTP; how long a page of the list takes with all of them. `--rows` says how many orders
-there are.
+are put over HTTP, one and many in a request; how long a page of the list takes with all of them,
+with and without filters. `--rows` says how many orders there are. What is measured several times is
+shown as the median, with the lowest and the highest.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from bench.gateway import GatewayProcess
 
 PUT_CONNECTIONS = 32
 PAGES = 200
+BULK_CONNECTIONS = 2
+BULK_ROWS = 500
+RUNS = 3
+_STATES = "paid", "pending", "cancelled", "refunded"
 _HEADER = "uid,number,status,amount,currency,createdAt,customer.id,customer.email,line.productId"
 
 
@@ -93,7 +98,7 @@ class ShopLoad:
             raise RuntimeError(f"{lines} lines of {rows} orders")
         return rows / (time.perf_counter() - began)
 
-    def put_orders(self, seconds: float) -> float:
+    def put_orders(self, seconds: float, run: int) -> float:
         """Put new orders over many connections; return orders a second."""
         counts: list[int] = []
         ends = time.perf_counter() + seconds
@@ -101,7 +106,7 @@ class ShopLoad:
         def put(number: int) -> None:
             connection, count = self.connection(), 0
             while time.perf_counter() < ends:
-                path = f"/app/{self.app_id}/order/put-{number}-{count}"
+                path = f"/app/{self.app_id}/order/put-{run}-{number}-{count}"
                 body = json.dumps({"amount": "10.00", "currency": "EUR", "number": str(count)})
                 self.send(connection, "PUT", path, body, "application/json")
                 count += 1
@@ -114,24 +119,52 @@ class ShopLoad:
             thread.join()
         return sum(counts) / seconds
 
-    def list_pages(self) -> float:
+    def put_many(self, seconds: float, run: int) -> float:
+        """Put new orders, many in a request; return orders a second."""
+        counts: list[int] = []
+        ends = time.perf_counter() + seconds
+
+        def put(number: int) -> None:
+            connection, count = self.connection(), 0
+            while time.perf_counter() < ends:
+                uids = [f"bulk-{run}-{number}-{count + n}" for n in range(BULK_ROWS)]
+                rows = [{"uid": uid, "amount": "10.00", "currency": "EUR"} for uid in uids]
+                body, path = json.dumps({"data": rows}), f"/app/{self.app_id}/order"
+                self.send(connection, "PUT", path, body, "application/json")
+                count += BULK_ROWS
+            counts.append(count)
+
+        threads = [threading.Thread(target=put, args=(n,)) for n in range(BULK_CONNECTIONS)]
+        began = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(counts) / (time.perf_counter() - began)
+
+    def list_pages(self, query: str) -> float:
         """Read pages of the list one after the other; return the 99th percentile in ms."""
         took: list[float] = []
         connection, iterator = self.connection(), ""
         for _ in range(PAGES):
             began = time.perf_counter()
-            path = f"/app/{self.app_id}/order?limit=50{iterator}"
+            path = f"/app/{self.app_id}/order?limit=50{query}{iterator}"
             page = self.send(connection, "GET", path, None, "application/json")
             took.append((time.perf_counter() - began) * 1000)
             iterator = f"&iterator={page['iterator']}" if page["iterator"] else ""
         return sorted(took)[int(len(took) * 0.99) - 1]
+
+    def middle_of_list(self, rows: int) -> str:
+        """Return the time of change of an order in the middle of the list, as a query."""
+        order = self.ask("GET", f"/app/{self.app_id}/order/o-{rows // 2}")
+        return f"&updatedSince={order['updatedAt']}"
 
 
 def _file(rows: int) -> Iterator[bytes]:
     yield f"{_HEADER}\r\n".encode()
     for start in range(0, rows, 1_000):
         yield "".join(
-            f"o-{n},ORD-{n},paid,149.99,EUR,2026-05-01T08:30:00Z,c-{n % 997},"
+            f"o-{n},ORD-{n},{_STATES[n % 4]},149.99,EUR,2026-05-01T08:30:00Z,c-{n % 997},"
             f"c{n % 997}@shop.example,p-{n % 31}\r\n"
             for n in range(start, min(rows, start + 1_000))
         ).encode()
@@ -141,6 +174,12 @@ def _peak_mb(gateway: GatewayProcess) -> int:
     status = Path(f"/proc/{gateway.pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) // 1024
+
+
+def _spread(values: list[float]) -> str:
+    ordered = sorted(values)
+    middle = ordered[len(ordered) // 2]
+    return f"{middle:9,.1f} [{ordered[0]:,.1f} – {ordered[-1]:,.1f}]"
 
 
 def _measure(gateway: GatewayProcess, rows: int) -> None:
@@ -153,11 +192,22 @@ def _measure(gateway: GatewayProcess, rows: int) -> None:
         print(f"import    {other.import_orders(rows):9,.0f} rows/s", flush=True)
         print(f"          {_peak_mb(gateway):9,} MB at most, {idle:,} before", flush=True)
         for format_ in ("csv", "ndjson"):
-            rate = other.export_orders(rows, format_)
-            print(f"export    {rate:9,.0f} rows/s as {format_}", flush=True)
+            rates = [other.export_orders(rows, format_) for _ in range(RUNS)]
+            print(f"export    {_spread(rates)} rows/s as {format_}", flush=True)
         print(f"          {_peak_mb(gateway):9,} MB at most", flush=True)
-        print(f"list      {other.list_pages():9,.1f} ms, the 99th percentile of a page", flush=True)
-        print(f"put       {other.put_orders(5.0):9,.0f} orders/s", flush=True)
+        queries = {
+            "": "all, the latest first",
+            other.middle_of_list(rows): "from the middle on",
+            "&status=paid": "status=paid",
+            f"&q=ORD-{rows // 3}": "q=<number>",
+        }
+        for query, words in queries.items():
+            times = [other.list_pages(query) for _ in range(RUNS)]
+            print(f"list      {_spread(times)} ms (p99 of a page): {words}", flush=True)
+        rates = [other.put_many(5.0, run) for run in range(RUNS)]
+        print(f"put many  {_spread(rates)} orders/s, {BULK_ROWS} in a request", flush=True)
+        rates = [other.put_orders(5.0, run) for run in range(RUNS)]
+        print(f"put       {_spread(rates)} orders/s, {PUT_CONNECTIONS} connections", flush=True)
     finally:
         gateway.stop()
 
