@@ -59,6 +59,23 @@ def test_zenofy_keys_are_there_even_when_nothing_is_known() -> None:
     }
 
 
+def test_a_line_without_a_total_costs_its_price_times_its_quantity() -> None:
+    lines = [
+        ({"unitPrice": "29.99", "quantity": 3}, 89.97),
+        ({"unitPrice": "29.99", "quantity": 3, "totalPrice": "80.00"}, 80.0),
+        ({"unitPrice": "19.90", "quantity": 0.25}, 4.975),
+        ({"unitPrice": "29.99"}, None),
+        ({"quantity": 3}, None),
+        ({"unitPrice": "9" * 30, "quantity": 10**15}, None),
+        ({"unitPrice": "29.99", "quantity": "three"}, None),
+    ]
+    order = payload(currency="EUR", items=[line for line, _ in lines])
+    paid = rendered("zenofy", "order.paid", order)
+    assert [item["totalPrice"] for item in paid["items"]] == [total for _, total in lines]
+    bought = rendered("shoppex", "order.paid", order, part=1)["data"]["products"]
+    assert [product["total"] for product in bought] == [total for _, total in lines]
+
+
 @each(
     ("amount", "currency", "written"),
     [

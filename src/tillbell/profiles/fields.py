@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from typing import Self
 
 import msgspec
@@ -20,6 +20,7 @@ _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _STRING = msgspec.json.Decoder(str)
 _DIGITS = b"-0123456789"
 _NUMBER_MAX = 64  # characters; no amount or id is longer
+_EXACT = Context(prec=100, traps=[Inexact])
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -118,6 +119,18 @@ class Fields:
         except (ValueError, OverflowError, OSError):  # not a time, or out of range
             return None
         return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def line_total(line: Fields, currency: str | None) -> str | None:
+    """Return what a line of an order costs: `totalPrice`, else its price times its quantity."""
+    total, price = line.amount("totalPrice", currency), line.amount("unitPrice", currency)
+    quantity = line.amount("quantity", None)
+    if total is not None or price is None or quantity is None:
+        return total
+    try:
+        return plain(_EXACT.multiply(Decimal(price), Decimal(quantity)), currency or "")
+    except (ValueError, ArithmeticError):  # out of range
+        return None
 
 
 def as_number(digits: str | None) -> msgspec.Raw | None:

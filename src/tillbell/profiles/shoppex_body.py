@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tillbell.profiles.fields import Fields, as_number
+from tillbell.profiles.fields import Fields, as_number, line_total
 
 # The platform's status of an order, by event.
 _STATUSES = {
@@ -103,7 +103,7 @@ def _product(item: Fields, order_currency: str | None) -> dict[str, Any]:
         "title": item.text("productName"),
         "quantity": item.number("quantity"),
         "unit_price": as_number(item.amount("unitPrice", currency)),
-        "total": as_number(item.amount("totalPrice", currency)),
+        "total": as_number(line_total(item, currency)),
         "currency": currency,
         "is_bump": item.flag("isBumpProduct"),
     }

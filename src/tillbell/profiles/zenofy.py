@@ -3,10 +3,11 @@
 The platform's contract: a POST to one URL for every kind of event when an order becomes
 paid, refunded or cancelled. `event` is `order_paid`, `order_refunded` or `order_cancelled`,
 and `status` mirrors the order (`PAID`, `REFUNDED`, `CANCELLED`). Every documented key is
-always present; unknown values are null. Amounts are JSON numbers with the currency's
-digits (`49.00`), times are ISO 8601 with their offset. A refund keeps the amount, gateway,
-reference and time of the payment. If a secret was set, `X-Webhook-Secret` holds it; otherwise
-the header is absent. Success is any 2xx.
+always present; unknown values are null. A line without `totalPrice` costs its price times
+its quantity. Amounts are JSON numbers with the currency's digits (`49.00`), times are ISO
+8601 with their offset. A refund keeps the amount, gateway, reference and time of the payment.
+If a secret was set, `X-Webhook-Secret` holds it; otherwise the header is absent. Success is
+any 2xx.
 
 A payload that is no JSON object is not sent: the order is made of its members.
 
@@ -24,7 +25,7 @@ import msgspec
 
 from tillbell.profiles.base import AttemptContext, MessageContext
 from tillbell.profiles.defaults import SharedSecretProfile, webhook_headers
-from tillbell.profiles.fields import Fields, as_number
+from tillbell.profiles.fields import Fields, as_number, line_total
 
 _EVENTS = {
     "order.paid": ("order_paid", "PAID"),
@@ -83,7 +84,7 @@ def _item(item: Fields, order_currency: str | None) -> dict[str, Any]:
         "productName": item.text("productName"),
         "quantity": item.number("quantity"),
         "unitPrice": as_number(item.amount("unitPrice", currency)),
-        "totalPrice": as_number(item.amount("totalPrice", currency)),
+        "totalPrice": as_number(line_total(item, currency)),
         "currency": currency,
         "isBumpProduct": item.flag("isBumpProduct"),
     }
