@@ -11,6 +11,7 @@ A form that is sent twice acts once: it holds an idempotency key.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ from tillbell.web.pages.forms import SAFE_METHODS, read_fields
 from tillbell.web.pages.notes import note_after
 from tillbell.web.pages.page import SitePage, Visit, redirect
 
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")  # no field takes a longer one
 ONCE = "once"  # the field with the idempotency key
 # How the checks of values begin → the whole text for people, or another beginning.
 _PLAIN_WORDS = {
@@ -159,11 +161,15 @@ class SentFields:
         return self.text(name).replace(",", " ").split()
 
     def number(self, name: str) -> int | str | None:
-        """Return a whole number; the text if it is none, so that the API says what is wrong."""
+        """Return a whole number; the text if it is none, so that the API says what is wrong.
+
+        >>> [SentFields([("days", text)]).number("days") for text in ("30", "1e3", "9" * 19)]
+        [30, '1e3', '9999999999999999999']
+        """
         text = self.text(name)
         if not text:
             return None
-        return int(text) if text.isascii() and text.isdigit() else text
+        return int(text) if _WHOLE_NUMBER.fullmatch(text) else text
 
 
 class ActPage(NamedTuple):

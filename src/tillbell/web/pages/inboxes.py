@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ from tillbell.web.pages.sorting import Keys, sorted_rows
 
 LISTED = 50  # requests beside the open one
 HEARTBEAT_S = 15.0
+_NUMBER = re.compile(r"[0-9]{1,18}")  # of a request; no inbox has a longer one
 
 
 class InboxLine(NamedTuple):
@@ -221,7 +223,7 @@ async def stream(visit: Visit) -> Response:
     gateway, inbox = visit.gateway, the_inbox(visit)
     gateway.inbox_news.check_room(inbox.id)
     known = visit.request.headers.get("last-event-id", visit.query("after"))
-    after = int(known) if known.isascii() and known.isdigit() else 0
+    after = int(known) if _NUMBER.fullmatch(known) else 0
     parts = _events(gateway, inbox, after, may_read(visit))
     visit.request.scope[STREAM] = parts
     headers = SECURITY_HEADERS | {"x-accel-buffering": "no"}
