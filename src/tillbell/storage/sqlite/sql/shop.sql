@@ -41,16 +41,17 @@ ORDER BY id = ?3 DESC LIMIT 1;
 -- form {order} ascending: ASC
 -- Those that a text names: few. Indexes: primary key, shop_records_uid, shop_records_number,
 -- shop_records_email, shop_records_customer, shop_records_order.
+-- The plus signs and ALL keep SQLite from walking along all records in their order.
 SELECT doc FROM shop_records s
 WHERE s.kind = :kind AND s.app_id = :scope AND s.id IN (
     SELECT :text
-    UNION SELECT id FROM shop_records WHERE kind = :kind AND app_id = :scope AND uid = :text
-    UNION SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND number = :text
-    UNION SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND email = :small_text
-    UNION SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND customer_id = :text
-    UNION SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND order_id = :text)
-  AND (s.updated_at, s.id) > (:low_at, :low_id) AND (s.updated_at, s.id) < (:high_at, :high_id)
-ORDER BY s.updated_at {order}, s.id {order} LIMIT :limit;
+    UNION ALL SELECT id FROM shop_records WHERE kind = :kind AND app_id = :scope AND uid = :text
+    UNION ALL SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND number = :text
+    UNION ALL SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND email = :small_text
+    UNION ALL SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND customer_id = :text
+    UNION ALL SELECT id FROM shop_records WHERE app_id = :scope AND kind = :kind AND order_id = :text)
+  AND (+s.updated_at, s.id) > (:low_at, :low_id) AND (+s.updated_at, s.id) < (:high_at, :high_id)
+ORDER BY +s.updated_at {order}, s.id {order} LIMIT :limit;
 
 -- name: paid_orders
 -- Which of these names a transaction has. Indexes: transactions_order, transactions_merchant.
