@@ -161,9 +161,25 @@ def test_the_root_says_to_programs_what_answers_and_sends_people_to_sign_in(
 def test_the_api_reference_is_whole_and_loads_nothing_foreign(served: ServedGateway) -> None:
     with httpx.Client(base_url=served.url) as visitor:
         page = visitor.get("/docs")
+        whole_document = visitor.get("/api/v1/openapi.json").json()
+        listed = set(re.findall(r'href="(/docs/[^"#]+)#/[^"/]+/([^"]+)"', page.text))
+        operations = {
+            operation["operationId"]
+            for members in (whole_document["paths"], whole_document["webhooks"])
+            for methods in members.values()
+            for operation in methods.values()
+        }
+        assert {id_ for _, id_ in listed} == operations
+        for part in sorted({path for path, _ in listed}):
+            assert f'data-document="{part}.json"' in visitor.get(part).text
+            document = visitor.get(f"{part}.json")
+            named = set(re.findall(r'"#/components/schemas/([^"]+)"', document.text))
+            assert named <= set(document.json()["components"]["schemas"])
+            assert len(document.content) < 250_000, part
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert not re.search(r"<(script|style)(?![^>]* src=)[^>]*>|\son\w+=|\sstyle=", page.text)
-        for link in re.findall(r'(?:href|src)="([^"]+)"', page.text):
+        links = re.findall(r'(?:href|src)="([^"#]+)"', page.text)
+        for link in dict.fromkeys(links + re.findall(r'src="([^"]+)"', visitor.get(part).text)):
             assert link.startswith("/"), link
             packed = visitor.get(link)
             whole = visitor.get(link, headers={"accept-encoding": "identity"})

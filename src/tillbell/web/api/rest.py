@@ -164,12 +164,12 @@ def openapi_document() -> dict[str, Any]:
 
 def _openapi(_: Request) -> Response:
     """Return the document. A plain function, so that the framework runs it on another thread."""
-    return Response(_document(), media_type="application/json")
+    return Response(written_document(), media_type="application/json")
 
 
 @functools.cache
-def _document() -> bytes:
-    """Write the document when it is first asked for: it takes as long as the rest of a start."""
+def written_document() -> bytes:
+    """Write it as JSON when it is first asked for: that takes as long as the rest of a start."""
     return msgspec.json.encode(openapi_document())
 
 

@@ -1,4 +1,4 @@
-// Shows /api/v1/openapi.json of this server. Nothing is loaded from another host.
+// Shows a part of this server's OpenAPI document. Nothing is loaded from another host.
 "use strict";
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -7,11 +7,10 @@ dark.addEventListener("change", follow);
 follow();
 
 window.ui = SwaggerUIBundle({
-  url: "/api/v1/openapi.json",
+  url: document.getElementById("reference").dataset.document,
   dom_id: "#reference",
   deepLinking: true,
-  docExpansion: "none",
-  filter: true,
+  docExpansion: "list",
   defaultModelsExpandDepth: -1,
   displayRequestDuration: true,
   persistAuthorization: false,
