@@ -17,13 +17,15 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 from xml.sax.saxutils import escape
 
 from bench import postgres
 from bench.callbacks import CallbackScene
 from bench.gateway import GatewayProcess
+from bench.postgres import Databases
 from bench.scene import BenchRun, CaseRun, Effort, GatewayFailed
 from bench.sustained import one_load
 
@@ -71,19 +73,26 @@ def main(arguments: Sequence[str]) -> int:
     effort = Effort(seconds=options.seconds)
     has_postgres = "postgres" in options.stores
     with postgres.databases() if has_postgres else nullcontext() as server:
-        for store in options.stores:
-            for name, case in CASES.items():
-                with (
-                    tempfile.TemporaryDirectory(prefix="tillbell-bench-") as folder,
-                    server.empty() if server and store == "postgres" else nullcontext() as database,
-                    case(CaseRun(effort, Path(folder) / name, database)) as (gateway, load),
-                ):
-                    load()  # the first one warms up
-                    stacks = sampled(options.spy, gateway.pid, load, Path(folder) / "stacks")
-                target = options.folder / f"{name}-{store}.svg"
-                target.write_text(svg(f"{name}, {store}", stacks))
-                print(f"written: {target.name}, {sum(stacks.values())} samples", flush=True)
+        for store, name in product(options.stores, CASES):
+            databases = server if store == "postgres" else None
+            stacks = _stacks_under_load(options.spy, name, effort, databases)
+            target = options.folder / f"{name}-{store}.svg"
+            target.write_text(svg(f"{name}, {store}", stacks))
+            print(f"written: {target.name}, {sum(stacks.values())} samples", flush=True)
     return 0
+
+
+def _stacks_under_load(
+    spy: str, name: str, effort: Effort, databases: Databases | None
+) -> dict[str, int]:
+    """Load a gateway on an empty store, and return the stacks that were met."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tillbell-bench-") as folder,
+        databases.empty() if databases else nullcontext() as database,
+        CASES[name](CaseRun(effort, Path(folder) / name, database)) as (gateway, load),
+    ):
+        load()  # the first one warms up
+        return sampled(spy, gateway.pid, load, Path(folder) / "stacks")
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -161,7 +170,7 @@ def svg(title: str, stacks: Mapping[str, int]) -> str:
     """Draw stacks, the outermost function at the bottom; a tooltip tells a frame's share."""
     root = Frame.of_stacks(stacks)
     height = (root.depth() + 2) * ROW
-    shapes = list(_shapes("all", root, 0.0, WIDTH / max(1, root.count), height - ROW, root.count))
+    shapes = list(_shapes("all", root, Place(0.0, height - ROW), root.count))
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}">',
@@ -174,13 +183,20 @@ def svg(title: str, stacks: Mapping[str, int]) -> str:
     )
 
 
-def _shapes(
-    name: str, frame: Frame, x: float, scale: float, y: float, samples: int
-) -> Iterator[str]:
-    width = frame.count * scale
+class Place(NamedTuple):
+    """Where a frame is drawn, in pixels: its left and upper edge."""
+
+    x: float
+    y: float
+
+
+def _shapes(name: str, frame: Frame, place: Place, samples: int) -> Iterator[str]:
+    """Draw a frame and what it called above it; the width is its share of all samples."""
+    x, y = place
+    width = WIDTH * frame.count / max(1, samples)
     if width < NARROWEST:
         return
-    share = f"{escape(name)}: {frame.count / samples:.1%}"
+    share = f"{escape(name)}: {frame.count / max(1, samples):.1%}"
     fill = "#f2a65a" if "tillbell/" in name else "#cfd8dc"
     shown = escape(name[: int((width - 4) / LETTER)]) if width > 3 * LETTER else ""
     yield (
@@ -189,5 +205,5 @@ def _shapes(
         f'<text x="{x + 2:.1f}" y="{y + 12}">{shown}</text></g>'
     )
     for called, child in sorted(frame.called.items()):
-        yield from _shapes(called, child, x, scale, y - ROW, samples)
-        x += child.count * scale
+        yield from _shapes(called, child, Place(x, y - ROW), samples)
+        x += WIDTH * child.count / max(1, samples)

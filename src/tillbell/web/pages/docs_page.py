@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
-from jinja2 import Environment, PackageLoader, select_autoescape
 
 from tillbell.errors import MethodNotAllowed, NotFound
 from tillbell.web.edge.asgi_types import Headers, HttpAnswer, Receive, Scope, header
@@ -55,20 +54,20 @@ _FILES = {
 }
 
 
-class _Operation(NamedTuple):
+class _ListedOperation(NamedTuple):
     method: str
     path: str
     summary: str
     link: str
 
 
-class _Part(NamedTuple):
+class _ReferencePart(NamedTuple):
     """A tag of the document, at its own path."""
 
     name: str
     description: str
     path: str
-    operations: list[_Operation]
+    operations: list[_ListedOperation]
 
 
 def is_docs(path: str) -> bool:
@@ -116,7 +115,9 @@ def _file(path: str, *, is_packed: bool) -> _File | None:
 @cache
 def _pages() -> dict[str, _File]:
     """Write all pages and parts of the document."""
-    from tillbell.web.api.rest import written_document  # the framework loads slowly
+    from jinja2 import Environment, PackageLoader, select_autoescape  # both load slowly
+
+    from tillbell.web.api.rest import written_document
 
     document = msgspec.json.decode(written_document())
     templates = Environment(
@@ -134,17 +135,17 @@ def _pages() -> dict[str, _File]:
     return files
 
 
-def _part(document: Mapping[str, Any], tag: Mapping[str, str]) -> _Part:
+def _part(document: Mapping[str, Any], tag: Mapping[str, str]) -> _ReferencePart:
     name = tag["name"]
     slug = f"messages-{name[:-2]}" if name.endswith(".*") else name.lower().replace(" ", "-")
     path = f"{PATH}/{slug}"
     operations = [
-        _Operation(method, where, operation["summary"], f"{path}#/{quote(name)}/{id_}")
+        _ListedOperation(method, where, operation["summary"], f"{path}#/{quote(name)}/{id_}")
         for where, method, operation in _operations(document)
         if name in operation["tags"]
         for id_ in (quote(operation["operationId"]),)
     ]
-    return _Part(name, tag["description"], path, operations)
+    return _ReferencePart(name, tag["description"], path, operations)
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
