@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
+from tillbell.clock import iso
 from tillbell.model.callbacks import Notice, Outcome
 from tillbell.providers.kit import reading as kit_reading
 from tillbell.providers.kit.base import Incoming, SourceSetup, Unreadable
@@ -114,10 +115,17 @@ def notice_doc(notice: Notice) -> dict[str, Any]:
     return {"kind": kind} | doc
 
 
+def _member(name: str, value: Any) -> Any:
+    """Return a member of a record as a JSON value; a time as the API writes times."""
+    return iso(value) if name.endswith("_at") and isinstance(value, int) else _plain(value)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         members = value._asdict().items()
-        return {to_camel(name): _plain(item) for name, item in members if item not in _NO_VALUE}
+        return {
+            to_camel(name): _member(name, item) for name, item in members if item not in _NO_VALUE
+        }
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
