@@ -14,7 +14,7 @@ from playwright.sync_api import Browser
 
 from tests.pages import worlds
 from tests.pages.browser import HEIGHT, NARROW, WIDE, Visitor, running_browser
-from tests.pages.registry import PAGES, Looked
+from tests.pages.registry import PAGES, SIGNED_OUT, Looked
 from tests.web.served_gateway import ServedGateway
 
 WORLDS: dict[str, Callable[[ServedGateway], worlds.Names]] = {
@@ -31,13 +31,15 @@ def photograph(browser: Browser, folder: Path, world: str, wanted: list[Looked])
         ServedGateway(Path(data)) as served,
     ):
         names = WORLDS[world](served)
-        visitor = Visitor(browser, served.url, served.session())
-        visitor.enter_portal(names.get("portal_token", ""))
-        for looked in wanted:
-            if names or not looked.needs_data:
-                visitor.open(looked.path.format(**names))
-                _write(visitor, folder, f"{looked.name}-{world}")
-        visitor.close()
+        for session, looked_at in ((served.session(), PAGES), ("", SIGNED_OUT)):
+            visitor = Visitor(browser, served.url, session)
+            if session:
+                visitor.enter_portal(names.get("portal_token", ""))
+            for looked in wanted:
+                if looked in looked_at and (names or not looked.needs_data):
+                    visitor.open(looked.path.format(**names))
+                    _write(visitor, folder, f"{looked.name}-{world}")
+            visitor.close()
 
 
 def _write(visitor: Visitor, folder: Path, name: str) -> None:
@@ -57,7 +59,7 @@ def main() -> None:
     parser.add_argument("--worlds", nargs="*", default=list(WORLDS), choices=list(WORLDS))
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    wanted = [looked for looked in PAGES if looked.name.startswith(options.only)]
+    wanted = [looked for looked in (*PAGES, *SIGNED_OUT) if looked.name.startswith(options.only)]
     with running_browser() as browser:
         for world in options.worlds:
             photograph(browser, options.folder, world, wanted)

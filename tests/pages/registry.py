@@ -158,3 +158,11 @@ PAGES = (
     Looked("portal-test", "{portal}/endpoints/{endpoint}/test", needs_data=True),
     Looked("portal-closed", "/portal/nobody/endpoints", status=401),
 )
+
+# Where nobody is signed in. Their rules of accessibility: test_sign_in.py.
+SIGNED_OUT = (
+    Looked("login", "/login"),
+    Looked("login-next", "/login?next=%2Fmessages"),
+    Looked("invitation", "/setup/{invitation}", needs_data=True),
+    Looked("setup-old", "/setup/0123456789", status=404),
+)

@@ -72,10 +72,10 @@ def usual(served: ServedGateway) -> Names:
         "app": "baobab",
         "message": ids[0],
         "job": _recovery(served, app, good),
-        "person": _person(served, "vera@shop.example"),
         "act": _last_act(served, down),
         "alert": _alert(served, "Vera, on duty", quietFrom="22:00", quietUntil="07:00"),
     }
+    names |= _person(served, "vera@shop.example")
     more = _inbox(served, app, "First look") | _shop(served, "Casa Capulana", "capulana")
     more |= _portal(served, app) | ends | money
     return names | more | {"stop": link_in_mail(served, names["alert"])}
@@ -106,7 +106,7 @@ def hostile(served: ServedGateway) -> Names:
     job = _recovery(served, app, names[0])
     person = _person(served, "'onmouseover=alert`5`//@shop.example")
     act = _last_act(served, names[0])
-    own = {"app": "hostile", "message": ids[0], "job": job, "person": person, "act": act}
+    own = {"app": "hostile", "message": ids[0], "job": job, "act": act} | person
     own["alert"] = _alert(served, HOSTILE[0])
     own["stop"] = link_in_mail(served, own["alert"])
     inbox = _inbox(served, app, HOSTILE[0], HOSTILE[1])
@@ -226,10 +226,11 @@ def _put(served: ServedGateway, path: str, body: dict[str, Any]) -> str:
     return str(answer.json()["id"])
 
 
-def _person(served: ServedGateway, email: str) -> str:
-    """Invite somebody; return the id."""
+def _person(served: ServedGateway, email: str) -> Names:
+    """Invite somebody; return the id, and the token of the link."""
     roles = {app["id"]: "operator" for app in served.http.get("/app").json()["data"]}
-    return str(_ok(served, "/person", {"email": email, "appRoles": roles})["id"])
+    invited = _ok(served, "/person", {"email": email, "appRoles": roles})
+    return {"person": str(invited["id"]), "invitation": invited["link"].rpartition("/")[2]}
 
 
 def _portal(served: ServedGateway, app: str) -> Names:
