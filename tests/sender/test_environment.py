@@ -78,6 +78,8 @@ _OUTBOUND_CALLS = {
 _CLIENTS = {"httpx", "aiohttp", "requests", "urllib3", "http.client", "urllib.request", "ftplib"}
 _CLIENTS |= {"httpcore", "smtplib", "telnetlib", "websockets", "xmlrpc.client", "pycurl"}
 _ALLOWED = {"http/client.py", "http/mail.py", "http/name_servers.py"}
+# Over a pair of sockets that they were given, or made: to each other.
+_ALLOWED |= {"web/server/http_process.py", "web/server/http_processes.py"}
 # Public helpers for tests listen; the command line talks to a server its user names.
 _NOT_THE_GATEWAY = ("testing/", "cli/", "demo/")
 
