@@ -1,4 +1,4 @@
-"""Whole lives of orders at Shopify, WooCommerce and Paddle: the books end as theirs do."""
+"""Whole lives of orders at Shopify, WooCommerce, Paddle and Shoppex: the books end as theirs do."""
 
 from __future__ import annotations
 
@@ -298,3 +298,81 @@ PADDLE = (
 @pytest.mark.parametrize("life", PADDLE, ids=lambda life: life.name)
 async def test_a_life_ends_as_paddles_balance_does(payments: PaymentHarness, life: Life) -> None:
     await play(payments, "paddle", life)
+
+
+# ── Shoppex ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def shoppex(n: int, event: str, word: str, at: int = 0, **more: Any) -> Event:
+    fields = {
+        "event": event,
+        "data": {
+            "uniqid": f"{n}",
+            "number": f"{n + 1}",
+            "status": word,
+            "gateway": "STRIPE",
+            "total": 100.00,
+            "currency": "EUR",
+            **more,
+        },
+        "created_at": 1_777_624_000 + at,
+    }
+    return Event(fields)
+
+
+SHOPPEX = (
+    Life(
+        "paid, refunded in parts and in full, disputed: only the payment is told with its money",
+        lambda n: [
+            shoppex(n, "order:created", "PENDING"),
+            shoppex(n, "order:partial", "PARTIAL", 1),
+            shoppex(n, "order:manual_payment_pending", "PENDING", 2),
+            shoppex(n, "order:paid", "COMPLETED", 3),
+            shoppex(n, "order:paid:product", "COMPLETED", 3, products=[]),
+            shoppex(n, "order:partially_refunded", "COMPLETED", 4, refunded_total=10.00),
+            shoppex(n, "order:partially_refunded", "COMPLETED", 5, refunded_total=25.50),
+            shoppex(n, "order:refunded", "REFUNDED", 6, refunded_total=100.00),
+            shoppex(n, "order:disputed", "CUSTOMER_DISPUTE_ONGOING", 7),
+        ],
+        10_000,
+    ),
+    Life(
+        "expired",
+        lambda n: [
+            shoppex(n, "order:created", "PENDING"),
+            shoppex(n, "order:cancelled", "VOIDED", 1, cancel_reason="expired"),
+            shoppex(n, "order:cancelled:product", "VOIDED", 1, products=[]),
+        ],
+        0,
+        status=ENDED,
+    ),
+)
+
+
+@soak
+@pytest.mark.parametrize("life", SHOPPEX, ids=lambda life: life.name)
+async def test_a_life_ends_as_at_shoppex(payments: PaymentHarness, life: Life) -> None:
+    await play(payments, "shoppex", life)
+
+
+async def test_paid_and_cancelled_contradict_each_other_at_shoppex(
+    payments: PaymentHarness,
+) -> None:
+    shop = await account(payments, "shoppex")
+    for n, backwards in ((7, False), (8, True)):
+        await payments.create(str(n))
+        events = [shoppex(n, "order:paid", "COMPLETED"), shoppex(n, "order:cancelled", "VOIDED", 9)]
+        for event in reversed(events) if backwards else events:
+            await shop.send(event)
+            await shop.send(event)
+        assert len(await payments.conflicts(str(n))) == 1
+    assert [await payments.balance(str(n)) for n in (7, 8)] == [10_000, 0]
+
+
+async def test_an_unknown_word_of_shoppex_is_unmapped(payments: PaymentHarness) -> None:
+    shop = await account(payments, "shoppex")
+    await payments.create("9")
+    for event, word in (("order:frozen", "COMPLETED"), ("order:updated", "FROZEN")):
+        await shop.send(shoppex(9, event, word))
+        assert (await payments.callbacks())[-1].outcome == "unmapped"
+    assert await payments.status("9") is PENDING

@@ -100,6 +100,8 @@ class OrderMeaning(NamedTuple):
 EVENTS: Mapping[str, OrderMeaning] = {
     "order:created": OrderMeaning("pending"),
     "order:updated": OrderMeaning(None),
+    "order:partial": OrderMeaning("pending"),
+    "order:manual_payment_pending": OrderMeaning("pending"),
     "order:paid": OrderMeaning("paid", TransactionStatus.APPROVED),
     "order:cancelled": OrderMeaning("cancelled", TransactionStatus.CANCELLED),
     "order:refunded": OrderMeaning("refunded"),
@@ -123,6 +125,10 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     at = unix_seconds(body.get("created_at"))
     order_id = text(data, "uniqid")
     meaning = EVENTS.get(event)
+    if meaning is None and event.startswith("order:") and order_id is not None:
+        return ParsedNotices(
+            _unknown(event, "is not in the table", data, at, setup), _key(incoming)
+        )
     if meaning is None:
         name, happened_at = event.replace(":", "."), at or incoming.received_at
         return ParsedNotices((_beside_orders(name, data, happened_at),), _key(incoming))
@@ -147,9 +153,11 @@ def _of_order(
     word = text(data, "status")
     state = meaning.state or STATES.get((word or "").upper())
     if state is None:
-        return [NoteNotice(f"{event}: the status {(word or '')[:50]!r} is not mapped.")]
+        why = f"has the status {(word or '')[:50]!r}, which is not in the table"
+        return list(_unknown(event, why, data, at, setup))
+    name = event.replace(":", ".")
     notice = OrderNotice(
-        event.replace(":", "."),
+        name if name in KNOWN else "order.updated",
         _order_data(data, state, at),
         moves_money=state not in _UNPAID,
         occurred_at=at,
@@ -159,9 +167,17 @@ def _of_order(
     return [notice, _transaction(event, meaning.status, data, at, setup)]
 
 
+def _unknown(
+    event: str, why: str, order: dict[str, Any], at: Micros | None, setup: SourceSetup
+) -> tuple[Notice, ...]:
+    """Return a notice that moves nothing, but shows that the order has news of no known meaning."""
+    note = NoteNotice(f"{event[:100]} {why}.")
+    return (_transaction(event, None, order, at, setup), note)
+
+
 def _transaction(
     event: str,
-    status: TransactionStatus,
+    status: TransactionStatus | None,
     order: dict[str, Any],
     at: Micros | None,
     setup: SourceSetup,
