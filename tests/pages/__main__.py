@@ -31,14 +31,13 @@ def photograph(browser: Browser, folder: Path, world: str, wanted: list[Looked])
         ServedGateway(Path(data)) as served,
     ):
         names = WORLDS[world](served)
+        there = [looked for looked in wanted if names or not looked.needs_data]
         for session, looked_at in ((served.session(), PAGES), ("", SIGNED_OUT)):
             visitor = Visitor(browser, served.url, session)
-            if session:
-                visitor.enter_portal(names.get("portal_token", ""))
-            for looked in wanted:
-                if looked in looked_at and (names or not looked.needs_data):
-                    visitor.open(looked.path.format(**names))
-                    _write(visitor, folder, f"{looked.name}-{world}")
+            visitor.enter_portal(names.get("portal_token", "") if session else "")
+            for looked in filter(set(looked_at).__contains__, there):
+                visitor.open(looked.path.format(**names))
+                _write(visitor, folder, f"{looked.name}-{world}")
             visitor.close()
 
 

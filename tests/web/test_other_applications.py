@@ -24,8 +24,9 @@ ID = re.compile(r"\b[a-z]+_0[0-9a-z]{25,}\b")
 FOREIGN = re.compile(r"/app/(shop|shop-2)(?=/|$)")
 OF_ALL = {"authentication.logout", "live.stream"}  # it ends the token; it does not end
 # A provider is everybody's; a product has a webhook of its own or that of all, known here or not.
-# An upsert makes a thing of its own, by the same name.
-ANY_NAME = ("provider.", "product-webhook.")
+# An upsert makes a thing of its own, by the same name. An erasure may be of somebody without a
+# record here, whose addresses are given.
+ANY_NAME = ("provider.", "product-webhook.", "customer.erase")
 # What the page of an act names in its path, and the ids that begin so.
 PREFIXES = {
     "msg": "msg",
