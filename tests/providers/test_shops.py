@@ -155,10 +155,12 @@ def test_other_events_are_told_apart_by_what_is_signed_only() -> None:
 
 
 @pytest.mark.parametrize("word", ["SHIPPED", None])
-def test_an_updated_order_of_an_unknown_state_is_only_kept(word: str | None) -> None:
-    (notice,) = event("order:updated", status=word).notices
+def test_an_updated_order_of_an_unknown_state_moves_nothing_and_is_seen(word: str | None) -> None:
+    unmapped, note = event("order:updated", status=word).notices
 
-    assert isinstance(notice, NoteNotice)
+    assert isinstance(unmapped, TransactionNotice)
+    assert unmapped.status is None
+    assert isinstance(note, NoteNotice)
 
 
 @pytest.mark.parametrize("total", ["abc", "1e3", True, [1], "1,50"])
