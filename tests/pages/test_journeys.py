@@ -284,3 +284,19 @@ def _verdict_from_home(visitor: Visitor, endpoint: str) -> str:
     page.get_by_role("link", name=endpoint).first.click()
     page.wait_for_url("**/endpoints/**")
     return page.locator(".verdict h2").inner_text()
+
+
+def test_a_page_that_was_hidden_shows_what_it_missed(visitor: Visitor, usual_world: World) -> None:
+    page = visitor.open("/")
+    expect(page.locator(".live .state").first).to_have_text("Live")
+    hide = """(isHidden) => {
+        Object.defineProperty(document, "hidden", {value: isHidden, configurable: true});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
+    message = {"eventType": "order.missed", "payload": {}}
+    path = f"/app/{usual_world.names['app']}/msg"
+    assert usual_world.served.http.post(path, json=message).status_code == 202
+    expect(page.locator("#tail")).not_to_contain_text("order.missed")
+    page.evaluate(hide, False)
+    expect(page.locator("#tail")).to_contain_text("order.missed")

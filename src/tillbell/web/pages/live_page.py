@@ -21,7 +21,7 @@ async def stream(visit: Visit) -> Response:
     wanted = await live_request(
         gateway, visit.principal(), visit.app_id, visit.query("topics"), visit.query("filter")
     )
-    resumes_at = request.headers.get("last-event-id")
+    resumes_at = request.headers.get("last-event-id") or visit.query("after") or None
     wanted = wanted._replace(resumes_at=resumes_at, reader_id=visit.person.id)
     request.scope[STREAM] = live_stream(gateway, wanted, may_read(visit))
     headers = SECURITY_HEADERS | {"x-accel-buffering": "no"}
