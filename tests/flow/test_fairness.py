@@ -76,7 +76,7 @@ async def test_a_tenant_with_few_messages_does_not_wait_for_the_backlog_of_anoth
         overtaken = [await tenants.overtaken_by() for _ in range(QUIET)]
 
     noisy = len(tenants.receiver.requests) - QUIET
-    assert noisy < BACKLOG, "some of the backlog still waits"
+    assert noisy < BACKLOG / 2, "most of the backlog still waits"
     assert statistics.median(overtaken) < BACKLOG / 10, "it has its turn soon"
 
 
